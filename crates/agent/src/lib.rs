@@ -1,0 +1,1 @@
+//! A device: the pure node, its tokio driver and the DeviceAgent facade.

@@ -1,0 +1,2 @@
+//! The aura command.
+fn main() {}

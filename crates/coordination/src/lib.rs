@@ -1,0 +1,1 @@
+//! How devices run a protocol together: the execution context and the upgrade coordinator.

@@ -1,0 +1,1 @@
+//! Device keys, strict signatures and the registry of signature domains.

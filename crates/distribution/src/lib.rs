@@ -1,0 +1,1 @@
+//! Who may ship what to whom: releases, consent and migration plans.

@@ -1,0 +1,1 @@
+//! The account ledger: signed units, certificates, fold, sync and store.

@@ -1,0 +1,4 @@
+//! Properties of the vocabulary: negotiation and byte vectors.
+
+mod negotiation;
+mod vectors;

@@ -1,0 +1,1 @@
+//! What the author of a protocol module depends on.

@@ -1,0 +1,1 @@
+//! Test-only helpers: hostile modules and the conformance suite.

@@ -1,0 +1,1 @@
+//! Authenticated, bounded, ordered channels between devices: iroh QUIC and an in-memory twin.

@@ -1,0 +1,1 @@
+//! The sandbox: a gate that checks modules, an engine that runs them, a cache that keeps them.
