@@ -1,0 +1,160 @@
+//! Configurations: who is in the account, with which keys, and how many must agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aura_crypto::{HpkePublicKey, PublicKey};
+use aura_protocol_core::{DeviceId, Digest, limits::DEVICES_MAX, quorum::default_threshold};
+use borsh::{BorshDeserialize, BorshSerialize};
+use thiserror::Error;
+
+/// What a device may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum Role {
+    /// It votes.
+    Voter,
+    /// It takes part, but votes on nothing and blocks nothing: a tablet in a drawer.
+    Reader,
+}
+
+/// One device of an account. Four keys for four purposes, so that none stands in for another.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RosterEntry {
+    /// The device.
+    pub device: DeviceId,
+    /// What it may do.
+    pub role: Role,
+    /// Signs its units.
+    pub unit_key: PublicKey,
+    /// Signs its votes in this configuration.
+    pub vote_key: PublicKey,
+    /// Opens what is sealed to it.
+    pub hpke_key: HpkePublicKey,
+    /// Authenticates its connections.
+    pub transport_key: PublicKey,
+}
+
+/// Who may re-form the account when its voters cannot (`02-ledger`, section 5, "Ways out").
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum RecoveryRole {
+    /// Nobody: a lost majority stays lost.
+    Nobody,
+    /// `threshold` of these keys, after `delay_seconds` by their own clocks.
+    Keys {
+        /// Guardians' keys, or the key of a printed code.
+        keys: BTreeSet<PublicKey>,
+        /// How many must sign.
+        threshold: u16,
+        /// How long they wait.
+        delay_seconds: u64,
+    },
+}
+
+/// A roster and its thresholds.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Configuration {
+    /// The devices.
+    pub roster: BTreeMap<DeviceId, RosterEntry>,
+    /// Votes that certify an entry: more than half of the voters.
+    pub m: u16,
+    /// Shares that make a group signature.
+    pub t_sign: u16,
+    /// Shares that derive a key.
+    pub t_dkd: u16,
+    /// Who may recover the account.
+    pub recovery: RecoveryRole,
+    /// The group key and the transcript of its generation; none before there is one.
+    pub group_key: Option<(PublicKey, Digest)>,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no voter, or there are too many devices.
+    #[error("a configuration has 1 to {DEVICES_MAX} devices with a voter among them, found {found}")]
+    Size {
+        /// Devices found.
+        found: usize,
+    },
+    /// m is not above half of the voters, or exceeds them.
+    #[error("m = {m} of {voters} voters is not a majority that can be met")]
+    Threshold {
+        /// Votes asked for.
+        m: u16,
+        /// Voters there are.
+        voters: usize,
+    },
+    /// A device's id or place does not follow from its key.
+    #[error("device {device} stands under another id than its own")]
+    DeviceId {
+        /// The device.
+        device: DeviceId,
+    },
+    /// Two devices share a key, or one uses a key twice.
+    #[error("device {device} uses a key that is already in use")]
+    SharedKey {
+        /// The device that is refused.
+        device: DeviceId,
+    },
+}
+
+impl Configuration {
+    /// The configuration of these devices with the default thresholds and no group key yet.
+    #[must_use]
+    pub fn with_defaults(entries: impl IntoIterator<Item = RosterEntry>) -> Self {
+        let roster: BTreeMap<DeviceId, RosterEntry> =
+            entries.into_iter().map(|it| (it.device, it)).collect();
+        let voters = roster.values().filter(|it| it.role == Role::Voter).count();
+        let m = u16::try_from(default_threshold(voters)).unwrap_or(u16::MAX);
+        Self { roster, m, t_sign: m, t_dkd: m, recovery: RecoveryRole::Nobody, group_key: None }
+    }
+
+    /// The devices that vote.
+    pub fn voters(&self) -> impl Iterator<Item = &RosterEntry> {
+        self.roster.values().filter(|it| it.role == Role::Voter)
+    }
+
+    /// The roster entry with this vote key, if it may vote.
+    #[must_use]
+    pub fn voter_with_key(&self, key: &PublicKey) -> Option<&RosterEntry> {
+        self.voters().find(|it| it.vote_key == *key)
+    }
+
+    /// The roster entry with this transport key.
+    #[must_use]
+    pub fn device_with_transport_key(&self, key: &[u8; 32]) -> Option<&RosterEntry> {
+        self.roster.values().find(|it| it.transport_key.as_bytes() == key)
+    }
+
+    /// Checks every rule that a configuration keeps to by itself.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the first rule that it breaks.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let voters = self.voters().count();
+        if voters == 0 || DEVICES_MAX < self.roster.len() {
+            return Err(ConfigError::Size { found: self.roster.len() });
+        }
+        let m = usize::from(self.m);
+        if 2 * m <= voters || voters < m {
+            return Err(ConfigError::Threshold { m: self.m, voters });
+        }
+        let mut keys = BTreeSet::new();
+        for (id, entry) in &self.roster {
+            if *id != entry.device || *id != DeviceId::derive(entry.unit_key.as_bytes()) {
+                return Err(ConfigError::DeviceId { device: *id });
+            }
+            for key in [&entry.unit_key, &entry.vote_key, &entry.transport_key] {
+                if !keys.insert(*key.as_bytes()) {
+                    return Err(ConfigError::SharedKey { device: *id });
+                }
+            }
+            if !keys.insert(entry.hpke_key.0) {
+                return Err(ConfigError::SharedKey { device: *id });
+            }
+        }
+        Ok(())
+    }
+}

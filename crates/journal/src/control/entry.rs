@@ -1,0 +1,189 @@
+//! What can be decided on a control chain. Append-only, like events.
+
+use aura_protocol_core::{
+    AccountId, AppId, Descriptor, Digest, ModuleRef, ProtocolCapabilities, ProtocolName,
+    ProtocolVersion, Requirement, encode,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::control::{ChainProof, Configuration, RosterEntry};
+
+/// The value of a slot.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Entry {
+    /// The units whose causal past this entry closes, in strictly ascending order. A unit's segment
+    /// is the first entry whose closure contains it.
+    pub past: Vec<Digest>,
+    /// What is decided.
+    pub body: EntryBody,
+}
+
+/// The kinds of decisions.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+#[non_exhaustive]
+pub enum EntryBody {
+    /// The account begins.
+    Genesis(Box<Genesis>),
+    /// The next configuration takes over after this entry.
+    Reconfigure(Box<Configuration>),
+    /// The account installs an app.
+    Install(Box<Install>),
+    /// The account says which upgrades its devices may take by themselves.
+    SetUpgradePolicy {
+        /// Of which app.
+        app: AppId,
+        /// Which upgrades.
+        policy: UpgradePolicy,
+    },
+    /// The account activates a version.
+    ActivateVersion(Box<ActivateVersion>),
+    /// A repository publishes a release.
+    Release(Box<Release>),
+}
+
+/// The first entry of a chain. Its hash is the account's id.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Genesis {
+    /// Drawn at random, so that no two accounts are alike.
+    pub nonce: [u8; 32],
+    /// What people call the account.
+    pub name: String,
+    /// The first device.
+    pub first: RosterEntry,
+}
+
+/// The account trusts a repository for an app.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Install {
+    /// H(repository ‖ protocol).
+    pub app: AppId,
+    /// What the account calls it: unique in the account.
+    pub alias: String,
+    /// The account that publishes it.
+    pub repository: AccountId,
+    /// The protocol's name there.
+    pub protocol: ProtocolName,
+    /// The distributor whose consent upgrades need too; none: the account's own alone decides.
+    pub distributor: Option<AccountId>,
+    /// Which versions the account accepts.
+    pub requirement: Requirement,
+    /// Which upgrades its devices may take by themselves.
+    pub policy: UpgradePolicy,
+    /// The release that is active from here on, proved.
+    pub release: ChainProof,
+    /// The rights that it is granted.
+    pub capabilities: ProtocolCapabilities,
+}
+
+/// Which releases inside the installed requirement a device may run without a new decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum UpgradePolicy {
+    /// None: each is decided.
+    Manual,
+    /// The next patches of the active minor.
+    Patch,
+    /// The next minors and patches of the active major.
+    Minor,
+}
+
+impl UpgradePolicy {
+    /// Whether a device may go from the active version to `candidate` under this policy.
+    #[must_use]
+    pub fn allows(self, active: ProtocolVersion, candidate: ProtocolVersion) -> bool {
+        let same_minor = active.major == candidate.major && active.minor == candidate.minor;
+        active <= candidate
+            && match self {
+                Self::Manual => active == candidate,
+                Self::Patch => same_minor,
+                Self::Minor => active.major == candidate.major,
+            }
+    }
+}
+
+/// One slot, one version: the point from which new sessions run it.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ActivateVersion {
+    /// Which app.
+    pub app: AppId,
+    /// The version that is activated.
+    pub version: ProtocolVersion,
+    /// The module that it is.
+    pub digest: Digest,
+    /// The unit that proposed it. The prestate is its causal past.
+    pub proposal: Digest,
+    /// The distributor's plan; none while the account has no distributor.
+    pub plan: Option<Digest>,
+    /// The migrations that were run, in order.
+    pub steps: Vec<Digest>,
+    /// The units that bound the prestate: the proposal alone.
+    pub prestate: Vec<Digest>,
+    /// The root over the app's records in the prestate.
+    pub pre_root: Digest,
+    /// The root over them after the migration.
+    pub post_root: Digest,
+    /// The rights that the new version is granted.
+    pub capabilities: ProtocolCapabilities,
+    /// The upgrade intent that this consumes; none while the account has no distributor.
+    pub intent: Option<Digest>,
+    /// The head of the repository's chain that was read.
+    pub repository_head: Digest,
+    /// The head of the distributor's chain that was read; none while there is none.
+    pub distributor_head: Option<Digest>,
+}
+
+/// A published version.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Release {
+    /// The protocol.
+    pub protocol: ProtocolName,
+    /// The version: exactly the next patch, minor or major.
+    pub version: ProtocolVersion,
+    /// The module.
+    pub module: ModuleRef,
+    /// What the module says of itself.
+    pub descriptor: Descriptor,
+    /// How records get here from the last major; on majors only.
+    pub migration: Option<ReleasedMigration>,
+    /// What is new, for people.
+    pub notes: String,
+    /// How the module can be built again.
+    pub build: ReleaseBuild,
+}
+
+/// A published migration.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ReleasedMigration {
+    /// The module.
+    pub module: ModuleRef,
+    /// What it says of itself.
+    pub descriptor: Descriptor,
+}
+
+/// How a module can be built again. Empty texts where the publisher does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub struct ReleaseBuild {
+    /// The digest of the source; none where it is not published.
+    pub source: Option<Digest>,
+    /// The toolchain, as `rustc -vV` names it.
+    pub toolchain: String,
+    /// The command.
+    pub command: String,
+}
+
+impl Entry {
+    /// H(value): what votes name.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        Digest::tagged("aura control entry v1", &[&encode(self)])
+    }
+}
+
+impl Genesis {
+    /// The id of the account that begins with this.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        Digest::tagged("aura account id v1", &[&encode(self)]).into()
+    }
+}

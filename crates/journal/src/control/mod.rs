@@ -1,0 +1,23 @@
+//! The control chain: what cannot be merged is decided by a quorum, one value per slot
+//! (`02-ledger`, section 5).
+
+mod certificate;
+mod chain;
+mod config;
+mod entry;
+mod proof;
+mod slot;
+mod vote;
+mod voter;
+
+pub use certificate::{Certificate, CertificateError, CertifiedEntry};
+pub use chain::{ChainError, ControlChain};
+pub use config::{ConfigError, Configuration, RecoveryRole, Role, RosterEntry};
+pub use entry::{
+    ActivateVersion, Entry, EntryBody, Genesis, Install, Release, ReleaseBuild, ReleasedMigration,
+    UpgradePolicy,
+};
+pub use proof::{ChainLink, ChainProof, ProvedEntry};
+pub use slot::Slot;
+pub use vote::{ControlMessage, Phase, Vote};
+pub use voter::{Denied, EntryPolicy, Verdict, VoteRecord, Voter, VoterOutput};

@@ -1,0 +1,147 @@
+//! The first event format.
+
+use std::collections::BTreeMap;
+
+use aura_protocol_core::{
+    Agreement, AppId, DeviceId, Digest, Manifest, Outcome, ProtocolCapabilities, ProtocolName,
+    ProtocolVersion, RecordKey, SchemaId, UnixTime,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::control::{ChainProof, ControlMessage};
+
+/// What a device writes into the ledger, by its own signature.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+#[non_exhaustive]
+pub enum Event {
+    /// What a device is called, where it can be reached and what it can run. Replaces the last.
+    PublishManifest(DeviceMetadata),
+    /// A proposal or a vote for the control chain.
+    Control(ControlMessage),
+    /// A device proposes that the account activates a release. The prestate of the upgrade is the
+    /// causal past of this unit.
+    ProposeUpgrade(Box<ProposeUpgrade>),
+    /// A device has seen a proposal and fetches its modules.
+    AcknowledgeUpgrade {
+        /// The unit that proposed it.
+        proposal: Digest,
+    },
+    /// A device has fetched, verified, compiled and rehearsed, and could activate at once.
+    SignalReady {
+        /// The unit that proposed it.
+        proposal: Digest,
+        /// What it computed.
+        receipt: Receipt,
+    },
+    /// A device cannot or will not activate a proposal, and says why. It may signal ready later.
+    DeclineUpgrade {
+        /// The unit that proposed it.
+        proposal: Digest,
+        /// The stable name of the reason.
+        code: String,
+        /// The reason, for people.
+        reason: String,
+    },
+    /// A session begins. Its id is [`crate::session_id`] of this unit's author and seq.
+    OpenSession(Box<OpenSession>),
+    /// A participant writes an event of the session.
+    SessionMessage(SessionMessage),
+    /// The opener publishes how the session ended. Only the opener's first one counts.
+    CloseSession(CloseSession),
+}
+
+/// What a device says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DeviceMetadata {
+    /// What people call it.
+    pub name: String,
+    /// Socket addresses at which its transport key can be reached: hints that cannot redirect
+    /// identity.
+    pub addresses: Vec<String>,
+    /// What it can run.
+    pub manifest: Manifest,
+}
+
+/// A proposal to activate a release, with all that it rests on.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ProposeUpgrade {
+    /// Which app.
+    pub app: AppId,
+    /// The version that is active in the prestate.
+    pub from: ProtocolVersion,
+    /// The release, proved along its repository's chain. Its head is the repository head.
+    pub release: ChainProof,
+    /// The digest of the released module.
+    pub digest: Digest,
+    /// The distributor's migration plan and its proof; none while the account has no distributor.
+    pub plan: Option<ChainProof>,
+    /// The digests of the migrations to run, in order.
+    pub steps: Vec<Digest>,
+    /// The rights that the new version is granted.
+    pub capabilities: ProtocolCapabilities,
+    /// No device votes before this time by its own clock.
+    pub not_before: Option<UnixTime>,
+    /// How long sessions of the old version may go on after activation, in seconds.
+    pub grace_seconds: u64,
+    /// No device votes after this time by its own clock.
+    pub expires: UnixTime,
+}
+
+/// What a device computed when it rehearsed a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Receipt {
+    /// The root over the app's records after the rehearsed migration of the prestate.
+    pub post_root: Digest,
+    /// H(proposal ‖ signer ‖ all migrated bytes ‖ a trace seeded by both): cannot be copied from
+    /// another device's receipt.
+    pub personal: Digest,
+}
+
+/// The beginning of a session.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OpenSession {
+    /// Which app.
+    pub app: AppId,
+    /// The protocol's name.
+    pub protocol: ProtocolName,
+    /// What is spoken, and what each participant runs for all of the session.
+    pub agreement: Agreement,
+    /// The hash of the manifests that the agreement was read from.
+    pub transcript: Digest,
+    /// The units that published those manifests, by device.
+    pub manifests: BTreeMap<DeviceId, Digest>,
+    /// What the protocol is started with.
+    pub params: Vec<u8>,
+}
+
+/// A participant's event of a session.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SessionMessage {
+    /// The label that the session type declares.
+    pub label: String,
+    /// What it says.
+    pub payload: Vec<u8>,
+}
+
+/// The decided end of a session.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CloseSession {
+    /// How it ended. A completed outcome's batch is empty here: the records are in `batch`.
+    pub outcome: Outcome,
+    /// The layout of the records in `batch`.
+    pub schema: SchemaId,
+    /// The records that it writes.
+    pub batch: Vec<RecordPut>,
+}
+
+/// One record write, based on what the writer had seen.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RecordPut {
+    /// Which record.
+    pub key: RecordKey,
+    /// The unit whose write of this key it replaces; none where it was the first.
+    pub base: Option<Digest>,
+    /// The new content, or none to delete it.
+    pub bytes: Option<Vec<u8>>,
+}

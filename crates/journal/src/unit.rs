@@ -1,0 +1,101 @@
+//! Units: the signed, hash-linked atoms of the ledger.
+//!
+//! A unit names its author's previous unit and up to four others, so the set of all units is a graph
+//! of who had seen what (a blocklace). The set only grows; it is the replicated truth, and state is a
+//! fold over it (`02-ledger`, section 2).
+
+use aura_crypto::{Context, Domain, PublicKey, SecretKey, Signature, SignatureError};
+use aura_protocol_core::{
+    AccountId, DecodeError, DeviceId, Digest, Lamport, SessionId, decode, encode,
+    limits::UNIT_BODY_BYTES_MAX,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::event::Event;
+
+/// The version of this format.
+pub const UNIT_VERSION: u16 = 1;
+/// Largest encoded unit, in bytes: its body, links and signature.
+pub const UNIT_BYTES_MAX: usize = UNIT_BODY_BYTES_MAX + 1024;
+
+/// One signed unit.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Unit {
+    /// What is signed.
+    pub body: UnitBody,
+    /// The author's signature, by the unit key of its roster entry, in the unit's configuration.
+    pub signature: Signature,
+}
+
+/// What a unit says, and where it stands in the graph.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct UnitBody {
+    /// [`UNIT_VERSION`].
+    pub version: u16,
+    /// The account that it belongs to.
+    pub account: AccountId,
+    /// The index of the configuration whose roster its author is in.
+    pub config: u64,
+    /// Who wrote it.
+    pub author: DeviceId,
+    /// Its place in the author's chain, from 0.
+    pub seq: u64,
+    /// 1 + the greatest of its parents', or 1.
+    pub lamport: Lamport,
+    /// The author's unit at `seq - 1`; none at 0.
+    pub prev: Option<Digest>,
+    /// Up to four other units that the author had seen, in strictly ascending order.
+    pub deps: Vec<Digest>,
+    /// The session that it belongs to.
+    pub session: Option<SessionId>,
+    /// What happened.
+    pub event: Event,
+}
+
+impl UnitBody {
+    /// Signs this body.
+    #[must_use]
+    pub fn sign(self, key: &SecretKey) -> Unit {
+        let signature = key.sign(&self.context(), &encode(&self));
+        Unit { body: self, signature }
+    }
+
+    fn context(&self) -> Context {
+        Context { domain: Domain::Unit, account: self.account, epoch: self.config }
+    }
+
+    /// All units that this one names: its author's previous one, then the others.
+    pub fn parents(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.prev.iter().chain(&self.deps).copied()
+    }
+}
+
+impl Unit {
+    /// The unit that `bytes` canonically encode.
+    ///
+    /// # Errors
+    /// [`DecodeError`], the sender's fault.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode(bytes, UNIT_BYTES_MAX)
+    }
+
+    /// The unit's identity: the hash of its canonical encoding.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        Self::hash_of(&encode(self))
+    }
+
+    /// The identity of the unit that `bytes` encode.
+    #[must_use]
+    pub fn hash_of(bytes: &[u8]) -> Digest {
+        Digest::tagged("aura unit v1", &[bytes])
+    }
+
+    /// Whether the author's key signed it.
+    ///
+    /// # Errors
+    /// [`SignatureError`] when it did not.
+    pub fn verify(&self, key: &PublicKey) -> Result<(), SignatureError> {
+        key.verify(&self.body.context(), &encode(&self.body), &self.signature)
+    }
+}
