@@ -1,1 +1,4 @@
-//! A device: the pure node, its tokio driver and the DeviceAgent facade.
+//! A device.
+pub mod api;
+mod error;
+pub use error::{AgentError, Whose};

@@ -1,0 +1,368 @@
+//! What can be asked of a running device, and what it answers: the words of the control socket.
+//!
+//! All of it is plain data that travels as JSON. Field names once published stay. Digests, ids and
+//! tickets are hexadecimal text.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::AgentError;
+
+/// One request to a running device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Command {
+    /// What this device is, runs and knows.
+    Status,
+    /// The devices of the account.
+    Devices,
+    /// An invitation for one more device.
+    Invite {
+        /// For how long it can be used, in seconds.
+        valid_seconds: u64,
+    },
+    /// Install an app, by decision of the account.
+    Install(InstallRequest),
+    /// Run a release on this device, inside the installed requirement and policy.
+    Upgrade(UpgradeRequest),
+    /// What is installed under an alias.
+    App {
+        /// The alias.
+        alias: String,
+    },
+    /// Propose that the account activates a release.
+    Propose(ProposeRequest),
+    /// Where the proposals stand.
+    Proposals {
+        /// Only those of this app.
+        alias: Option<String>,
+    },
+    /// Begin a session.
+    StartSession(StartRequest),
+    /// Say something to a session on this device.
+    Signal {
+        /// The session's id.
+        session: String,
+        /// What to say.
+        input: Vec<u8>,
+    },
+    /// Where a session stands.
+    Session {
+        /// The session's id.
+        session: String,
+    },
+    /// All sessions that this device takes part in.
+    Sessions,
+    /// The ledger's units and entries, oldest first.
+    Log {
+        /// How many of the newest at most.
+        limit: usize,
+    },
+}
+
+/// Installs an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallRequest {
+    /// What to call it.
+    pub alias: String,
+    /// The exported chain of its repository.
+    pub repository: PathBuf,
+    /// Which versions to accept.
+    pub requirement: String,
+    /// `manual`, `patch` or `minor`.
+    pub policy: String,
+    /// The version to begin with; the highest that the requirement allows otherwise.
+    pub version: Option<String>,
+    /// The module's file; fetched from peers otherwise.
+    pub module: Option<PathBuf>,
+}
+
+/// Runs a release on this device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradeRequest {
+    /// The app's alias.
+    pub alias: String,
+    /// The version.
+    pub version: String,
+    /// The exported chain of its repository.
+    pub repository: PathBuf,
+    /// The module's file; fetched from peers otherwise.
+    pub module: Option<PathBuf>,
+}
+
+/// Proposes a release to the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposeRequest {
+    /// The app's alias.
+    pub alias: String,
+    /// The version.
+    pub version: String,
+    /// The exported chain of its repository.
+    pub repository: PathBuf,
+    /// The module's file; fetched from peers otherwise.
+    pub module: Option<PathBuf>,
+    /// The migration module's file; fetched from peers otherwise.
+    pub migration: Option<PathBuf>,
+    /// No device votes before this time, in Unix seconds.
+    pub not_before: Option<u64>,
+    /// For how long the proposal stands, in seconds.
+    pub valid_seconds: u64,
+    /// How long sessions of the old version may go on after activation, in seconds.
+    pub grace_seconds: u64,
+}
+
+/// Begins a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartRequest {
+    /// The app's alias.
+    pub alias: String,
+    /// The other participants, by name or device id; everybody when empty.
+    pub with: Vec<String>,
+    /// What every participant's protocol is started with.
+    pub params: Vec<u8>,
+    /// What to say to the session on this device at once.
+    pub input: Option<Vec<u8>>,
+}
+
+/// The answer to a [`Command`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Response {
+    /// To [`Command::Status`].
+    Status(Box<Status>),
+    /// To [`Command::Devices`].
+    Devices(Devices),
+    /// To [`Command::Invite`].
+    Ticket(TicketIssued),
+    /// To [`Command::Install`], [`Command::Upgrade`] and [`Command::App`].
+    App(App),
+    /// To [`Command::Propose`].
+    Proposed(Proposed),
+    /// To [`Command::Proposals`].
+    Proposals(Proposals),
+    /// To [`Command::StartSession`].
+    Started(Started),
+    /// To [`Command::Signal`] and [`Command::Session`].
+    Session(Session),
+    /// To [`Command::Sessions`].
+    Sessions(Sessions),
+    /// To [`Command::Log`].
+    Log(Log),
+}
+
+/// What goes over the socket in return, as one line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The command was carried out.
+    Ok(Response),
+    /// It was not.
+    Error(AgentError),
+}
+
+/// What a device is, runs and knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The account's id.
+    pub account: String,
+    /// The account's name.
+    pub account_name: String,
+    /// This device's id.
+    pub device: String,
+    /// This device's name.
+    pub name: String,
+    /// Whether a process runs it at this moment.
+    pub running: bool,
+    /// Where it can be reached.
+    pub addresses: Vec<String>,
+    /// Devices in the account.
+    pub devices: usize,
+    /// Votes that certify a decision.
+    pub m: u16,
+    /// Devices that are connected.
+    pub peers: usize,
+    /// Alias → active version.
+    pub active: BTreeMap<String, String>,
+    /// Alias → versions that this device can run.
+    pub manifest: BTreeMap<String, Vec<String>>,
+    /// The ledger's size.
+    pub ledger: LedgerSize,
+    /// BLAKE3 over the control head and every app's records.
+    pub state_root: String,
+    /// Alias → root over its records.
+    pub app_roots: BTreeMap<String, String>,
+    /// Alias → number of records.
+    pub records: BTreeMap<String, usize>,
+    /// Alias → why this device does not run the app any more.
+    pub blocked: BTreeMap<String, String>,
+    /// Whether nothing is under way: no migration, fetch or vote.
+    pub settled: bool,
+}
+
+/// How much a ledger holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerSize {
+    /// Units.
+    pub units: usize,
+    /// Entries of the control chain.
+    pub entries: u64,
+    /// The control chain's head.
+    pub head: String,
+}
+
+/// The devices of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Devices {
+    /// One row each.
+    pub devices: Vec<DeviceRow>,
+}
+
+/// One device of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRow {
+    /// Its id.
+    pub device: String,
+    /// Its name; empty before it has published one.
+    pub name: String,
+    /// `voter` or `reader`.
+    pub role: String,
+    /// Whether it is the one that answers.
+    pub this: bool,
+    /// Whether it is connected to the one that answers.
+    pub connected: bool,
+    /// Alias → versions that it can run.
+    pub manifest: BTreeMap<String, Vec<String>>,
+}
+
+/// An invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketIssued {
+    /// The text to hand to the new device. A secret until it is used.
+    pub ticket: String,
+    /// Until when it can be used, in Unix seconds.
+    pub expires: u64,
+}
+
+/// An installed app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    /// The app's id.
+    pub app: String,
+    /// Its alias.
+    pub alias: String,
+    /// The protocol's name in its repository.
+    pub protocol: String,
+    /// The repository's account.
+    pub repository: String,
+    /// Which versions the account accepts.
+    pub requirement: String,
+    /// Which upgrades devices may take by themselves.
+    pub policy: String,
+    /// The active version.
+    pub active: String,
+    /// The active module.
+    pub digest: String,
+    /// The versions that this device can run.
+    pub runs: Vec<String>,
+}
+
+/// A proposal was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposed {
+    /// The proposal's id: the unit that proposed it.
+    pub proposal: String,
+}
+
+/// Where the proposals stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposals {
+    /// One row each, oldest first.
+    pub proposals: Vec<Proposal>,
+}
+
+/// Where one proposal stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Its id.
+    pub proposal: String,
+    /// The app's alias.
+    pub alias: String,
+    /// The version that is active when it is made.
+    pub from: String,
+    /// The version proposed.
+    pub version: String,
+    /// The state on this device, such as `AwaitingQuorum`, `Active` or `Failed`.
+    pub state: String,
+    /// Why it failed; empty otherwise.
+    pub reason: String,
+    /// Names of the devices that signalled ready.
+    pub ready: Vec<String>,
+    /// Names of the devices that declined, with their reasons.
+    pub declined: BTreeMap<String, String>,
+    /// How many ready devices activate it.
+    pub needed: u16,
+}
+
+/// A session began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Its id.
+    pub session: String,
+    /// The version that is spoken.
+    pub spoken: String,
+    /// Participant's name → the version that it runs.
+    pub runs: BTreeMap<String, String>,
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub session: String,
+    /// The app's alias.
+    pub alias: String,
+    /// `pending`, `active`, `completed`, `aborted` or `failed`.
+    pub status: String,
+    /// The version that is spoken.
+    pub spoken: String,
+    /// The version that this device runs in it.
+    pub version: String,
+    /// The result as text, or why there is none; empty while it goes on.
+    pub outcome: String,
+    /// Names of the participants.
+    pub participants: Vec<String>,
+    /// Names of the participants whose events have arrived.
+    pub heard: Vec<String>,
+}
+
+/// All sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// One row each.
+    pub sessions: Vec<Session>,
+}
+
+/// The ledger as a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// Control entries and units.
+    pub lines: Vec<LogLine>,
+}
+
+/// One entry or unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// `entry` or `unit`.
+    pub what: String,
+    /// The height of an entry, the lamport time of a unit.
+    pub at: u64,
+    /// The hash.
+    pub hash: String,
+    /// The author's name; empty for an entry.
+    pub author: String,
+    /// What it says, in a few words.
+    pub says: String,
+}
