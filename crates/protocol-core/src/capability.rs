@@ -44,6 +44,7 @@ impl fmt::Display for Capability {
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct ProtocolCapabilities {
     /// The granted rights.
+    #[borsh(deserialize_with = "crate::canonical::read_set")]
     pub granted: BTreeSet<Capability>,
 }
 

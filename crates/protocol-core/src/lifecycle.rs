@@ -49,6 +49,7 @@ pub struct SessionStart {
     /// The device that opened the session and whose `Close` is the decided one.
     pub opener: DeviceId,
     /// All devices that take part, this one included.
+    #[borsh(deserialize_with = "crate::canonical::read_set")]
     pub participants: BTreeSet<DeviceId>,
     /// The version that they speak together.
     pub spoken: ProtocolVersion,
