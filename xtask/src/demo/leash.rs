@@ -1,0 +1,39 @@
+//! Children that end with their parent.
+//!
+//! Dropping a [`super::process::Process`] kills it, but nothing is dropped when this program itself
+//! is killed. So each device is started through this program, which first asks the kernel to be
+//! killed when its parent ends, and then becomes the device. Where the kernel knows no such wish,
+//! the device is simply started.
+
+use std::env;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+/// Set for a child that is to become a device. Its presence makes this program a leash.
+const VARIABLE: &str = "AURA_DEMO_LEASH";
+
+/// The program that runs the command appended to it on a leash.
+pub fn command() -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.env(VARIABLE, "1");
+    Ok(command)
+}
+
+/// Becomes the device if that is what this process was started for.
+pub fn run_as_leash() -> Option<Result<ExitCode>> {
+    env::var_os(VARIABLE)?;
+    Some(become_device())
+}
+
+fn become_device() -> Result<ExitCode> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .context("the kernel refused to end this process with its parent")?;
+    let mut args = env::args_os().skip(1);
+    let program = args.next().context("no program was named")?;
+    let error = Command::new(&program).args(args).env_remove(VARIABLE).exec();
+    Err(error).with_context(|| format!("{} could not be started", program.display()))
+}

@@ -1,0 +1,79 @@
+//! `cargo xtask protocols`: the guests, compiled, copied and compared.
+//!
+//! The same sources give the same bytes on every machine with the same compiler, wherever the
+//! repository lies (`build.rs` and `metadata.rs` say how). `--check` holds that against
+//! `protocols/digests.toml`; `--bless` writes this compiler's entry there.
+
+pub mod build;
+pub mod digests;
+pub mod metadata;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::command::Shell;
+use crate::provision::{self, Choice, Toolchain};
+use crate::workspace::Workspace;
+use digests::{Digests, ToolchainKey, Verdict};
+
+/// What to do with the modules once they are built.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Options {
+    /// Compare with protocols/digests.toml; fail where a known compiler gives other bytes
+    #[arg(long, conflicts_with = "bless")]
+    pub check: bool,
+    /// Write the digests of this compiler to protocols/digests.toml
+    #[arg(long)]
+    pub bless: bool,
+}
+
+/// Runs the task.
+pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()> {
+    let toolchain = provision::provision(&Shell, choice)?;
+    let guests = build::build(&Shell, workspace, &toolchain)?;
+    for guest in &guests {
+        println!("{:<28} {:>8} bytes  blake3 {}", guest.name, guest.bytes, guest.digest);
+    }
+    if options.bless {
+        bless(workspace, &toolchain, &guests)?;
+    }
+    if options.check {
+        check(workspace, &toolchain, &guests)?;
+    }
+    Ok(())
+}
+
+/// Builds every guest, quietly unless cargo has something to compile.
+pub fn ensure(workspace: &Workspace, choice: Choice) -> Result<()> {
+    let toolchain = provision::provision(&Shell, choice)?;
+    let guests = build::build(&Shell, workspace, &toolchain)?;
+    eprintln!("protocols: {} guests in {}", guests.len(), workspace.modules().display());
+    Ok(())
+}
+
+fn bless(workspace: &Workspace, toolchain: &Toolchain, guests: &[build::Guest]) -> Result<()> {
+    let key = ToolchainKey::ask(&Shell, toolchain)?;
+    let mut digests = Digests::load(&workspace.digests())?;
+    digests.bless(&key, guests);
+    digests.save(&workspace.digests())?;
+    println!("protocols/digests.toml now holds {} guests for {key}", guests.len());
+    Ok(())
+}
+
+fn check(workspace: &Workspace, toolchain: &Toolchain, guests: &[build::Guest]) -> Result<()> {
+    let key = ToolchainKey::ask(&Shell, toolchain)?;
+    match Digests::load(&workspace.digests())?.check(&key, guests) {
+        Verdict::Same => println!("{} guests have the digests written for {key}", guests.len()),
+        Verdict::UnknownToolchain => eprintln!(
+            "warning: protocols/digests.toml has no entry for {key}, so nothing was compared; \
+             `cargo xtask protocols --bless` writes one"
+        ),
+        Verdict::Different(findings) => {
+            for finding in &findings {
+                eprintln!("error: {finding}");
+            }
+            bail!("{} of the guests differ from protocols/digests.toml", findings.len());
+        }
+    }
+    Ok(())
+}

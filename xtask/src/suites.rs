@@ -1,0 +1,171 @@
+//! `cargo xtask test [SUITE]`: everything a fresh machine needs, then the tests.
+//!
+//! The tests run guests as real modules, so the guests are built first.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Invocation, Shell, Streams, demand};
+use crate::protocols;
+use crate::provision::Choice;
+use crate::workspace::Workspace;
+
+/// Suites of more than one crate; beside them each crate is a suite by its folder's name.
+const GROUPS: [(&str, &str, &[&str]); 2] = [
+    ("modules", "what a module meets", &["protocol-core", "protocol-sdk", "wasm-host", "testkit"]),
+    ("ledger", "what is true, and who may change it", &["crypto", "journal", "distribution"]),
+];
+
+/// A name that `cargo xtask test` accepts, and the packages it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suite {
+    name: String,
+    about: String,
+    packages: Vec<String>,
+}
+
+/// Every suite of this repository.
+pub fn all(workspace: &Workspace) -> Result<Vec<Suite>> {
+    let dir = workspace.root().join("crates");
+    let entries =
+        fs::read_dir(&dir).with_context(|| format!("{} cannot be read", dir.display()))?;
+    let mut crates = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").is_file() {
+            crates.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    crates.sort();
+    Ok(suites_of(&crates))
+}
+
+/// The groups whose crates exist, then each crate, then xtask.
+fn suites_of(crates: &[String]) -> Vec<Suite> {
+    let package = |it: &str| format!("aura-{it}");
+    let groups = GROUPS.iter().map(|(name, about, members)| {
+        let present = members.iter().filter(|it| crates.iter().any(|name| name == *it));
+        let packages: Vec<String> = present.map(|it| package(it)).collect();
+        Suite { name: (*name).to_owned(), about: (*about).to_owned(), packages }
+    });
+    let single = |name: &String| Suite {
+        name: name.clone(),
+        about: format!("the crate in crates/{name}"),
+        packages: vec![package(name)],
+    };
+    let xtask = Suite {
+        name: "xtask".to_owned(),
+        about: "the tasks themselves".to_owned(),
+        packages: vec!["xtask".to_owned()],
+    };
+    groups
+        .filter(|it| !it.packages.is_empty())
+        .chain(crates.iter().map(single))
+        .chain(std::iter::once(xtask))
+        .collect()
+}
+
+/// The suites as `--help` lists them.
+pub fn help(suites: &[Suite]) -> String {
+    let mut text = "Suites (without one, every test runs):\n".to_owned();
+    for Suite { name, about, .. } in suites {
+        text.push_str(&format!("  {name:<16} {about}\n"));
+    }
+    text
+}
+
+/// Runs every test, or one suite's.
+pub fn run(workspace: &Workspace, choice: Choice, name: Option<&str>) -> Result<()> {
+    // The name is looked at first: a typing error should not cost a build.
+    let suite = name.map(|name| find(all(workspace)?, name)).transpose()?;
+    protocols::ensure(workspace, choice)?;
+    for arguments in runs(suite.as_ref()) {
+        let invocation = Invocation::new("cargo").args(&arguments).dir(workspace.root());
+        demand(&Shell, &invocation, Streams::Inherited)?;
+    }
+    Ok(())
+}
+
+fn find(suites: Vec<Suite>, name: &str) -> Result<Suite> {
+    let names: Vec<String> = suites.iter().map(|it| it.name.clone()).collect();
+    let Some(suite) = suites.into_iter().find(|it| it.name == name) else {
+        bail!("there is no suite {name:?}; there are {}", names.join(", "));
+    };
+    Ok(suite)
+}
+
+/// The calls of cargo: all targets, then the examples in documentation, which are not among them.
+fn runs(suite: Option<&Suite>) -> Vec<Vec<String>> {
+    let mut selection = vec!["--workspace".to_owned()];
+    if let Some(suite) = suite {
+        selection = suite.packages.iter().map(|it| format!("--package={it}")).collect();
+    }
+    let call = |what: &str| {
+        let start = ["test", "--no-fail-fast", what].map(str::to_owned);
+        [start.to_vec(), selection.clone()].concat()
+    };
+    let has_library = |it: &String| it != "xtask" && it != "aura-cli";
+    let documented = suite.is_none_or(|it| it.packages.iter().all(has_library));
+    if documented {
+        vec![call("--all-targets"), call("--doc")]
+    } else {
+        vec![call("--all-targets")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suites() -> Vec<Suite> {
+        suites_of(&["cli", "crypto", "journal", "wasm-host"].map(str::to_owned))
+    }
+
+    #[test]
+    fn a_group_holds_the_crates_that_exist() {
+        let modules = find(suites(), "modules").unwrap();
+        assert_eq!(modules.packages, ["aura-wasm-host"]);
+    }
+
+    #[test]
+    fn an_unknown_suite_is_answered_with_the_known_ones() {
+        let error = find(suites(), "jurnal").unwrap_err().to_string();
+        let known = "modules, ledger, cli, crypto, journal, wasm-host, xtask";
+        assert_eq!(error, format!("there is no suite \"jurnal\"; there are {known}"));
+    }
+
+    #[test]
+    fn a_suite_narrows_both_runs() {
+        let all = [
+            "test --no-fail-fast --all-targets --workspace",
+            "test --no-fail-fast --doc \
+                                                                     --workspace",
+        ];
+        assert_eq!(runs(None).iter().map(|it| it.join(" ")).collect::<Vec<_>>(), all);
+        let journal = find(suites(), "journal").unwrap();
+        let narrowed: Vec<_> = runs(Some(&journal)).iter().map(|it| it.join(" ")).collect();
+        assert_eq!(
+            narrowed,
+            [
+                "test --no-fail-fast --all-targets --package=aura-journal",
+                "test --no-fail-fast --doc --package=aura-journal",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_program_has_no_library_to_document() {
+        let cli = find(suites(), "cli").unwrap();
+        assert_eq!(
+            runs(Some(&cli)),
+            [["test", "--no-fail-fast", "--all-targets", "--package=aura-cli"]]
+        );
+    }
+
+    #[test]
+    fn help_names_every_suite() {
+        let text = help(&suites());
+        assert!(suites().iter().all(|it| text.contains(&it.name)), "{text}");
+    }
+}
