@@ -1,1 +1,5 @@
-//! How devices run a protocol together: the execution context and the upgrade coordinator.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod choreography;
+pub mod execution;

@@ -1,1 +1,12 @@
-//! Who may ship what to whom: releases, consent and migration plans.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod consent;
+pub mod migration;
+pub mod receipt;
+pub mod repository;
+
+pub use consent::Consent;
+pub use migration::{MigrationError, MigrationRun, Quarantined, migrate};
+pub use receipt::{Rehearsal, challenge};
+pub use repository::{ReleaseError, Repository, check_release};

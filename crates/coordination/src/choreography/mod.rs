@@ -1,0 +1,3 @@
+//! Protocols that Aura itself runs.
+
+pub mod upgrade;

@@ -1,0 +1,105 @@
+//! What an execution context asks of its host, and what the host answers.
+
+use aura_protocol_core::{
+    Outcome, ProtocolCapabilities, ProtocolError, ProtocolInput, ProtocolStep, RecordKey,
+    lifecycle::EffectReply,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// One thing that the host is to do. At most one [`Instruction::Step`] is under way at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Instruction {
+    /// Run one step of the protocol, and answer with [`InstructionResult::Stepped`] or
+    /// [`InstructionResult::Trapped`].
+    Step {
+        /// What the last step returned.
+        state: Vec<u8>,
+        /// The rights in force.
+        caps: ProtocolCapabilities,
+        /// The input.
+        input: Box<ProtocolInput>,
+    },
+    /// Write an event of this session: signed, persisted with the session's snapshot, then sent.
+    WriteToLedger {
+        /// Its label.
+        label: String,
+        /// What it says.
+        payload: Vec<u8>,
+    },
+    /// Read one record, and answer with [`InstructionResult::Replied`].
+    GetRecord {
+        /// Which effect is answered.
+        effect: u64,
+        /// The record.
+        key: RecordKey,
+    },
+    /// Read a page of records, and answer with [`InstructionResult::Replied`].
+    ListRecords {
+        /// Which effect is answered.
+        effect: u64,
+        /// The first bytes of the keys.
+        prefix: Vec<u8>,
+        /// The last key of the page before.
+        after: Option<RecordKey>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Put a line into the device's log.
+    Log(String),
+    /// The session has ended on this device.
+    Finish(Outcome),
+    /// The session has failed on this device: the protocol or its module broke.
+    Fail {
+        /// The stable name of what happened.
+        code: String,
+        /// What happened, for people.
+        reason: String,
+    },
+}
+
+/// What the host answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InstructionResult {
+    /// The protocol took the input.
+    Stepped {
+        /// What the next step is to be given.
+        state: Vec<u8>,
+        /// What is to be done.
+        step: ProtocolStep,
+    },
+    /// The protocol refused the input. Its state is as before.
+    Refused(ProtocolError),
+    /// The module broke: a trap, or an output that is none.
+    Trapped {
+        /// The stable name of what happened.
+        code: String,
+        /// What happened, for people.
+        reason: String,
+    },
+    /// The answer to an effect.
+    Replied {
+        /// Which effect.
+        effect: u64,
+        /// The answer.
+        reply: EffectReply,
+    },
+}
+
+/// Where a session stands on this device.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum SessionStatus {
+    /// It goes on.
+    Running,
+    /// It has ended.
+    Ended(Outcome),
+    /// It broke on this device.
+    Failed {
+        /// The stable name of what happened.
+        code: String,
+        /// What happened, for people.
+        reason: String,
+    },
+}

@@ -1,0 +1,163 @@
+//! One session, driven by hand.
+
+use std::collections::BTreeSet;
+
+use aura_coordination::execution::{
+    ContextError, Instruction, InstructionResult, ProtocolContext, SessionStatus,
+};
+use aura_protocol_core::{
+    Capability, DeviceId, Digest, Epoch, Outcome, ProtocolCapabilities, ProtocolEffect,
+    ProtocolError, ProtocolInput, ProtocolStep, RecordKey, RecordWrite, SessionId, SessionStart,
+    lifecycle::EffectReply,
+};
+
+fn start() -> SessionStart {
+    let me = DeviceId::from_bytes([1; 32]);
+    SessionStart {
+        session: SessionId::from_bytes([9; 32]),
+        me,
+        opener: me,
+        participants: BTreeSet::from([me]),
+        spoken: "1.0.0".parse().unwrap(),
+        params: Vec::new(),
+    }
+}
+
+fn context(caps: &[Capability]) -> ProtocolContext {
+    let caps: ProtocolCapabilities = caps.iter().copied().collect();
+    ProtocolContext::new(start(), Digest::of(b"module"), caps)
+}
+
+fn input(instruction: Option<Instruction>) -> ProtocolInput {
+    match instruction {
+        Some(Instruction::Step { input, .. }) => *input,
+        other => panic!("expected a step, found {other:?}"),
+    }
+}
+
+fn stepped(state: &[u8], effects: Vec<ProtocolEffect>) -> InstructionResult {
+    let step = ProtocolStep { effects, wake: None, outcome: None };
+    InstructionResult::Stepped { state: state.to_vec(), step }
+}
+
+fn ended(batch: Vec<RecordWrite>) -> InstructionResult {
+    let outcome = Some(Outcome::Completed { result: Vec::new(), batch });
+    let step = ProtocolStep { effects: Vec::new(), wake: None, outcome };
+    InstructionResult::Stepped { state: Vec::new(), step }
+}
+
+#[test]
+fn one_step_at_a_time_in_order() {
+    let mut session = context(&[]);
+    assert!(matches!(input(session.next_step()), ProtocolInput::Start(_)));
+    assert_eq!(session.next_step(), None, "a step is under way");
+    session.signal(b"5".to_vec()).unwrap();
+    let append = ProtocolEffect::Append { label: "add".into(), payload: vec![5] };
+    let done = session.complete(stepped(b"s", vec![append])).unwrap();
+    assert_eq!(done, [Instruction::WriteToLedger { label: "add".into(), payload: vec![5] }]);
+    assert_eq!(input(session.next_step()), ProtocolInput::Signal(b"5".to_vec()));
+}
+
+/// INV-X2: no event twice, none lost, and a step that was under way is run again.
+#[test]
+fn a_restored_session_goes_on_as_if_it_had_not_stopped() {
+    let mut session = context(&[]);
+    session.next_step().unwrap();
+    session.complete(stepped(b"s", vec![])).unwrap();
+    let unit = Digest::of(b"unit");
+    let author = DeviceId::from_bytes([2; 32]);
+    assert_eq!(session.event(unit, author, "add".into(), vec![1]), Ok(true));
+    let snapshot = session.snapshot();
+    let before = input(session.next_step());
+
+    let mut restored = ProtocolContext::restore(&snapshot).unwrap();
+    assert_eq!(restored.event(unit, author, "add".into(), vec![1]), Ok(false));
+    assert_eq!(input(restored.next_step()), before);
+    restored.complete(stepped(b"t", vec![])).unwrap();
+    assert_eq!(restored.next_step(), None);
+    assert!(ProtocolContext::restore(&snapshot[1..]).is_err());
+}
+
+/// INV-X3
+#[test]
+fn what_was_not_granted_is_denied() {
+    let get = ProtocolEffect::GetRecord(RecordKey::from("sum/1"));
+    let mut session = context(&[]);
+    session.next_step().unwrap();
+    assert_eq!(session.complete(stepped(b"", vec![get.clone()])).unwrap(), []);
+    let ProtocolInput::Reply { effect: 0, result: EffectReply::Denied(_) } =
+        input(session.next_step())
+    else {
+        panic!("expected a denial");
+    };
+
+    let mut session = context(&[Capability::ReadRecords]);
+    session.next_step().unwrap();
+    let asked = session.complete(stepped(b"", vec![get])).unwrap();
+    assert_eq!(asked, [Instruction::GetRecord { effect: 0, key: RecordKey::from("sum/1") }]);
+    let reply = EffectReply::Record(None);
+    let replied = InstructionResult::Replied { effect: 0, reply: reply.clone() };
+    session.complete(replied.clone()).unwrap();
+    assert!(matches!(session.complete(replied), Err(ContextError::NotAsked { .. })));
+    assert_eq!(input(session.next_step()), ProtocolInput::Reply { effect: 0, result: reply });
+}
+
+#[test]
+fn records_need_the_right_to_write() {
+    let write = RecordWrite { key: RecordKey::from("k"), bytes: None };
+    let mut session = context(&[]);
+    session.next_step().unwrap();
+    session.complete(ended(vec![write.clone()])).unwrap();
+    assert!(
+        matches!(session.status(), SessionStatus::Failed { code, .. } if code == "CapabilityDenied")
+    );
+
+    let mut session = context(&[Capability::WriteRecords]);
+    session.next_step().unwrap();
+    session.complete(ended(vec![write])).unwrap();
+    assert!(matches!(session.status(), SessionStatus::Ended(_)));
+    assert!(matches!(session.signal(Vec::new()), Err(ContextError::Ended { .. })));
+}
+
+#[test]
+fn a_bad_event_does_not_end_a_session_but_a_trap_does() {
+    let mut session = context(&[]);
+    session.next_step().unwrap();
+    session.complete(stepped(b"", vec![])).unwrap();
+    let culprit = DeviceId::from_bytes([2; 32]);
+    session.event(Digest::of(b"u"), culprit, "add".into(), vec![]).unwrap();
+    session.next_step().unwrap();
+    let error =
+        ProtocolError::BadEvent { culprit, label: "add".into(), reason: "no number".into() };
+    let done = session.complete(InstructionResult::Refused(error)).unwrap();
+    assert!(matches!(&done[..], [Instruction::Log(line)] if line.contains("no number")));
+    assert!(session.is_running());
+
+    session.signal(Vec::new()).unwrap();
+    session.next_step().unwrap();
+    let trap = InstructionResult::Trapped { code: "OutOfFuel".into(), reason: "loop".into() };
+    session.complete(trap).unwrap();
+    assert!(matches!(session.status(), SessionStatus::Failed { code, .. } if code == "OutOfFuel"));
+}
+
+#[test]
+fn limits_hold() {
+    let mut session = context(&[]);
+    session.next_step().unwrap();
+    let log = ProtocolEffect::Log(String::new());
+    session.complete(stepped(b"", vec![log; 257])).unwrap();
+    assert!(
+        matches!(session.status(), SessionStatus::Failed { code, .. } if code == "LimitExceeded")
+    );
+}
+
+#[test]
+fn a_session_that_needs_a_clock_is_told_that_there_is_none() {
+    let mut session = context(&[]);
+    session.next_step().unwrap();
+    let step = ProtocolStep { effects: vec![], wake: Some(Epoch(3)), outcome: None };
+    session.complete(InstructionResult::Stepped { state: vec![], step }).unwrap();
+    assert!(
+        matches!(session.status(), SessionStatus::Failed { code, .. } if code == "ClockNotOffered")
+    );
+}

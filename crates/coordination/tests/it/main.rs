@@ -1,0 +1,4 @@
+//! Sessions and upgrades as state machines.
+
+mod context;
+mod upgrade;

@@ -1,0 +1,234 @@
+//! What a device agrees to: the rules behind each of its votes.
+//!
+//! Implements the ledger's [`EntryPolicy`]. Pure: what the device knows beyond its ledger, its
+//! rehearsals and its clock, comes in with them. The fold never looks at another account's chain; whatever an entry rests on is
+//! embedded with its proof, and checked here before the vote.
+
+use std::collections::BTreeMap;
+
+use aura_journal::{
+    control::{
+        ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, Release,
+        Slot, Verdict,
+    },
+    ledger::{AccountState, AppState, Ledger, ProposalState},
+};
+use aura_protocol_core::{AppId, Digest, ProtocolCapabilities, UnixTime, quorum::tally};
+
+use crate::{Rehearsal, repository::check_content};
+
+/// The policy of one device at one moment.
+pub struct Consent<'a> {
+    /// Its ledger.
+    pub ledger: &'a Ledger,
+    /// Proposal → what its rehearsal led to here.
+    pub rehearsals: &'a BTreeMap<Digest, Rehearsal>,
+    /// The time by its own clock.
+    pub now: UnixTime,
+}
+
+impl EntryPolicy for Consent<'_> {
+    fn check(&self, _slot: &Slot, value: &Entry) -> Verdict {
+        if let Some(missing) = value.past.iter().find(|it| self.ledger.unit(it).is_none()) {
+            return Verdict::Wait(format!("unit {} has not arrived", missing.short()));
+        }
+        let state = self.ledger.state();
+        match &value.body {
+            EntryBody::Genesis(_) => deny("SecondGenesis", "a chain begins once"),
+            EntryBody::Reconfigure(next) => check_reconfigure(self.ledger.chain().config(), next),
+            EntryBody::Install(install) => check_install(state, install),
+            EntryBody::SetUpgradePolicy { app, .. } => check_installed(state, *app),
+            EntryBody::ActivateVersion(activate) => self.check_activation(state, value, activate),
+            EntryBody::Release(_) => check_own_release(self.ledger, value),
+            _ => deny("UnknownEntry", "this device does not know this kind of entry"),
+        }
+    }
+}
+
+fn deny(code: &str, reason: impl Into<String>) -> Verdict {
+    Verdict::Deny(Denied { code: code.to_string(), reason: reason.into() })
+}
+
+/// One device more at a time, and nothing else changes: removal and key rotation need a ceremony of
+/// their own.
+fn check_reconfigure(current: &Configuration, next: &Configuration) -> Verdict {
+    let kept = current.roster.iter().all(|(id, entry)| next.roster.get(id) == Some(entry));
+    if !kept || next.roster.len() != current.roster.len() + 1 {
+        return deny("RosterChange", "a reconfiguration adds exactly one device");
+    }
+    let expected = Configuration {
+        recovery: current.recovery.clone(),
+        group_key: current.group_key,
+        ..Configuration::with_defaults(next.roster.values().cloned())
+    };
+    if *next == expected {
+        Verdict::Accept
+    } else {
+        deny("RosterChange", "a new device changes the default thresholds and nothing else")
+    }
+}
+
+fn check_installed(state: &AccountState, app: AppId) -> Verdict {
+    if state.apps.contains_key(&app) {
+        Verdict::Accept
+    } else {
+        deny("NotInstalled", format!("app {} is not installed", app.short()))
+    }
+}
+
+fn check_install(state: &AccountState, install: &Install) -> Verdict {
+    let taken = state.apps.values().any(|it| it.install.alias == install.alias);
+    if taken || state.apps.contains_key(&install.app) {
+        return deny("AlreadyInstalled", format!("`{}` is already installed", install.alias));
+    }
+    if install.app != AppId::derive(install.repository, &install.protocol) {
+        return deny("AppMismatch", "the app's id is not that of its repository and protocol");
+    }
+    let proved = match install.release.verify() {
+        Ok(proved) => proved,
+        Err(error) => return deny("ReleaseUnproved", error.to_string()),
+    };
+    let EntryBody::Release(release) = &proved.entry.body else {
+        return deny("ReleaseUnproved", "the proof leads to something else than a release");
+    };
+    if proved.account != install.repository || release.protocol != install.protocol {
+        return deny("AppMismatch", "the release is another repository's or protocol's");
+    }
+    if let Err(error) = check_content(release) {
+        return deny(error.code(), error.to_string());
+    }
+    if !install.requirement.matches(release.version) {
+        return deny("OutsideRequirement", outside(&install.requirement, release));
+    }
+    check_capabilities(release, &install.capabilities)
+}
+
+fn outside(requirement: &aura_protocol_core::Requirement, release: &Release) -> String {
+    format!("version {} is outside the installed requirement `{requirement}`", release.version)
+}
+
+/// What is granted must be asked for: a grant that nobody asked for is a mistake or a trick.
+fn check_capabilities(release: &Release, granted: &ProtocolCapabilities) -> Verdict {
+    let asked = &release.descriptor.capabilities;
+    match granted.granted.iter().find(|it| !asked.contains(it)) {
+        None => Verdict::Accept,
+        Some(excess) => deny("CapabilityExcess", format!("`{excess}` is granted but not asked for")),
+    }
+}
+
+fn check_own_release(ledger: &Ledger, value: &Entry) -> Verdict {
+    let EntryBody::Release(release) = &value.body else {
+        return deny("UnknownEntry", "not a release");
+    };
+    let repository = crate::Repository::of(ledger.chain(), &release.protocol);
+    match crate::check_release(&repository, release) {
+        Ok(()) => Verdict::Accept,
+        Err(error) => deny(error.code(), error.to_string()),
+    }
+}
+
+impl Consent<'_> {
+    fn check_activation(
+        &self,
+        state: &AccountState,
+        value: &Entry,
+        activate: &ActivateVersion,
+    ) -> Verdict {
+        let Some(proposal) = state.proposals.get(&activate.proposal) else {
+            return deny("NoProposal", "no valid proposal of this id");
+        };
+        let Some(app) = state.apps.get(&activate.app) else {
+            return deny("NotInstalled", "the app is not installed");
+        };
+        if let Err(verdict) = check_proposal(app, proposal, self.now) {
+            return verdict;
+        }
+        let Some(rehearsal) = self.rehearsals.get(&activate.proposal) else {
+            return Verdict::Wait("this device has not rehearsed the proposal".to_string());
+        };
+        if value.past != [activate.proposal] {
+            return deny("PrestateMismatch", "the prestate is not the proposal's past");
+        }
+        if *activate != activation(proposal, rehearsal) {
+            return deny("ResultMismatch", "this device's rehearsal led elsewhere");
+        }
+        let m = usize::from(self.ledger.chain().config().m);
+        let ready = confirmed(self.ledger, proposal, rehearsal);
+        if ready < m {
+            return Verdict::Wait(format!("{ready} of {m} devices are ready"));
+        }
+        Verdict::Accept
+    }
+}
+
+/// Whether `proposal` could be activated on `app` at `now` by what it says of itself.
+///
+/// # Errors
+/// The verdict that stands in the way.
+pub fn check_proposal(
+    app: &AppState,
+    proposal: &ProposalState,
+    now: UnixTime,
+) -> Result<(), Verdict> {
+    let said = &proposal.proposal;
+    let release = &proposal.release;
+    if said.expires < now {
+        return Err(deny("Expired", "the proposal has expired"));
+    }
+    if said.not_before.is_some_and(|it| now < it) {
+        return Err(Verdict::Wait("the proposal's time has not come".to_string()));
+    }
+    if said.from != app.active.version {
+        return Err(deny("Superseded", format!("version {} is active now", app.active.version)));
+    }
+    if release.version.major != said.from.major.saturating_add(1) || release.migration.is_none() {
+        return Err(deny("NotAMajor", "only the next major version is activated by decision"));
+    }
+    if !app.install.requirement.matches(release.version) {
+        return Err(deny("OutsideRequirement", outside(&app.install.requirement, release)));
+    }
+    if let Err(error) = check_content(release) {
+        return Err(deny(error.code(), error.to_string()));
+    }
+    let steps: Vec<Digest> = release.migration.iter().map(|it| it.module.digest).collect();
+    if said.steps != steps || said.digest != release.module.digest || said.plan.is_some() {
+        return Err(deny("PlanMismatch", "the proposal's steps are not the release's"));
+    }
+    match check_capabilities(release, &said.capabilities) {
+        Verdict::Accept => Ok(()),
+        verdict => Err(verdict),
+    }
+}
+
+/// The value that every device proposes for a proposal that it rehearsed with this result. It names
+/// nothing that could differ between honest devices, so that two proposers propose the same.
+#[must_use]
+pub fn activation(proposal: &ProposalState, rehearsal: &Rehearsal) -> ActivateVersion {
+    ActivateVersion {
+        app: proposal.proposal.app,
+        version: proposal.release.version,
+        digest: proposal.proposal.digest,
+        proposal: proposal.unit,
+        plan: None,
+        steps: proposal.proposal.steps.clone(),
+        prestate: vec![proposal.unit],
+        pre_root: rehearsal.pre_root,
+        post_root: rehearsal.post_root,
+        capabilities: proposal.proposal.capabilities.clone(),
+        intent: None,
+        repository_head: proposal.repository_head,
+        distributor_head: None,
+    }
+}
+
+/// How many voters have signalled ready with a receipt that this device's rehearsal confirms
+/// (INV-D2, INV-D3).
+#[must_use]
+pub fn confirmed(ledger: &Ledger, proposal: &ProposalState, rehearsal: &Rehearsal) -> usize {
+    let voters = ledger.chain().config();
+    let ready = proposal.ready.iter().filter(|(device, receipt)| {
+        voters.voters().any(|it| it.device == **device) && rehearsal.confirms(**device, receipt)
+    });
+    let by_root = tally(ready.map(|(device, receipt)| (*device, receipt.post_root)));
+    by_root.get(&rehearsal.post_root).map_or(0, std::collections::BTreeSet::len)
+}
