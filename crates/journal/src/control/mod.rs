@@ -1,6 +1,7 @@
 //! The control chain: what cannot be merged is decided by a quorum, one value per slot
 //! (`02-ledger`, section 5).
 
+mod ballots;
 mod certificate;
 mod chain;
 mod config;
@@ -11,13 +12,16 @@ mod vote;
 mod voter;
 
 pub use certificate::{Certificate, CertificateError, CertifiedEntry};
-pub use chain::{ChainError, ControlChain};
+pub use chain::{Appended, ChainError, ControlChain, ENTRY_BYTES_MAX};
 pub use config::{ConfigError, Configuration, RecoveryRole, Role, RosterEntry};
 pub use entry::{
     ActivateVersion, Entry, EntryBody, Genesis, Install, Release, ReleaseBuild, ReleasedMigration,
     UpgradePolicy,
 };
-pub use proof::{ChainLink, ChainProof, ProvedEntry};
+pub use proof::{ChainLink, ChainProof, PROOF_DEPTH_MAX, ProvedEntry};
 pub use slot::Slot;
 pub use vote::{ControlMessage, Phase, Vote};
-pub use voter::{Denied, EntryPolicy, Verdict, VoteRecord, Voter, VoterOutput};
+pub use voter::{
+    Denied, EntryPolicy, FUTURE_PER_AUTHOR_MAX, Lock, Observed, PROPOSALS_PER_AUTHOR_MAX, Verdict,
+    VoteRecord, Voter, VoterOutput,
+};
