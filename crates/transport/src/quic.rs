@@ -8,7 +8,10 @@ mod convert;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -16,8 +19,7 @@ use futures::future::{BoxFuture, join_all};
 use iroh::{
     Endpoint, EndpointAddr, EndpointId, RelayMode, SecretKey, TransportAddr,
     endpoint::{
-        Connection, Incoming, PortmapperConfig, RecvStream, SendStream, WeakConnectionHandle,
-        presets,
+        Connection, ConnectionError, Incoming, PortmapperConfig, RecvStream, SendStream, presets,
     },
 };
 use tokio::{
@@ -156,13 +158,14 @@ impl Transport for QuicTransport {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let live = self.sessions.live();
+            let live = self.sessions.with_live(|live| live.clone());
+            let live: Vec<_> = live.iter().filter_map(|it| it.wire.upgrade()).collect();
             let settled = join_all(live.iter().map(|it| it.deliveries.settled()));
             if timeout(self.settings.close_timeout, settled).await.is_err() {
                 tracing::warn!("closing although peers have not acknowledged everything");
             }
-            for connection in live.iter().filter_map(|it| it.connection.upgrade()) {
-                connection.close(close::SHUTDOWN.into(), b"transport shut down");
+            for wire in live {
+                wire.close(close::SHUTDOWN, "transport shut down");
             }
             self.endpoint.close().await;
         })
@@ -227,7 +230,7 @@ impl Door {
     }
 }
 
-/// The sessions of one transport, to bound them and to end them properly.
+/// The open sessions of one transport, to bound them and to end them properly.
 #[derive(Default)]
 struct Sessions {
     live: Mutex<Vec<LiveSession>>,
@@ -235,18 +238,11 @@ struct Sessions {
 
 #[derive(Clone)]
 struct LiveSession {
-    peer: PeerId,
     inbound: bool,
-    connection: WeakConnectionHandle,
-    deliveries: Deliveries,
+    wire: Weak<Wire>,
 }
 
 impl Sessions {
-    /// The sessions that have not ended. Forgets the others.
-    fn live(&self) -> Vec<LiveSession> {
-        self.with_live(|live| live.clone())
-    }
-
     fn add_outbound(&self, session: &QuicSession) {
         self.with_live(|live| live.push(session.as_live(false)));
     }
@@ -257,11 +253,11 @@ impl Sessions {
         settings: &Settings,
     ) -> std::result::Result<(), &'static str> {
         self.with_live(|live| {
-            let inbound = || live.iter().filter(|it| it.inbound);
+            let inbound = || live.iter().filter(|it| it.inbound).filter_map(|it| it.wire.upgrade());
             if settings.sessions_max <= inbound().count() {
                 return Err("too many sessions");
             }
-            let of_peer = inbound().filter(|it| it.peer == session.peer()).count();
+            let of_peer = inbound().filter(|it| it.peer() == session.peer()).count();
             if settings.sessions_per_peer_max <= of_peer {
                 return Err("too many sessions of this peer");
             }
@@ -272,49 +268,86 @@ impl Sessions {
 
     fn with_live<T>(&self, act: impl FnOnce(&mut Vec<LiveSession>) -> T) -> T {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|it| it.connection.upgrade().is_some_and(|it| it.close_reason().is_none()));
+        live.retain(|it| it.wire.upgrade().is_some_and(|it| it.is_open()));
         act(&mut live)
     }
 }
 
-struct QuicSession {
+/// A connection, shared by its session, its channels and whatever of them is still undelivered.
+struct Wire {
     connection: Connection,
-    protocol: String,
+    /// Set by the first close of ours. The QUIC stack forgets who closed when its endpoint stops.
+    closed_here: AtomicBool,
     deliveries: Deliveries,
     settings: Arc<Settings>,
+}
+
+impl Wire {
+    fn peer(&self) -> PeerId {
+        PeerId(*self.connection.remote_id().as_bytes())
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+
+    fn close(&self, code: u32, reason: &str) {
+        if self.is_open() {
+            self.closed_here.store(true, Ordering::Relaxed);
+            self.connection.close(code.into(), close::printable(reason.as_bytes()).as_bytes());
+        }
+    }
+
+    /// The error as this side knows it.
+    fn error(&self, error: TransportError) -> TransportError {
+        match error {
+            TransportError::Lost { .. } if self.closed_here.load(Ordering::Relaxed) => {
+                TransportError::ClosedLocally
+            }
+            other => other,
+        }
+    }
+
+    async fn closed(&self) -> TransportError {
+        self.error(session_error(self.connection.closed().await))
+    }
+}
+
+struct QuicSession {
+    wire: Arc<Wire>,
+    protocol: String,
 }
 
 impl QuicSession {
     fn new(connection: Connection, settings: Arc<Settings>) -> Self {
         let protocol = String::from_utf8_lossy(connection.alpn()).into_owned();
-        Self { connection, protocol, deliveries: Deliveries::new(), settings }
+        let (closed_here, deliveries) = (AtomicBool::new(false), Deliveries::new());
+        Self { wire: Arc::new(Wire { connection, closed_here, deliveries, settings }), protocol }
     }
 
     fn as_live(&self, inbound: bool) -> LiveSession {
-        LiveSession {
-            peer: self.peer(),
-            inbound,
-            connection: self.connection.weak_handle(),
-            deliveries: self.deliveries.clone(),
-        }
+        LiveSession { inbound, wire: Arc::downgrade(&self.wire) }
     }
 
-    fn channel(&self, (outbound, inbound): (SendStream, RecvStream)) -> Box<dyn Channel> {
-        Box::new(QuicChannel {
-            connection: self.connection.clone(),
+    fn channel(
+        &self,
+        streams: std::result::Result<(SendStream, RecvStream), ConnectionError>,
+    ) -> Result<Box<dyn Channel>> {
+        let (outbound, inbound) = streams.map_err(|it| self.wire.error(session_error(it)))?;
+        Ok(Box::new(QuicChannel {
+            wire: self.wire.clone(),
             outbound,
             inbound: Inbound(inbound),
-            reader: FrameReader::new(&self.settings),
+            reader: FrameReader::new(&self.wire.settings),
             outbox: [Bytes::new(), Bytes::new()],
             finished: false,
-            deliveries: self.deliveries.clone(),
-        })
+        }))
     }
 }
 
 impl Session for QuicSession {
     fn peer(&self) -> PeerId {
-        PeerId(*self.connection.remote_id().as_bytes())
+        self.wire.peer()
     }
 
     fn protocol(&self) -> &str {
@@ -323,45 +356,42 @@ impl Session for QuicSession {
 
     fn binding(&self) -> Result<[u8; 32]> {
         let mut binding = [0; 32];
-        self.connection
+        self.wire
+            .connection
             .export_keying_material(&mut binding, BINDING_LABEL, b"")
             .map_err(|_| TransportError::Lost { reason: "no keys to export".to_owned() })?;
         Ok(binding)
     }
 
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Channel>>> {
-        Box::pin(async {
-            self.connection.open_bi().await.map(|it| self.channel(it)).map_err(session_error)
-        })
+        Box::pin(async { self.channel(self.wire.connection.open_bi().await) })
     }
 
     fn accept(&self) -> BoxFuture<'_, Result<Box<dyn Channel>>> {
-        Box::pin(async {
-            self.connection.accept_bi().await.map(|it| self.channel(it)).map_err(session_error)
-        })
+        Box::pin(async { self.channel(self.wire.connection.accept_bi().await) })
     }
 
     fn delivered(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async {
             tokio::select! {
                 biased;
-                error = self.connection.closed() => Err(session_error(error)),
-                () = self.deliveries.settled() => Ok(()),
+                error = self.wire.closed() => Err(error),
+                () = self.wire.deliveries.settled() => Ok(()),
             }
         })
     }
 
     fn close(&self, code: u32, reason: &str) {
-        self.connection.close(code.into(), close::printable(reason.as_bytes()).as_bytes());
+        self.wire.close(code, reason);
     }
 
     fn closed(&self) -> BoxFuture<'_, TransportError> {
-        Box::pin(async { session_error(self.connection.closed().await) })
+        Box::pin(self.wire.closed())
     }
 }
 
 struct QuicChannel {
-    connection: Connection,
+    wire: Arc<Wire>,
     outbound: SendStream,
     inbound: Inbound,
     reader: FrameReader,
@@ -369,14 +399,14 @@ struct QuicChannel {
     /// leaves the rest here, and the next call completes it before anything else.
     outbox: [Bytes; 2],
     finished: bool,
-    deliveries: Deliveries,
 }
 
 impl QuicChannel {
     async fn flush(&mut self) -> Result<()> {
         while self.outbox.iter().any(|it| !it.is_empty()) {
             let mut rest = &mut self.outbox[..];
-            self.outbound.write_many_chunks(&mut rest).await.map_err(write_error)?;
+            let written = self.outbound.write_many_chunks(&mut rest).await;
+            written.map_err(|error| self.wire.error(write_error(error)))?;
         }
         Ok(())
     }
@@ -385,12 +415,11 @@ impl QuicChannel {
     fn cut_off(&mut self, error: &TransportError) {
         match error {
             TransportError::PeerFrameTooBig { .. } => {
-                let peer = PeerId(*self.connection.remote_id().as_bytes());
-                tracing::warn!(%peer, %error, "session closed");
-                self.connection.close(close::VIOLATION.into(), error.to_string().as_bytes());
+                tracing::warn!(peer = %self.wire.peer(), %error, "session closed");
+                self.wire.close(close::VIOLATION, &error.to_string());
             }
             TransportError::FrameStalled { .. } => {
-                tracing::warn!(%error, "channel stopped");
+                tracing::warn!(peer = %self.wire.peer(), %error, "channel stopped");
                 if self.inbound.0.stop(close::STALLED.into()).is_err() {
                     tracing::trace!("a stalled channel had already ended");
                 }
@@ -416,10 +445,10 @@ impl Channel for QuicChannel {
     fn recv(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
         Box::pin(async {
             let outcome = self.reader.next(&mut self.inbound).await;
-            if let Err(error) = &outcome {
-                self.cut_off(error);
-            }
-            outcome
+            outcome.map_err(|error| {
+                self.cut_off(&error);
+                self.wire.error(error)
+            })
         })
     }
 
@@ -433,11 +462,12 @@ impl Channel for QuicChannel {
                 return Err(TransportError::Finished);
             }
             self.finished = true;
-            let acknowledged = self.outbound.stopped();
-            self.deliveries.track(async move {
+            let (acknowledged, wire) = (self.outbound.stopped(), self.wire.clone());
+            self.wire.deliveries.track(async move {
                 if let Err(error) = acknowledged.await {
                     tracing::debug!(%error, "a finished channel was not acknowledged");
                 }
+                drop(wire);
             });
             Ok(())
         })

@@ -1,0 +1,14 @@
+//! Tests of the transport as its callers see it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod conformance;
+mod hostile;
+mod memory;
+mod quic;
+mod world;
