@@ -45,13 +45,13 @@ pub enum CertificateError {
     #[error("vote by {key}, which is no voter of this configuration")]
     NotAVoter {
         /// The key.
-        key: PublicKey,
+        key: Box<PublicKey>,
     },
     /// A vote's signature does not verify.
     #[error("vote by {key} has a bad signature")]
     BadSignature {
         /// The key.
-        key: PublicKey,
+        key: Box<PublicKey>,
     },
 }
 
@@ -70,11 +70,11 @@ impl Certificate {
         let needed = usize::from(config.m);
         for (key, signature) in &self.votes {
             if config.voter_with_key(key).is_none() {
-                return Err(CertificateError::NotAVoter { key: *key });
+                return Err(CertificateError::NotAVoter { key: Box::new(*key) });
             }
             let (slot, phase, view) = (*slot, Phase::Commit, self.view);
             let vote = Vote { slot, phase, view, value, key: *key, signature: *signature };
-            vote.verify().map_err(|_| CertificateError::BadSignature { key: *key })?;
+            vote.verify().map_err(|_| CertificateError::BadSignature { key: Box::new(*key) })?;
         }
         let counted = decided(self.votes.keys().map(|key| (*key, ())), needed);
         match counted {

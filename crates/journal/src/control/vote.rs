@@ -48,7 +48,7 @@ pub enum ControlMessage {
         value: Box<Entry>,
     },
     /// A vote for a value.
-    Vote(Vote),
+    Vote(Box<Vote>),
 }
 
 impl Vote {

@@ -112,7 +112,7 @@ pub enum VoterOutput {
         /// What binds this device from here on.
         record: VoteRecord,
         /// The vote.
-        vote: Vote,
+        vote: Box<Vote>,
     },
     /// The slot is decided: append this to the chain.
     Decided(CertifiedEntry),
@@ -357,7 +357,7 @@ impl Voter {
         key: &SecretKey,
         out: &mut Vec<VoterOutput>,
     ) {
-        let vote = Vote::sign(record.slot, phase, VIEW, value, key);
+        let vote = Box::new(Vote::sign(record.slot, phase, VIEW, value, key));
         self.record = Some(record);
         self.ballots.add(&vote);
         out.push(VoterOutput::Vote { record, vote });
