@@ -48,42 +48,56 @@ pub fn build(
     if !manifest.is_file() {
         bail!("{} is missing; the guests have their own workspace there", manifest.display());
     }
-    eprintln!("protocols: building guests (std: {})", toolchain.std_origin());
-    // Fetched first: the folders that paths are remapped from exist only afterwards.
-    let fetch = toolchain.cargo().args(["fetch", "--locked", "--manifest-path"]).arg(&manifest);
-    demand(runner, &fetch.dir(workspace.guests()), Streams::ToStderr)?;
-    let invocation = invocation(workspace, toolchain, &cargo_home()?)?;
-    let ran = demand(runner, &invocation, Streams::StdoutCaptured)?;
-    let modules = modules(&String::from_utf8_lossy(&ran.stdout))?;
-    if modules.is_empty() {
+    let cargo = || clean(toolchain.cargo()).dir(workspace.guests());
+    let ask = cargo().args(["metadata", "--no-deps", "--locked", "--format-version", "1"]);
+    let metadata = demand(runner, &ask, Streams::StdoutCaptured)?;
+    let names = guest_packages(&metadata.stdout)?;
+    if names.is_empty() {
         bail!("no package in {} builds a cdylib, so there is no guest", manifest.display());
     }
-    modules.into_iter().map(|module| finish(module, &workspace.modules())).collect()
+    eprintln!("protocols: building {} guests (std: {})", names.len(), toolchain.std_origin());
+    // Fetched first: the folders that paths are remapped from exist only afterwards.
+    let fetch = cargo().args(["fetch", "--locked", "--target", TARGET]);
+    demand(runner, &fetch, Streams::ToStderr)?;
+    let cargo_home = cargo_home()?;
+    let mut guests = Vec::new();
+    for name in names {
+        let invocation = compile(cargo(), &name, workspace, toolchain, &cargo_home)?;
+        let ran = demand(runner, &invocation, Streams::StdoutCaptured)?;
+        let file = module_file(&String::from_utf8_lossy(&ran.stdout))?
+            .with_context(|| format!("cargo built no module for {name}"))?;
+        guests.push(finish(name, &file, &workspace.modules())?);
+    }
+    Ok(guests)
 }
 
-fn invocation(
+/// Cargo without what a caller's shell would make it do differently.
+fn clean(mut cargo: Invocation) -> Invocation {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PROFILE_") || CALLER_VARIABLES.contains(&text.as_ref()) {
+            cargo = cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
+/// Compiles one guest, as a module alone: the library that tests use is another kind of crate, and
+/// beside it the compiler would not optimise across crates.
+fn compile(
+    cargo: Invocation,
+    name: &str,
     workspace: &Workspace,
     toolchain: &Toolchain,
     cargo_home: &Path,
 ) -> Result<Invocation> {
-    let mut invocation = toolchain
-        .cargo()
-        .args(["build", "--release", "--locked", "--target", TARGET])
-        .args(["--message-format", "json-render-diagnostics", "--manifest-path"])
-        .arg(workspace.guests().join("Cargo.toml"))
-        .arg("--target-dir")
+    let this = env::current_exe().context("the path of this program is not known")?;
+    Ok(cargo
+        .args(["rustc", "--release", "--locked", "--target", TARGET])
+        .args(["--package", name, "--lib", "--crate-type", "cdylib"])
+        .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(workspace.guest_target())
         .args(toolchain.build_args())
-        .dir(workspace.guests());
-    for (name, _) in env::vars_os() {
-        let name_text = name.to_string_lossy();
-        let profile = name_text.starts_with("CARGO_PROFILE_");
-        if profile || CALLER_VARIABLES.contains(&name_text.as_ref()) {
-            invocation = invocation.env_remove(&name);
-        }
-    }
-    let this = env::current_exe().context("the path of this program is not known")?;
-    Ok(invocation
         .env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(workspace.root(), cargo_home))
         .env("CARGO_INCREMENTAL", "0")
         .env("RUSTC_WRAPPER", this)
@@ -121,105 +135,100 @@ fn cargo_home() -> Result<PathBuf> {
     Ok(home.join(".cargo"))
 }
 
-/// The two fields of cargo's `compiler-artifact` message that matter here, and who it is about.
+/// What matters here of `cargo metadata`.
 #[derive(Deserialize)]
-struct Message {
-    reason: String,
-    #[serde(default)]
-    manifest_path: PathBuf,
-    #[serde(default)]
-    filenames: Vec<PathBuf>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Module {
-    name: String,
-    file: PathBuf,
-}
-
-/// The modules among cargo's messages, sorted by name.
-fn modules(messages: &str) -> Result<Vec<Module>> {
-    let mut found = Vec::new();
-    for line in messages.lines() {
-        let message: Message = serde_json::from_str(line)
-            .with_context(|| format!("cargo printed something that is not a message: {line}"))?;
-        if message.reason != "compiler-artifact" {
-            continue;
-        }
-        let is_module = |it: &PathBuf| it.extension().is_some_and(|it| it == "wasm");
-        if let Some(file) = message.filenames.into_iter().find(is_module) {
-            found.push(Module { name: package_name(&message.manifest_path)?, file });
-        }
-    }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
-}
-
-#[derive(Deserialize)]
-struct Manifest {
-    package: Package,
+struct Metadata {
+    packages: Vec<Package>,
 }
 
 #[derive(Deserialize)]
 struct Package {
     name: String,
+    targets: Vec<Target>,
 }
 
-fn package_name(manifest: &Path) -> Result<String> {
-    let text = fs::read_to_string(manifest)
-        .with_context(|| format!("{} cannot be read", manifest.display()))?;
-    let manifest: Manifest = toml::from_str(&text)
-        .with_context(|| format!("{} names no package", manifest.display()))?;
-    Ok(manifest.package.name)
+#[derive(Deserialize)]
+struct Target {
+    crate_types: Vec<String>,
+}
+
+/// The packages that become modules, sorted by name.
+fn guest_packages(metadata: &[u8]) -> Result<Vec<String>> {
+    let metadata: Metadata =
+        serde_json::from_slice(metadata).context("`cargo metadata` said something unexpected")?;
+    let is_module = |it: &Target| it.crate_types.iter().any(|it| it == "cdylib");
+    let guests = metadata.packages.into_iter().filter(|it| it.targets.iter().any(is_module));
+    let mut names: Vec<String> = guests.map(|it| it.name).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The field of cargo's `compiler-artifact` message that matters here.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+/// The module among the files that cargo says it made.
+fn module_file(messages: &str) -> Result<Option<PathBuf>> {
+    let mut found = None;
+    for line in messages.lines() {
+        let message: Message = serde_json::from_str(line)
+            .with_context(|| format!("cargo printed something that is not a message: {line}"))?;
+        let is_module = |it: &PathBuf| it.extension().is_some_and(|it| it == "wasm");
+        found = message.filenames.into_iter().find(is_module).or(found);
+    }
+    Ok(found)
 }
 
 /// Copies a module to its place. It appears there whole or not at all, because tests that run
 /// beside a build may be reading it.
-fn finish(module: Module, into: &Path) -> Result<Guest> {
-    let bytes = fs::read(&module.file)
-        .with_context(|| format!("{} cannot be read", module.file.display()))?;
+fn finish(name: String, file: &Path, into: &Path) -> Result<Guest> {
+    let bytes = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     fs::create_dir_all(into).with_context(|| format!("{} cannot be made", into.display()))?;
-    let place = into.join(format!("{}.wasm", module.name));
+    let place = into.join(format!("{name}.wasm"));
     if fs::read(&place).ok().as_ref() != Some(&bytes) {
-        let beside = into.join(format!(".{}.{}", module.name, std::process::id()));
+        let beside = into.join(format!(".{name}.{}", std::process::id()));
         fs::write(&beside, &bytes)
             .and_then(|()| fs::rename(&beside, &place))
             .with_context(|| format!("{} cannot be written", place.display()))?;
     }
     let digest = blake3::hash(&bytes).to_hex().to_string();
-    Ok(Guest { name: module.name, bytes: bytes.len(), digest })
+    Ok(Guest { name, bytes: bytes.len(), digest })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn artifact(manifest: &Path, file: &str) -> String {
-        serde_json::json!({
-            "reason": "compiler-artifact", "manifest_path": manifest, "filenames": [file]
-        })
-        .to_string()
+    #[test]
+    fn packages_that_become_modules_are_guests() {
+        let metadata = serde_json::json!({"packages": [
+            {"name": "counter-2", "targets": [{"crate_types": ["cdylib", "rlib"]}]},
+            {"name": "counter-common", "targets": [{"crate_types": ["lib"]}]},
+            {"name": "counter-1", "targets": [{"crate_types": ["cdylib"]}]},
+        ]});
+        let names = guest_packages(metadata.to_string().as_bytes()).unwrap();
+        assert_eq!(names, ["counter-1", "counter-2"]);
+        assert!(guest_packages(b"{}").is_err());
     }
 
     #[test]
-    fn modules_are_named_by_their_package() {
-        let dir = tempfile::tempdir().unwrap();
-        let manifest = dir.path().join("Cargo.toml");
-        fs::write(&manifest, "[package]\nname = \"counter-1-0-0\"\n").unwrap();
+    fn the_module_is_found_among_the_messages() {
         let messages = [
-            artifact(Path::new("/x/Cargo.toml"), "/t/libx.rlib"),
-            artifact(&manifest, "/t/counter_1_0_0.wasm"),
-            r#"{"reason":"build-finished","success":true}"#.to_owned(),
+            r#"{"reason":"compiler-artifact","filenames":["/t/libx.rlib"]}"#,
+            r#"{"reason":"compiler-artifact","filenames":["/t/counter_1_0_0.wasm"]}"#,
+            r#"{"reason":"build-finished","success":true}"#,
         ];
-        let found = modules(&messages.join("\n")).unwrap();
-        let expected =
-            Module { name: "counter-1-0-0".into(), file: "/t/counter_1_0_0.wasm".into() };
-        assert_eq!(found, [expected]);
+        let found = module_file(&messages.join("\n")).unwrap();
+        assert_eq!(found, Some(PathBuf::from("/t/counter_1_0_0.wasm")));
     }
 
     #[test]
     fn what_is_not_a_message_is_an_error() {
-        assert!(modules("warning: hello").unwrap_err().to_string().contains("warning: hello"));
+        let error = module_file("warning: hello").unwrap_err();
+        assert!(error.to_string().contains("warning: hello"), "{error}");
     }
 
     #[test]
@@ -228,7 +237,7 @@ mod tests {
         let file = dir.path().join("built.wasm");
         fs::write(&file, b"\0asm").unwrap();
         let into = dir.path().join("wasm");
-        let guest = finish(Module { name: "counter".into(), file }, &into).unwrap();
+        let guest = finish("counter".into(), &file, &into).unwrap();
         assert_eq!(fs::read(into.join("counter.wasm")).unwrap(), b"\0asm");
         assert_eq!((guest.bytes, guest.digest.len()), (4, 64));
         assert_eq!(fs::read_dir(&into).unwrap().count(), 1, "nothing else is left there");
