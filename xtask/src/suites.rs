@@ -11,11 +11,19 @@ use crate::protocols;
 use crate::provision::Choice;
 use crate::workspace::Workspace;
 
-/// Suites of more than one crate; beside them each crate is a suite by its folder's name.
+/// Suites of more than one crate; beside them each crate is a suite by its folder's name. The name
+/// `guests` among the members stands for the workspace in protocols/.
 const GROUPS: [(&str, &str, &[&str]); 2] = [
-    ("modules", "what a module meets", &["protocol-core", "protocol-sdk", "wasm-host", "testkit"]),
+    (
+        "modules",
+        "what a module is and what it meets",
+        &["protocol-core", "protocol-sdk", "wasm-host", "testkit", GUESTS],
+    ),
     ("ledger", "what is true, and who may change it", &["crypto", "journal", "distribution"]),
 ];
+
+/// The suite of the guests' own tests, on the host.
+const GUESTS: &str = "guests";
 
 /// A name that `cargo xtask test` accepts, and the packages it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +31,7 @@ pub struct Suite {
     name: String,
     about: String,
     packages: Vec<String>,
+    guests: bool,
 }
 
 /// Every suite of this repository.
@@ -47,22 +56,31 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
     let groups = GROUPS.iter().map(|(name, about, members)| {
         let present = members.iter().filter(|it| crates.iter().any(|name| name == *it));
         let packages: Vec<String> = present.map(|it| package(it)).collect();
-        Suite { name: (*name).to_owned(), about: (*about).to_owned(), packages }
+        let guests = members.contains(&GUESTS);
+        Suite { name: (*name).to_owned(), about: (*about).to_owned(), packages, guests }
     });
     let single = |name: &String| Suite {
         name: name.clone(),
         about: format!("the crate in crates/{name}"),
         packages: vec![package(name)],
+        guests: false,
+    };
+    let guests = Suite {
+        name: GUESTS.to_owned(),
+        about: "the protocols themselves, natively".to_owned(),
+        packages: Vec::new(),
+        guests: true,
     };
     let xtask = Suite {
         name: "xtask".to_owned(),
         about: "the tasks themselves".to_owned(),
         packages: vec!["xtask".to_owned()],
+        guests: false,
     };
     groups
         .filter(|it| !it.packages.is_empty())
         .chain(crates.iter().map(single))
-        .chain(std::iter::once(xtask))
+        .chain([guests, xtask])
         .collect()
 }
 
@@ -84,6 +102,9 @@ pub fn run(workspace: &Workspace, choice: Choice, name: Option<&str>) -> Result<
         let invocation = Invocation::new("cargo").args(&arguments).dir(workspace.root());
         demand(&Shell, &invocation, Streams::Inherited)?;
     }
+    if suite.is_none_or(|it| it.guests) {
+        demand(&Shell, &guest_run(workspace), Streams::Inherited)?;
+    }
     Ok(())
 }
 
@@ -95,10 +116,21 @@ fn find(suites: Vec<Suite>, name: &str) -> Result<Suite> {
     Ok(suite)
 }
 
+/// The guests' tests: their own workspace and lockfile, and their own folder for what is built.
+fn guest_run(workspace: &Workspace) -> Invocation {
+    Invocation::new("cargo")
+        .args(["test", "--no-fail-fast", "--locked", "--workspace", "--target-dir"])
+        .arg(workspace.guest_target())
+        .dir(workspace.guests())
+}
+
 /// The calls of cargo: all targets, then the examples in documentation, which are not among them.
 fn runs(suite: Option<&Suite>) -> Vec<Vec<String>> {
     let mut selection = vec!["--workspace".to_owned()];
     if let Some(suite) = suite {
+        if suite.packages.is_empty() {
+            return Vec::new();
+        }
         selection = suite.packages.iter().map(|it| format!("--package={it}")).collect();
     }
     let call = |what: &str| {
@@ -131,7 +163,8 @@ mod tests {
     #[test]
     fn an_unknown_suite_is_answered_with_the_known_ones() {
         let error = find(suites(), "jurnal").unwrap_err().to_string();
-        let known = "modules, ledger, cli, crypto, journal, wasm-host, xtask";
+        let known = "modules, ledger, cli, crypto, journal, wasm-host, guests, \
+                     xtask";
         assert_eq!(error, format!("there is no suite \"jurnal\"; there are {known}"));
     }
 
@@ -152,6 +185,14 @@ mod tests {
                 "test --no-fail-fast --doc --package=aura-journal",
             ]
         );
+    }
+
+    #[test]
+    fn the_guests_have_a_run_of_their_own() {
+        let guests = find(suites(), "guests").unwrap();
+        assert_eq!(runs(Some(&guests)), Vec::<Vec<String>>::new());
+        assert!(guests.guests && find(suites(), "modules").unwrap().guests);
+        assert!(!find(suites(), "journal").unwrap().guests);
     }
 
     #[test]

@@ -3,11 +3,14 @@
 use super::Finding;
 use super::tree::Tree;
 
+/// A crate whose README is its documentation says it there, and the README is a test.
+const README: &str = "#![doc = include_str!(\"../README.md\")]";
+
 /// Finds files whose first line is not a `//!`.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let silent = |text: &str| {
         let first = text.lines().find(|it| !it.trim().is_empty());
-        !first.is_some_and(|it| it.trim_start().starts_with("//!"))
+        !first.is_some_and(|it| it.trim_start().starts_with("//!") || it.trim() == README)
     };
     tree.rust_files()
         .filter(|(_, text)| silent(text))
@@ -27,6 +30,7 @@ mod tests {
     fn a_file_that_does_not_say_what_it_is_is_found() {
         let tree = tree(&[
             ("crates/a/src/lib.rs", "//! A.\n"),
+            ("crates/r/src/lib.rs", "#![doc = include_str!(\"../README.md\")]\n"),
             ("crates/a/src/b.rs", "use std::fmt;\n//! Late.\n"),
             ("protocols/c/src/lib.rs", "\n// C.\n"),
             ("tests/empty.rs", ""),
