@@ -19,7 +19,7 @@ mod workspace;
 use std::env;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use provision::Choice;
@@ -96,10 +96,15 @@ fn choice(flag: Option<Choice>) -> Result<Choice> {
     match (flag, variable) {
         (Some(choice), _) => Ok(choice),
         (None, None) => Ok(Choice::Auto),
-        (None, Some(value)) => Choice::from_str(&value, false)
-            .map_err(anyhow::Error::msg)
-            .with_context(|| format!("{} is not a way to a compiler", provision::CHOICE_VARIABLE)),
+        (None, Some(value)) => Choice::from_str(&value, false).map_err(|_| unknown_choice(&value)),
     }
+}
+
+fn unknown_choice(value: &str) -> anyhow::Error {
+    let known = Choice::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let known: Vec<String> = known.map(|it| it.get_name().to_owned()).collect();
+    let name = provision::CHOICE_VARIABLE;
+    anyhow!("{name} is {value:?}, which is no way to a compiler; there are {}", known.join(", "))
 }
 
 #[cfg(test)]
@@ -116,6 +121,13 @@ mod tests {
         let error = Cli::try_parse_from(["cargo xtask", "dmeo"]).err().unwrap();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("'demo'"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_way_is_answered_with_the_known_ones() {
+        let text = "AURA_WASM_TOOLCHAIN is \"x\", which is no way to a compiler; there are auto, \
+                    installed, rustup, debian";
+        assert_eq!(unknown_choice("x").to_string(), text);
     }
 
     #[test]

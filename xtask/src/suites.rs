@@ -98,12 +98,12 @@ pub fn run(workspace: &Workspace, choice: Choice, name: Option<&str>) -> Result<
     // The name is looked at first: a typing error should not cost a build.
     let suite = name.map(|name| find(all(workspace)?, name)).transpose()?;
     protocols::ensure(workspace, choice)?;
+    if suite.as_ref().is_none_or(|it| it.guests) {
+        demand(&Shell, &guest_run(workspace), Streams::Inherited)?;
+    }
     for arguments in runs(suite.as_ref()) {
         let invocation = Invocation::new("cargo").args(&arguments).dir(workspace.root());
         demand(&Shell, &invocation, Streams::Inherited)?;
-    }
-    if suite.is_none_or(|it| it.guests) {
-        demand(&Shell, &guest_run(workspace), Streams::Inherited)?;
     }
     Ok(())
 }
@@ -119,12 +119,13 @@ fn find(suites: Vec<Suite>, name: &str) -> Result<Suite> {
 /// The guests' tests: their own workspace and lockfile, and their own folder for what is built.
 fn guest_run(workspace: &Workspace) -> Invocation {
     Invocation::new("cargo")
-        .args(["test", "--no-fail-fast", "--locked", "--workspace", "--target-dir"])
+        .args(["test", "--no-fail-fast", "--locked", "--all-targets", "--target-dir"])
         .arg(workspace.guest_target())
         .dir(workspace.guests())
 }
 
-/// The calls of cargo: all targets, then the examples in documentation, which are not among them.
+/// The calls of cargo: the examples in documentation, then all targets, which do not include them.
+/// The larger run comes last, so that the last line of the output is about tests that ran.
 fn runs(suite: Option<&Suite>) -> Vec<Vec<String>> {
     let mut selection = vec!["--workspace".to_owned()];
     if let Some(suite) = suite {
@@ -139,11 +140,8 @@ fn runs(suite: Option<&Suite>) -> Vec<Vec<String>> {
     };
     let has_library = |it: &String| it != "xtask" && it != "aura-cli";
     let documented = suite.is_none_or(|it| it.packages.iter().all(has_library));
-    if documented {
-        vec![call("--all-targets"), call("--doc")]
-    } else {
-        vec![call("--all-targets")]
-    }
+    let all_targets = call("--all-targets");
+    if documented { vec![call("--doc"), all_targets] } else { vec![all_targets] }
 }
 
 #[cfg(test)]
@@ -170,19 +168,20 @@ mod tests {
 
     #[test]
     fn a_suite_narrows_both_runs() {
-        let all = [
-            "test --no-fail-fast --all-targets --workspace",
-            "test --no-fail-fast --doc \
-                                                                     --workspace",
-        ];
-        assert_eq!(runs(None).iter().map(|it| it.join(" ")).collect::<Vec<_>>(), all);
-        let journal = find(suites(), "journal").unwrap();
-        let narrowed: Vec<_> = runs(Some(&journal)).iter().map(|it| it.join(" ")).collect();
+        let commands = |suite| runs(suite).iter().map(|it| it.join(" ")).collect::<Vec<String>>();
         assert_eq!(
-            narrowed,
+            commands(None),
             [
-                "test --no-fail-fast --all-targets --package=aura-journal",
+                "test --no-fail-fast --doc --workspace",
+                "test --no-fail-fast --all-targets --workspace",
+            ]
+        );
+        let journal = find(suites(), "journal").unwrap();
+        assert_eq!(
+            commands(Some(&journal)),
+            [
                 "test --no-fail-fast --doc --package=aura-journal",
+                "test --no-fail-fast --all-targets --package=aura-journal",
             ]
         );
     }
