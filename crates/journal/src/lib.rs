@@ -1,11 +1,29 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod author;
 pub mod control;
+mod dag;
+pub mod error;
 pub mod event;
+mod fold;
 pub mod ledger;
+pub mod roots;
+pub mod session;
 pub mod store;
+pub mod subscribe;
 pub mod sync;
 pub mod unit;
 
+pub use error::{AuthorError, Missing, Reject, RestoreError};
+pub use event::{Event, EventKind};
+pub use fold::state::{
+    AccountState, ActiveVersion, AppState, Position, ProposalState, PublishedRelease, RawRecord,
+    RecordId, SessionState, SessionStatus,
+};
+pub use ledger::{Ledger, Outcome, PeerTag};
+pub use roots::{app_root, state_root};
+pub use session::session_id;
+pub use store::{LedgerStore, RecordChange, StoreBatch, StoreError, Stored};
+pub use subscribe::{Filter, Finality, SubscriptionId};
 pub use unit::{Unit, UnitBody};

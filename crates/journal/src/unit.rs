@@ -68,6 +68,12 @@ impl UnitBody {
     pub fn parents(&self) -> impl Iterator<Item = Digest> + '_ {
         self.prev.iter().chain(&self.deps).copied()
     }
+
+    /// How long the event is, encoded.
+    #[must_use]
+    pub fn event_bytes(&self) -> usize {
+        encode(&self.event).len()
+    }
 }
 
 impl Unit {

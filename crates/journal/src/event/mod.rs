@@ -1,8 +1,10 @@
 //! Ledger event formats. Append-only: any device may replay any of them.
 
+mod kind;
 pub mod v1;
-// +- The next format goes here, with its bytes in tests/it/vectors.rs.
+// +- The next format goes here, with its bytes in tests/it/unit_vectors.rs.
 
+pub use kind::EventKind;
 pub use v1::{
     CloseSession, DeviceMetadata, Event, OpenSession, ProposeUpgrade, Receipt, RecordPut,
     SessionMessage,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aura_protocol_core::{
     Agreement, AppId, DeviceId, Digest, Manifest, Outcome, ProtocolCapabilities, ProtocolName,
     ProtocolVersion, RecordKey, SchemaId, UnixTime,
+    limits::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -144,4 +145,13 @@ pub struct RecordPut {
     pub base: Option<Digest>,
     /// The new content, or none to delete it.
     pub bytes: Option<Vec<u8>>,
+}
+
+impl RecordPut {
+    /// Whether key and content keep to the limits.
+    #[must_use]
+    pub fn is_within_limits(&self) -> bool {
+        let content = self.bytes.as_ref().map_or(0, Vec::len);
+        self.key.0.len() <= RECORD_KEY_BYTES_MAX && self.key.0.len() + content <= RECORD_BYTES_MAX
+    }
 }

@@ -1,0 +1,106 @@
+//! Writing units: what a device says, put at the end of its chain and on top of what it has seen.
+
+use std::cmp::Reverse;
+
+use aura_crypto::SecretKey;
+use aura_protocol_core::{
+    DeviceId, Digest, SessionId, encode,
+    limits::{UNIT_BODY_BYTES_MAX, UNIT_DEPS_MAX},
+};
+
+use crate::{
+    dag::{Candidate, next_lamport},
+    error::AuthorError,
+    event::Event,
+    ledger::Ledger,
+    unit::{UNIT_VERSION, Unit, UnitBody},
+};
+
+/// Most units that are looked at to see whether a link is needed. A link too many does no harm.
+const VISITS_MAX: usize = 4096;
+
+impl Ledger {
+    /// Writes, signs and adds a unit, and returns its name. It names the newest configuration and,
+    /// beside the author's last unit, up to four of the newest units that nobody rests on yet; where
+    /// there are more, what the event answers to is surely among what the unit rests on.
+    ///
+    /// The unit is part of the next batch; it must be stored before anybody sees it, or a crash
+    /// would make a fork of its author.
+    ///
+    /// # Errors
+    /// [`AuthorError`]; nothing has changed then.
+    pub fn author(
+        &mut self,
+        me: DeviceId,
+        key: &SecretKey,
+        session: Option<SessionId>,
+        event: Event,
+    ) -> Result<Digest, AuthorError> {
+        let config = self.chain.config_index();
+        let Some(entry) = self.chain.config().roster.get(&me) else {
+            return Err(AuthorError::NotInRoster { device: me, config });
+        };
+        if entry.unit_key != key.public() {
+            return Err(AuthorError::WrongKey { device: me });
+        }
+        let prev = self.dag.chain_of(&me).last().copied();
+        let deps = self.choose_deps(prev, self.answers_to(session, &event));
+        let parents = prev.iter().chain(&deps).filter_map(|it| self.dag.lamport(it));
+        let body = UnitBody {
+            version: UNIT_VERSION,
+            account: self.account(),
+            config,
+            author: me,
+            seq: self.next_seq(me),
+            lamport: next_lamport(parents),
+            prev,
+            deps,
+            session,
+            event,
+        };
+        if UNIT_BODY_BYTES_MAX < body.event_bytes() {
+            let found = body.event_bytes();
+            return Err(AuthorError::Size { found, limit: UNIT_BODY_BYTES_MAX });
+        }
+        let unit = body.sign(key);
+        let bytes = encode(&unit);
+        let hash = Unit::hash_of(&bytes);
+        self.accept(Candidate { hash, unit, bytes });
+        Ok(hash)
+    }
+
+    /// The unit without which an event means nothing.
+    fn answers_to(&self, session: Option<SessionId>, event: &Event) -> Option<Digest> {
+        match event {
+            Event::AcknowledgeUpgrade { proposal }
+            | Event::SignalReady { proposal, .. }
+            | Event::DeclineUpgrade { proposal, .. } => Some(*proposal),
+            Event::SessionMessage(_) | Event::CloseSession(_) => {
+                self.state().sessions.get(&session?).map(|it| it.opened_by)
+            }
+            Event::PublishManifest(_)
+            | Event::Control(_)
+            | Event::ProposeUpgrade(_)
+            | Event::OpenSession(_) => None,
+        }
+    }
+
+    fn choose_deps(&self, prev: Option<Digest>, answers_to: Option<Digest>) -> Vec<Digest> {
+        let mut deps: Vec<Digest> =
+            self.dag.heads().iter().copied().filter(|it| Some(*it) != prev).collect();
+        deps.sort_unstable_by_key(|it| Reverse(self.dag.held(it).map(|held| held.index)));
+        let all = deps.len() <= UNIT_DEPS_MAX;
+        deps.truncate(UNIT_DEPS_MAX);
+        // All heads together rest on everything; only where some are left out can one be missed.
+        if let Some(unit) = answers_to.filter(|it| !all && self.dag.contains(it)) {
+            let mut tips = deps.clone();
+            tips.extend(prev);
+            if !self.dag.surely_covers(&tips, &unit, VISITS_MAX) {
+                deps.truncate(UNIT_DEPS_MAX.saturating_sub(1));
+                deps.push(unit);
+            }
+        }
+        deps.sort_unstable();
+        deps
+    }
+}

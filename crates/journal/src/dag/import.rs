@@ -1,0 +1,135 @@
+//! The one door through which units come in, cheapest checks first (`02-ledger`, section 2).
+//!
+//! V1: whether a unit is valid depends only on the unit, its causal past and the roster of its
+//! configuration, never on arrival order or a clock. Nothing is stored before all checks pass.
+
+use aura_protocol_core::{
+    AccountId, Digest, Lamport,
+    limits::{UNIT_BODY_BYTES_MAX, UNIT_DEPS_MAX},
+};
+
+use crate::{
+    control::ControlChain,
+    dag::{Dag, Need},
+    error::Reject,
+    unit::{UNIT_BYTES_MAX, UNIT_VERSION, Unit},
+};
+
+/// A unit that is well-formed by itself, with its bytes and its name.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) hash: Digest,
+    pub(crate) unit: Unit,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Whether a signature still has to be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The bytes come from somebody else.
+    Verify,
+    /// The bytes were verified before they were stored, or were signed here just now.
+    Verified,
+}
+
+/// What a candidate that breaks no rule needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Nothing: it may be stored.
+    Ready,
+    /// Something that is not held here yet.
+    Wait(Need),
+}
+
+/// Reads a unit, and checks all that can be seen on the unit alone.
+pub(crate) fn read(account: AccountId, hash: Digest, bytes: &[u8]) -> Result<Candidate, Reject> {
+    let unit = Unit::from_bytes(bytes).map_err(Reject::Malformed)?;
+    let body = &unit.body;
+    if body.version != UNIT_VERSION {
+        return Err(Reject::Version { found: body.version });
+    }
+    if body.account != account {
+        return Err(Reject::Account { expected: account, found: body.account });
+    }
+    if UNIT_BODY_BYTES_MAX < body.event_bytes() {
+        return Err(Reject::Size { found: body.event_bytes(), limit: UNIT_BODY_BYTES_MAX });
+    }
+    let ascending = body.deps.iter().zip(body.deps.iter().skip(1)).all(|(a, b)| a < b);
+    if UNIT_DEPS_MAX < body.deps.len()
+        || !ascending
+        || body.prev.is_some_and(|it| body.deps.contains(&it))
+    {
+        return Err(Reject::Deps);
+    }
+    if body.prev.is_some() != (0 < body.seq) {
+        return Err(Reject::PrevMismatch { author: body.author, seq: body.seq });
+    }
+    Ok(Candidate { hash, unit, bytes: bytes.to_vec() })
+}
+
+/// Refuses bytes that are too long before anything of them is looked at.
+pub(crate) fn check_size(bytes: &[u8]) -> Result<(), Reject> {
+    if UNIT_BYTES_MAX < bytes.len() {
+        return Err(Reject::Size { found: bytes.len(), limit: UNIT_BYTES_MAX });
+    }
+    Ok(())
+}
+
+/// Checks a unit against its causal past and the roster of its configuration; the signature last.
+pub(crate) fn check(
+    dag: &Dag,
+    chain: &ControlChain,
+    candidate: &Candidate,
+    trust: Trust,
+) -> Result<Check, Reject> {
+    let body = &candidate.unit.body;
+    let (author, seq) = (body.author, body.seq);
+    let Some(config) = chain.config_at(body.config) else {
+        return Ok(Check::Wait(Need::Config(body.config)));
+    };
+    let Some(entry) = config.roster.get(&author) else {
+        return Err(Reject::UnknownAuthor { author, config: body.config });
+    };
+    let place = usize::try_from(seq).ok().and_then(|seq| dag.chain_of(&author).get(seq));
+    if place.is_none() {
+        if let Some(unit) = body.parents().find(|it| !dag.contains(it)) {
+            return Ok(Check::Wait(Need::Unit(unit)));
+        }
+        check_parents(dag, candidate)?;
+    }
+    if trust == Trust::Verify {
+        candidate.unit.verify(&entry.unit_key).map_err(|_| Reject::Signature { author })?;
+    }
+    // Only now is it sure that the author itself signed a second unit for this place.
+    match place {
+        Some(held) => Err(Reject::Forked { author, seq, held: *held }),
+        None => Ok(Check::Ready),
+    }
+}
+
+/// V3, V4, and that configurations do not go back. All parents are held.
+fn check_parents(dag: &Dag, candidate: &Candidate) -> Result<(), Reject> {
+    let body = &candidate.unit.body;
+    let (author, seq) = (body.author, body.seq);
+    let parents = || body.parents().filter_map(|it| dag.held(&it)).map(|it| &it.unit.body);
+    if body.prev.is_some() {
+        let before = parents().next();
+        if before.is_none_or(|it| it.author != author || it.seq.checked_add(1) != Some(seq)) {
+            return Err(Reject::PrevMismatch { author, seq });
+        }
+    }
+    let least = parents().map(|it| it.config).max().unwrap_or(0);
+    if body.config < least {
+        return Err(Reject::Config { least, got: body.config });
+    }
+    let want = next_lamport(parents().map(|it| it.lamport));
+    if body.lamport != want {
+        return Err(Reject::Lamport { want, got: body.lamport });
+    }
+    Ok(())
+}
+
+/// V3: 1 + the greatest of the parents'.
+pub(crate) fn next_lamport(parents: impl Iterator<Item = Lamport>) -> Lamport {
+    parents.max().unwrap_or_default().saturating_add(1)
+}

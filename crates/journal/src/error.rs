@@ -1,0 +1,221 @@
+//! What can be wrong with what is brought to a ledger, and whose fault it is.
+
+use aura_protocol_core::{
+    AccountId, DecodeError, DeviceId, Digest, Lamport, limits::UNIT_DEPS_MAX,
+};
+use thiserror::Error;
+
+use crate::{control::ChainError, unit::UNIT_VERSION};
+
+/// Why a unit is refused. Nothing of a refused unit is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Reject {
+    /// It, or the event in it, is longer than allowed.
+    #[error("a unit or event of {found} bytes exceeds the limit of {limit}")]
+    Size {
+        /// Bytes found.
+        found: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The bytes are not the canonical encoding of a unit.
+    #[error("the bytes are not the canonical encoding of a unit")]
+    Malformed(#[source] DecodeError),
+    /// The unit's format is not known here.
+    #[error("unit format {found}, and only {UNIT_VERSION} is known")]
+    Version {
+        /// The format found.
+        found: u16,
+    },
+    /// It belongs to another account.
+    #[error("the unit belongs to account {found}, not to {expected}")]
+    Account {
+        /// The account of this ledger.
+        expected: AccountId,
+        /// The unit's.
+        found: AccountId,
+    },
+    /// Its author is not in the roster of the configuration that it names.
+    #[error("device {author} is not in configuration {config}")]
+    UnknownAuthor {
+        /// The author.
+        author: DeviceId,
+        /// The index of the configuration.
+        config: u64,
+    },
+    /// It names an older configuration than a unit that its author had seen.
+    #[error("the unit names configuration {got}, and its parents {least}")]
+    Config {
+        /// The least configuration that its parents allow.
+        least: u64,
+        /// The one that it names.
+        got: u64,
+    },
+    /// It has too many links, or not in strictly ascending order, or its `prev` among them.
+    #[error("deps are not up to {UNIT_DEPS_MAX} other units in strictly ascending order")]
+    Deps,
+    /// Its `prev` is not its author's unit at `seq - 1`.
+    #[error("prev of unit {seq} by {author} is not that author's unit before it")]
+    PrevMismatch {
+        /// The author.
+        author: DeviceId,
+        /// The unit's place in the author's chain.
+        seq: u64,
+    },
+    /// Its lamport is not 1 + the greatest of its parents'.
+    #[error("lamport is {got}, and by the parents it is {want}")]
+    Lamport {
+        /// What the parents say.
+        want: Lamport,
+        /// What the unit says.
+        got: Lamport,
+    },
+    /// The author's key did not sign it.
+    #[error("the signature is not by device {author}")]
+    Signature {
+        /// Who is said to have signed.
+        author: DeviceId,
+    },
+    /// The author signed another unit for the same place in its chain.
+    #[error("device {author} signed two units at {seq}: {held} is held already")]
+    Forked {
+        /// The author of both.
+        author: DeviceId,
+        /// The place.
+        seq: u64,
+        /// The unit that is held.
+        held: Digest,
+    },
+    /// It would have to wait for others, but units of too many peers are waiting already.
+    #[error("units of {peers} peers are waiting already")]
+    Crowded {
+        /// Peers that have units waiting.
+        peers: usize,
+    },
+}
+
+impl Reject {
+    /// The stable name of the reason.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Size { .. } => "Size",
+            Self::Malformed(_) => "Malformed",
+            Self::Version { .. } => "Version",
+            Self::Account { .. } => "Account",
+            Self::UnknownAuthor { .. } => "UnknownAuthor",
+            Self::Config { .. } => "Config",
+            Self::Deps => "Deps",
+            Self::PrevMismatch { .. } => "PrevMismatch",
+            Self::Lamport { .. } => "Lamport",
+            Self::Signature { .. } => "Signature",
+            Self::Forked { .. } => "Forked",
+            Self::Crowded { .. } => "Crowded",
+        }
+    }
+
+    /// The author whom the refusal incriminates by its own signature. In all other cases whoever
+    /// sent the bytes may have made them, and nobody does when too many peers have units waiting.
+    #[must_use]
+    pub const fn culprit(&self) -> Option<DeviceId> {
+        match self {
+            Self::Forked { author, .. } => Some(*author),
+            Self::Size { .. }
+            | Self::Malformed(_)
+            | Self::Version { .. }
+            | Self::Account { .. }
+            | Self::UnknownAuthor { .. }
+            | Self::Config { .. }
+            | Self::Deps
+            | Self::PrevMismatch { .. }
+            | Self::Lamport { .. }
+            | Self::Signature { .. }
+            | Self::Crowded { .. } => None,
+        }
+    }
+}
+
+/// Why a unit cannot be written. Always the caller's fault.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AuthorError {
+    /// The device is not in the newest configuration.
+    #[error("device {device} is not in configuration {config}")]
+    NotInRoster {
+        /// The device.
+        device: DeviceId,
+        /// The index of the newest configuration.
+        config: u64,
+    },
+    /// The key is not the unit key that the device is enrolled with.
+    #[error("the key is not the unit key of device {device}")]
+    WrongKey {
+        /// The device.
+        device: DeviceId,
+    },
+    /// The event is too long.
+    #[error("an event of {found} bytes exceeds the limit of {limit}")]
+    Size {
+        /// Bytes found.
+        found: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+}
+
+impl AuthorError {
+    /// The stable name of the reason.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotInRoster { .. } => "NotInRoster",
+            Self::WrongKey { .. } => "WrongKey",
+            Self::Size { .. } => "Size",
+        }
+    }
+}
+
+/// Why what a store holds is not a ledger. The store is damaged, or another program wrote to it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The stored entries are not a control chain.
+    #[error("the stored entries are not a control chain")]
+    Chain(#[from] ChainError),
+    /// A stored unit breaks a rule.
+    #[error("stored unit {index} breaks a rule")]
+    Unit {
+        /// Its place in the order of arrival.
+        index: usize,
+        /// Which rule.
+        #[source]
+        reject: Reject,
+    },
+    /// A stored unit stands before what it names, or twice.
+    #[error("stored unit {index} stands before a unit or configuration that it names, or twice")]
+    Order {
+        /// Its place in the order of arrival.
+        index: usize,
+    },
+}
+
+impl RestoreError {
+    /// The stable name of the reason.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Chain(_) => "StoredChain",
+            Self::Unit { .. } => "StoredUnit",
+            Self::Order { .. } => "StoredOrder",
+        }
+    }
+}
+
+/// A unit is asked about that is not held here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("unit {unit} is not held")]
+pub struct Missing {
+    /// The unit.
+    pub unit: Digest,
+}

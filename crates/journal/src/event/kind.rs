@@ -1,0 +1,45 @@
+//! The kinds of events, as subscriptions name them.
+
+use crate::event::Event;
+
+/// Which kind of event a unit carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// [`Event::PublishManifest`].
+    PublishManifest,
+    /// [`Event::Control`].
+    Control,
+    /// [`Event::ProposeUpgrade`].
+    ProposeUpgrade,
+    /// [`Event::AcknowledgeUpgrade`].
+    AcknowledgeUpgrade,
+    /// [`Event::SignalReady`].
+    SignalReady,
+    /// [`Event::DeclineUpgrade`].
+    DeclineUpgrade,
+    /// [`Event::OpenSession`].
+    OpenSession,
+    /// [`Event::SessionMessage`].
+    SessionMessage,
+    /// [`Event::CloseSession`].
+    CloseSession,
+}
+
+impl Event {
+    /// Which kind this is.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::PublishManifest(_) => EventKind::PublishManifest,
+            Self::Control(_) => EventKind::Control,
+            Self::ProposeUpgrade(_) => EventKind::ProposeUpgrade,
+            Self::AcknowledgeUpgrade { .. } => EventKind::AcknowledgeUpgrade,
+            Self::SignalReady { .. } => EventKind::SignalReady,
+            Self::DeclineUpgrade { .. } => EventKind::DeclineUpgrade,
+            Self::OpenSession(_) => EventKind::OpenSession,
+            Self::SessionMessage(_) => EventKind::SessionMessage,
+            Self::CloseSession(_) => EventKind::CloseSession,
+        }
+    }
+}

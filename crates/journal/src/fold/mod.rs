@@ -1,0 +1,179 @@
+//! The fold: the pure function from units and entries to state.
+//!
+//! The order is (segment, lamport, hash), with entry k between segment k and the next (`02-ledger`,
+//! section 2). The fold holds the whole order as a stack of steps, each with what it changed; a unit
+//! that sorts before others is folded by taking back those after it. So the state is that of the
+//! sorted order whatever arrived first, and a unit that sorts last costs one step.
+
+mod entries;
+mod proved;
+pub mod state;
+mod undo;
+mod units;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aura_protocol_core::{AppId, Digest, Lamport};
+
+pub(crate) use proved::Proved;
+use undo::Undo;
+
+use crate::{
+    control::{Configuration, ControlChain},
+    dag::{Dag, OPEN_SEGMENT},
+    error::Missing,
+    event::Event,
+    fold::state::{AccountState, Position, RawRecord, RecordId},
+};
+
+/// A place in the order of the fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A unit. Before the entry of its segment.
+    Unit(Position),
+    /// An entry.
+    Entry(u64),
+}
+
+impl Place {
+    fn key(&self) -> (u64, bool, Lamport, Digest) {
+        match self {
+            Self::Unit(it) => (it.segment, false, it.lamport, it.unit),
+            Self::Entry(k) => (*k, true, Lamport(0), Digest::ZERO),
+        }
+    }
+}
+
+/// What the fold reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) dag: &'a Dag,
+    pub(crate) chain: &'a ControlChain,
+    pub(crate) proved: &'a Proved,
+}
+
+/// How the order changes.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    /// Places that are left.
+    pub(crate) removed: BTreeSet<PlaceKey>,
+    /// Places that are taken.
+    pub(crate) added: Vec<Place>,
+    /// A place that has to be folded once more, because what it reads has changed.
+    pub(crate) again: Option<Place>,
+}
+
+/// A place, ordered as the fold goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PlaceKey((u64, bool, Lamport, Digest));
+
+impl From<&Place> for PlaceKey {
+    fn from(place: &Place) -> Self {
+        Self(place.key())
+    }
+}
+
+#[derive(Debug)]
+struct Step {
+    place: Place,
+    undo: Vec<Undo>,
+}
+
+/// The state with the way that led there.
+#[derive(Debug, Default)]
+pub(crate) struct Fold {
+    state: AccountState,
+    /// The index of the configuration that is in force where the fold stands.
+    config: u64,
+    steps: Vec<Step>,
+    /// What each record was when the changes were last taken, for those touched since.
+    touched: BTreeMap<RecordId, Option<RawRecord>>,
+}
+
+impl Fold {
+    pub(crate) fn state(&self) -> &AccountState {
+        &self.state
+    }
+
+    /// Brings the order, and with it the state, up to date.
+    pub(crate) fn change(&mut self, sources: Sources<'_>, change: Change) {
+        let Change { removed, mut added, again } = change;
+        let first_added = added.iter().map(PlaceKey::from).min();
+        let first = [first_added, removed.first().copied(), again.as_ref().map(PlaceKey::from)];
+        let Some(first) = first.into_iter().flatten().min() else { return };
+        while let Some(step) = self.steps.pop_if(|step| first <= PlaceKey::from(&step.place)) {
+            self.take_back(step.undo);
+            if !removed.contains(&PlaceKey::from(&step.place)) {
+                added.push(step.place);
+            }
+        }
+        added.sort_unstable_by_key(Place::key);
+        for place in added {
+            self.step(sources, place);
+        }
+    }
+
+    /// The records that changed since the last call.
+    pub(crate) fn take_touched(&mut self) -> Vec<RecordId> {
+        let touched = std::mem::take(&mut self.touched);
+        touched
+            .into_iter()
+            .filter(|(id, before)| self.state.records.get(id) != before.as_ref())
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    fn step(&mut self, sources: Sources<'_>, place: Place) {
+        let mut undo = Vec::new();
+        match place {
+            Place::Unit(position) => self.unit(sources, position, &mut undo),
+            Place::Entry(k) => self.entry(sources, k, &mut undo),
+        }
+        self.steps.push(Step { place, undo });
+    }
+
+    fn take_back(&mut self, undo: Vec<Undo>) {
+        for change in undo.into_iter().rev() {
+            if let Undo::Record(id, _) = &change {
+                self.touch(id);
+            }
+            change.apply(&mut self.state, &mut self.config);
+        }
+    }
+
+    /// Remembers what a record is before it changes.
+    fn touch(&mut self, id: &RecordId) {
+        if !self.touched.contains_key(id) {
+            self.touched.insert(id.clone(), self.state.records.get(id).cloned());
+        }
+    }
+
+    /// The configuration in force where the fold stands.
+    fn config<'a>(&self, sources: Sources<'a>) -> Option<&'a Configuration> {
+        sources.chain.config_at(self.config)
+    }
+}
+
+/// An app's records as a causal closure alone has them, sorted, deletions included.
+///
+/// The same fold, but over the closure only and in one segment: which entries a replica holds is not
+/// part of the closure, and so must not show. Whoever holds the closure gets the same records.
+pub(crate) fn records_at(
+    sources: Sources<'_>,
+    app: AppId,
+    past: &[Digest],
+) -> Result<Vec<RawRecord>, Missing> {
+    let closure = sources.dag.closure(past)?;
+    let mut change = Change::default();
+    for unit in closure {
+        let held = sources.dag.held(&unit).ok_or(Missing { unit })?;
+        if matches!(held.unit.body.event, Event::OpenSession(_) | Event::CloseSession(_)) {
+            let lamport = held.unit.body.lamport;
+            change.added.push(Place::Unit(Position { segment: OPEN_SEGMENT, lamport, unit }));
+        }
+    }
+    let mut fold = Fold::default();
+    fold.change(sources, change);
+    let records = fold.state.records.into_iter();
+    Ok(records.filter(|((of, _, _), _)| *of == app).map(|(_, record)| record).collect())
+}

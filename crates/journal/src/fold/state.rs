@@ -1,0 +1,170 @@
+//! The account's state, as the fold over its units and entries makes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aura_protocol_core::{
+    AppId, DeviceId, Digest, Lamport, Outcome, ProtocolName, ProtocolVersion, Record, RecordKey,
+    SchemaId, SessionId,
+};
+
+use crate::{
+    control::{ActivateVersion, Install, Release, UpgradePolicy},
+    event::{DeviceMetadata, OpenSession, ProposeUpgrade, Receipt},
+};
+
+/// What a record is known by: one key may hold one record of each layout.
+pub type RecordId = (AppId, SchemaId, RecordKey);
+
+/// Everything that the ledger says, at the newest point that is known here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccountState {
+    /// What each device last said of itself, and in which unit.
+    pub metadata: BTreeMap<DeviceId, (Digest, DeviceMetadata)>,
+    /// The installed apps.
+    pub apps: BTreeMap<AppId, AppState>,
+    /// The well-proved proposals, by the unit that made them. Ill-proved ones are listed nowhere.
+    pub proposals: BTreeMap<Digest, ProposalState>,
+    /// The sessions.
+    pub sessions: BTreeMap<SessionId, SessionState>,
+    /// The newest write of each record that closed sessions wrote, deletions included.
+    pub records: BTreeMap<RecordId, RawRecord>,
+    /// The releases that this account itself has published, oldest first.
+    pub releases: Vec<PublishedRelease>,
+}
+
+/// An installed app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppState {
+    /// The decision to install it.
+    pub install: Install,
+    /// The height of that decision.
+    pub installed_at: u64,
+    /// Which upgrades devices may take by themselves: the last one decided.
+    pub policy: UpgradePolicy,
+    /// The version that new sessions run.
+    pub active: ActiveVersion,
+    /// The versions that were active before, oldest first.
+    pub history: Vec<ActiveVersion>,
+    /// All decided activations with their heights, oldest first.
+    pub activations: Vec<(u64, ActivateVersion)>,
+}
+
+/// A version from the point on where it was activated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveVersion {
+    /// The version.
+    pub version: ProtocolVersion,
+    /// The module that it is.
+    pub digest: Digest,
+    /// The layout of its records.
+    pub schema: SchemaId,
+    /// The height of the decision.
+    pub k: u64,
+    /// The unit that proposed it; none for the version that came with the installation.
+    pub proposal: Option<Digest>,
+    /// The proved release.
+    pub release: Release,
+}
+
+/// A proposal to activate a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposalState {
+    /// The unit that made it.
+    pub unit: Digest,
+    /// Who made it.
+    pub author: DeviceId,
+    /// What it says.
+    pub proposal: ProposeUpgrade,
+    /// The release that it proves.
+    pub release: Release,
+    /// The head of the repository's chain after that release.
+    pub repository_head: Digest,
+    /// The devices that have seen it and fetch its modules.
+    pub acknowledged: BTreeSet<DeviceId>,
+    /// The devices that could activate at once.
+    pub ready: BTreeMap<DeviceId, Receipt>,
+    /// The devices that cannot or will not, each with the code and the reason. The last word of a
+    /// device counts: it is in `ready` or here, never in both.
+    pub declined: BTreeMap<DeviceId, (String, String)>,
+    /// The height of the entry that activated it.
+    pub activated_at: Option<u64>,
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SessionStatus {
+    /// It was opened, and nobody has written into it.
+    Pending,
+    /// A participant has written into it.
+    Active,
+    /// Its opener closed it, and its records count.
+    Completed,
+    /// Its opener gave it up, and it wrote nothing.
+    Aborted,
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionState {
+    /// Its id.
+    pub id: SessionId,
+    /// Who opened it.
+    pub opener: DeviceId,
+    /// How it was opened.
+    pub open: OpenSession,
+    /// The unit that opened it.
+    pub opened_by: Digest,
+    /// Where it stands.
+    pub status: SessionStatus,
+    /// The units with its participants' messages, in fold order.
+    pub messages: Vec<Digest>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// The unit that closed it.
+    pub closed_by: Option<Digest>,
+}
+
+/// The place of a unit in the order of the fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The height of the entry that first closes over it; `u64::MAX` while none does.
+    pub segment: u64,
+    /// Its causal height.
+    pub lamport: Lamport,
+    /// Its name.
+    pub unit: Digest,
+}
+
+/// The newest write of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRecord {
+    /// The record; without content where it was deleted.
+    pub record: Record,
+    /// Where the write stands in the fold. The last one counts.
+    pub position: Position,
+    /// Whether the write deleted it. A reader who wants what exists leaves these out.
+    pub deleted: bool,
+}
+
+/// A release that this account has published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedRelease {
+    /// The height of the entry.
+    pub k: u64,
+    /// The release.
+    pub release: Release,
+}
+
+impl AccountState {
+    /// The release that this account published under that name and version.
+    #[must_use]
+    pub fn release(
+        &self,
+        protocol: &ProtocolName,
+        version: ProtocolVersion,
+    ) -> Option<&PublishedRelease> {
+        self.releases
+            .iter()
+            .find(|it| it.release.protocol == *protocol && it.release.version == version)
+    }
+}

@@ -1,0 +1,208 @@
+//! What a unit does to the state.
+//!
+//! An event that breaks a rule of its kind is ignored: the unit stays in the set, and every replica
+//! ignores it alike.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aura_protocol_core::{Digest, Outcome, Record, SessionId, Tag, limits::BATCH_RECORDS_MAX};
+
+use crate::{
+    event::{CloseSession, DeviceMetadata, Event, OpenSession, ProposeUpgrade, RecordPut},
+    fold::{
+        Fold, Sources,
+        state::{Position, ProposalState, RawRecord, SessionState, SessionStatus},
+        undo::{Marks, Undo},
+    },
+    session::session_id,
+    unit::UnitBody,
+};
+
+impl Fold {
+    pub(super) fn unit(&mut self, sources: Sources<'_>, position: Position, undo: &mut Vec<Undo>) {
+        let Some(held) = sources.dag.held(&position.unit) else { return };
+        let body = &held.unit.body;
+        match &body.event {
+            Event::PublishManifest(metadata) => self.publish(position.unit, body, metadata, undo),
+            Event::Control(_) => {}
+            Event::ProposeUpgrade(proposal) => {
+                self.propose(sources, position.unit, body, proposal, undo);
+            }
+            Event::AcknowledgeUpgrade { proposal } => {
+                self.mark(sources, body, *proposal, undo, |it| {
+                    it.acknowledged.insert(body.author);
+                });
+            }
+            Event::SignalReady { proposal, receipt } => {
+                self.mark(sources, body, *proposal, undo, |it| {
+                    it.declined.remove(&body.author);
+                    it.ready.insert(body.author, receipt.clone());
+                });
+            }
+            Event::DeclineUpgrade { proposal, code, reason } => {
+                self.mark(sources, body, *proposal, undo, |it| {
+                    it.ready.remove(&body.author);
+                    it.declined.insert(body.author, (code.clone(), reason.clone()));
+                });
+            }
+            Event::OpenSession(open) => self.open(position.unit, body, open, undo),
+            Event::SessionMessage(_) => self.message(position.unit, body, undo),
+            Event::CloseSession(close) => self.close(position, body, close, undo),
+        }
+    }
+
+    fn publish(
+        &mut self,
+        unit: Digest,
+        body: &UnitBody,
+        metadata: &DeviceMetadata,
+        undo: &mut Vec<Undo>,
+    ) {
+        let own = metadata.manifest.device == body.author;
+        if own && metadata.manifest.is_within_limits() {
+            let before = self.state.metadata.insert(body.author, (unit, metadata.clone()));
+            undo.push(Undo::Metadata(body.author, before));
+        }
+    }
+
+    fn propose(
+        &mut self,
+        sources: Sources<'_>,
+        unit: Digest,
+        body: &UnitBody,
+        proposal: &ProposeUpgrade,
+        undo: &mut Vec<Undo>,
+    ) {
+        let member = self.config(sources).is_some_and(|it| it.roster.contains_key(&body.author));
+        let Some(proved) = sources.proved.proposal(&unit).filter(|_| member) else { return };
+        let activations = self.state.apps.get(&proposal.app).map(|it| &it.activations);
+        let activated = activations.into_iter().flatten().find(|(_, it)| it.proposal == unit);
+        let state = ProposalState {
+            unit,
+            author: body.author,
+            proposal: proposal.clone(),
+            release: proved.release.clone(),
+            repository_head: proved.head,
+            acknowledged: BTreeSet::new(),
+            ready: BTreeMap::new(),
+            declined: BTreeMap::new(),
+            activated_at: activated.map(|(k, _)| *k),
+        };
+        self.state.proposals.insert(unit, state);
+        undo.push(Undo::Proposed(unit));
+    }
+
+    /// Changes what is known of a proposal; only members of the roster in force count.
+    fn mark(
+        &mut self,
+        sources: Sources<'_>,
+        body: &UnitBody,
+        proposal: Digest,
+        undo: &mut Vec<Undo>,
+        change: impl FnOnce(&mut ProposalState),
+    ) {
+        let member = self.config(sources).is_some_and(|it| it.roster.contains_key(&body.author));
+        if let Some(state) = self.state.proposals.get_mut(&proposal).filter(|_| member) {
+            undo.push(Undo::Marked(proposal, Marks::of(state)));
+            change(state);
+        }
+    }
+
+    fn open(&mut self, unit: Digest, body: &UnitBody, open: &OpenSession, undo: &mut Vec<Undo>) {
+        let id = session_id(body.account, body.author, body.seq);
+        if body.session != Some(id) || !open.agreement.runs.contains_key(&body.author) {
+            return;
+        }
+        let state = SessionState {
+            id,
+            opener: body.author,
+            open: open.clone(),
+            opened_by: unit,
+            status: SessionStatus::Pending,
+            messages: Vec::new(),
+            outcome: None,
+            closed_by: None,
+        };
+        self.state.sessions.insert(id, state);
+        undo.push(Undo::Opened(id));
+    }
+
+    fn message(&mut self, unit: Digest, body: &UnitBody, undo: &mut Vec<Undo>) {
+        let Some(session) = body.session.and_then(|id| self.state.sessions.get_mut(&id)) else {
+            return;
+        };
+        if !session.open.agreement.runs.contains_key(&body.author) {
+            return;
+        }
+        undo.push(Undo::Message(session.id, session.status));
+        session.messages.push(unit);
+        if session.status == SessionStatus::Pending {
+            session.status = SessionStatus::Active;
+        }
+    }
+
+    fn close(
+        &mut self,
+        position: Position,
+        body: &UnitBody,
+        close: &CloseSession,
+        undo: &mut Vec<Undo>,
+    ) {
+        let Some(id) = body.session.filter(|_| is_well_formed(close)) else { return };
+        let Some(session) = self.state.sessions.get_mut(&id) else { return };
+        if session.opener != body.author || session.closed_by.is_some() {
+            return;
+        }
+        undo.push(Undo::Closed(id, session.status));
+        session.status = match close.outcome {
+            Outcome::Completed { .. } => SessionStatus::Completed,
+            Outcome::Aborted { .. } => SessionStatus::Aborted,
+        };
+        session.outcome = Some(close.outcome.clone());
+        session.closed_by = Some(position.unit);
+        if session.status == SessionStatus::Completed {
+            for put in &close.batch {
+                self.put(id, position, close, put, undo);
+            }
+        }
+    }
+
+    fn put(
+        &mut self,
+        session: SessionId,
+        position: Position,
+        close: &CloseSession,
+        put: &RecordPut,
+        undo: &mut Vec<Undo>,
+    ) {
+        let Some(session) = self.state.sessions.get(&session) else { return };
+        let app = session.open.app;
+        let id = (app, close.schema, put.key.clone());
+        self.touch(&id);
+        let record = Record {
+            app,
+            schema: close.schema,
+            key: put.key.clone(),
+            tag: Tag { lamport: position.lamport, unit: position.unit },
+            origin: put.key.clone(),
+            bytes: put.bytes.clone().unwrap_or_default(),
+        };
+        let written = RawRecord { record, position, deleted: put.bytes.is_none() };
+        // Places are folded in ascending order, so this write is later than the one before.
+        let before = self.state.records.insert(id.clone(), written);
+        undo.push(Undo::Record(Box::new(id), before.map(Box::new)));
+    }
+}
+
+/// Whether the batch keeps to the limits, names each key once, and stands where it belongs.
+fn is_well_formed(close: &CloseSession) -> bool {
+    let keys: BTreeSet<_> = close.batch.iter().map(|it| &it.key).collect();
+    let inner_is_empty = match &close.outcome {
+        Outcome::Completed { batch, .. } => batch.is_empty(),
+        Outcome::Aborted { .. } => true,
+    };
+    inner_is_empty
+        && close.batch.len() <= BATCH_RECORDS_MAX
+        && keys.len() == close.batch.len()
+        && close.batch.iter().all(RecordPut::is_within_limits)
+}

@@ -1,0 +1,462 @@
+//! The ledger: one door in, and everything that can be read from what came through it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use aura_protocol_core::{AccountId, AppId, DeviceId, Digest};
+
+pub use crate::dag::PeerTag;
+use crate::{
+    control::{Appended, CertifiedEntry, ChainError, ControlChain, EntryBody},
+    dag::{
+        Candidate, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments, Trust, Waiting,
+        check, check_size, read,
+    },
+    error::{Missing, Reject, RestoreError},
+    event::Event,
+    fold::{
+        Change, Fold, Place, PlaceKey, Proved, Sources, records_at,
+        state::{AccountState, Position, RawRecord, RecordId},
+    },
+    store::{StoreBatch, Stored},
+    subscribe::{Filter, Finality, SubscriptionId, Subscriptions},
+    sync::Frontier,
+    unit::Unit,
+};
+
+/// What became of a unit that breaks no rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// It is in the ledger, and so are those that had been waiting for it: all of them, in the order
+    /// in which they were added.
+    Applied(Vec<Digest>),
+    /// It was there already.
+    Duplicate,
+    /// It waits, in the ring of the peer that sent it, for what it rests on.
+    Parked,
+}
+
+/// An account's ledger in memory: the units, the control chain, and the state that they make.
+///
+/// Pure: it reads no clock, draws nothing at random and does no I/O. What it accepted since the last
+/// [`Self::take_batch`] is the caller's to store.
+#[derive(Debug)]
+pub struct Ledger {
+    pub(crate) chain: ControlChain,
+    pub(crate) dag: Dag,
+    segments: Segments,
+    waiting: Waiting,
+    refusals: Refusals,
+    proved: Proved,
+    fold: Fold,
+    subscriptions: Subscriptions,
+    batch: StoreBatch,
+}
+
+impl Ledger {
+    /// The ledger of a chain, without any unit. Its entries are part of the first batch.
+    #[must_use]
+    pub fn new(chain: ControlChain) -> Self {
+        let batch = StoreBatch { entries: chain.entries().to_vec(), ..StoreBatch::default() };
+        let mut ledger = Self::unfolded(chain);
+        ledger.fold_everything();
+        ledger.batch = batch;
+        ledger
+    }
+
+    /// The ledger that a store holds. Nothing of it is part of a batch or of the record changes.
+    ///
+    /// The store's checksums have shown that the bytes are those that were accepted once, so the
+    /// units' signatures are not verified again; every other rule is.
+    ///
+    /// # Errors
+    /// [`RestoreError`] when what is stored is not a ledger.
+    pub fn restore(stored: &Stored) -> Result<Self, RestoreError> {
+        let chain = ControlChain::from_entries(stored.entries.iter().cloned())?;
+        let mut ledger = Self::unfolded(chain);
+        for (index, bytes) in stored.units.iter().enumerate() {
+            let hash = Unit::hash_of(bytes);
+            if ledger.dag.contains(&hash) {
+                return Err(RestoreError::Order { index });
+            }
+            let refused = |reject| RestoreError::Unit { index, reject };
+            let candidate = read(ledger.account(), hash, bytes).map_err(refused)?;
+            let verdict = check(&ledger.dag, &ledger.chain, &candidate, Trust::Verified);
+            match verdict.map_err(refused)? {
+                Check::Ready => ledger.link(candidate),
+                Check::Wait(_) => return Err(RestoreError::Order { index }),
+            };
+        }
+        ledger.fold_everything();
+        Ok(ledger)
+    }
+
+    /// A ledger of which nothing but the chain is read yet.
+    fn unfolded(chain: ControlChain) -> Self {
+        let mut ledger = Self {
+            chain,
+            dag: Dag::default(),
+            segments: Segments::default(),
+            waiting: Waiting::default(),
+            refusals: Refusals::default(),
+            proved: Proved::default(),
+            fold: Fold::default(),
+            subscriptions: Subscriptions::default(),
+            batch: StoreBatch::default(),
+        };
+        for entry in ledger.chain.entries() {
+            ledger.proved.entry(entry);
+            ledger.segments.close(&ledger.dag, entry.slot.k, &entry.value.past);
+        }
+        ledger
+    }
+
+    fn fold_everything(&mut self) {
+        let units = self.dag.arrivals().iter();
+        let mut added: Vec<Place> =
+            units.map(|unit| self.place(*unit, self.segments.of(unit))).collect();
+        added.extend(self.chain.entries().iter().map(|it| Place::Entry(it.slot.k)));
+        self.refold(Change { added, ..Change::default() });
+        self.fold.take_touched();
+        self.batch = StoreBatch::default();
+    }
+
+    /// Whose ledger it is.
+    #[must_use]
+    pub const fn account(&self) -> AccountId {
+        self.chain.account()
+    }
+
+    /// The control chain.
+    #[must_use]
+    pub const fn chain(&self) -> &ControlChain {
+        &self.chain
+    }
+
+    /// Takes a unit from a peer.
+    ///
+    /// # Errors
+    /// [`Reject`], naming the first rule that it breaks; nothing of it is kept then.
+    pub fn import(&mut self, from: PeerTag, bytes: &[u8]) -> Result<Outcome, Reject> {
+        let outcome = self.import_quietly(from, bytes);
+        if let Err(reject) = &outcome {
+            tracing::warn!(peer = ?from, code = reject.code(), %reject, "unit refused");
+        }
+        outcome
+    }
+
+    fn import_quietly(&mut self, from: PeerTag, bytes: &[u8]) -> Result<Outcome, Reject> {
+        check_size(bytes)?;
+        let hash = Unit::hash_of(bytes);
+        if self.dag.contains(&hash) {
+            return Ok(Outcome::Duplicate);
+        }
+        if self.waiting.contains(from, &hash) {
+            return Ok(Outcome::Parked);
+        }
+        let candidate = read(self.account(), hash, bytes)?;
+        match check(&self.dag, &self.chain, &candidate, Trust::Verify)? {
+            Check::Wait(need) => {
+                self.waiting.park(from, candidate, need)?;
+                Ok(Outcome::Parked)
+            }
+            Check::Ready => Ok(Outcome::Applied(self.accept(candidate))),
+        }
+    }
+
+    /// Takes a decision, and then the units that had been waiting for its configuration.
+    ///
+    /// # Errors
+    /// [`ChainError`]; nothing has changed then.
+    pub fn import_entry(&mut self, entry: CertifiedEntry) -> Result<Appended, ChainError> {
+        let before = self.chain.config_index();
+        if self.chain.append(entry.clone())? == Appended::Duplicate {
+            return Ok(Appended::Duplicate);
+        }
+        let k = entry.slot.k;
+        self.proved.entry(&entry);
+        let moved = self.segments.close(&self.dag, k, &entry.value.past);
+        let mut change = self.publish_final(moved);
+        change.added.push(Place::Entry(k));
+        self.refold(change);
+        self.batch.entries.push(entry);
+        let newest = self.chain.config_index();
+        if before != newest {
+            let needs = self.waiting.configs_up_to(newest);
+            self.release(needs.into());
+        }
+        Ok(Appended::New)
+    }
+
+    /// Adds a unit that passed every check, and then what had been waiting for it.
+    pub(crate) fn accept(&mut self, candidate: Candidate) -> Vec<Digest> {
+        let hash = candidate.hash;
+        self.add(candidate);
+        let mut applied = vec![hash];
+        applied.extend(self.release([Need::Unit(hash)].into()));
+        applied
+    }
+
+    /// Checks again what had been waiting for these, and for what that brings in.
+    fn release(&mut self, mut needs: VecDeque<Need>) -> Vec<Digest> {
+        let mut applied = Vec::new();
+        while let Some(need) = needs.pop_front() {
+            for (peer, candidate) in self.waiting.take(need) {
+                let hash = candidate.hash;
+                // Two peers may have sent it.
+                if self.dag.contains(&hash) {
+                    continue;
+                }
+                let verdict = check(&self.dag, &self.chain, &candidate, Trust::Verify);
+                let refused = match verdict {
+                    Ok(Check::Ready) => {
+                        self.add(candidate);
+                        applied.push(hash);
+                        needs.push_back(Need::Unit(hash));
+                        continue;
+                    }
+                    Ok(Check::Wait(need)) => self.waiting.park(peer, candidate, need),
+                    Err(reject) => Err(reject),
+                };
+                if let Err(reject) = refused {
+                    tracing::warn!(?peer, unit = %hash, code = reject.code(), %reject, "waiting unit refused");
+                    self.refusals.push(peer, reject);
+                }
+            }
+        }
+        applied
+    }
+
+    fn add(&mut self, candidate: Candidate) {
+        let (hash, bytes) = (candidate.hash, candidate.bytes.clone());
+        let again = self.activation_of(&candidate);
+        let mut change = self.link(candidate);
+        change.again = again;
+        self.refold(change);
+        self.batch.units.push(bytes);
+        tracing::trace!(unit = %hash, "unit accepted");
+    }
+
+    /// The entry that named this proposal before it was here.
+    fn activation_of(&self, candidate: &Candidate) -> Option<Place> {
+        if !matches!(candidate.unit.body.event, Event::ProposeUpgrade(_)) {
+            return None;
+        }
+        let names = |entry: &&CertifiedEntry| {
+            matches!(&entry.value.body,
+                EntryBody::ActivateVersion(it) if it.proposal == candidate.hash)
+        };
+        self.chain.entries().iter().find(names).map(|entry| Place::Entry(entry.slot.k))
+    }
+
+    /// Adds a unit to everything but the fold, and says how the order of the fold changes.
+    fn link(&mut self, candidate: Candidate) -> Change {
+        let hash = candidate.hash;
+        self.proved.unit(hash, &candidate.unit);
+        self.subscriptions.publish(Finality::Tentative, hash, &candidate.unit.body);
+        self.dag.insert(candidate);
+        let moved = self.segments.arrive(&self.dag, hash);
+        let mut change = self.publish_final(moved);
+        // A unit that is new here leaves no place.
+        change.removed.remove(&PlaceKey::from(&self.place(hash, OPEN_SEGMENT)));
+        if self.segments.of(&hash) == OPEN_SEGMENT {
+            change.added.push(self.place(hash, OPEN_SEGMENT));
+        }
+        change
+    }
+
+    /// Lists units that an entry closes over, and says how the order of the fold changes.
+    fn publish_final(&mut self, moved: Vec<Moved>) -> Change {
+        let mut change = Change::default();
+        let mut closed = Vec::new();
+        for Moved { unit, from, to } in moved {
+            let (left, taken) = (self.place(unit, from), self.place(unit, to));
+            change.removed.insert(PlaceKey::from(&left));
+            change.added.push(taken);
+            if from == OPEN_SEGMENT {
+                closed.push((PlaceKey::from(&taken), unit));
+            }
+        }
+        closed.sort_unstable();
+        for (_, unit) in closed {
+            if let Some(held) = self.dag.held(&unit) {
+                self.subscriptions.publish(Finality::Final, unit, &held.unit.body);
+            }
+        }
+        change
+    }
+
+    fn place(&self, unit: Digest, segment: u64) -> Place {
+        let lamport = self.dag.lamport(&unit).unwrap_or_default();
+        Place::Unit(Position { segment, lamport, unit })
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        Sources { dag: &self.dag, chain: &self.chain, proved: &self.proved }
+    }
+
+    fn refold(&mut self, change: Change) {
+        let sources = Sources { dag: &self.dag, chain: &self.chain, proved: &self.proved };
+        self.fold.change(sources, change);
+    }
+
+    /// The unit of this name.
+    #[must_use]
+    pub fn unit(&self, unit: &Digest) -> Option<&Unit> {
+        self.dag.held(unit).map(|it| &it.unit)
+    }
+
+    /// The unit of this name as its author encoded it.
+    #[must_use]
+    pub fn unit_bytes(&self, unit: &Digest) -> Option<&[u8]> {
+        self.dag.held(unit).map(|it| it.bytes.as_slice())
+    }
+
+    /// Whether the unit is here. One that waits is not.
+    #[must_use]
+    pub fn contains(&self, unit: &Digest) -> bool {
+        self.dag.contains(unit)
+    }
+
+    /// How many units are here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dag.arrivals().len()
+    }
+
+    /// Whether no unit is here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dag.arrivals().is_empty()
+    }
+
+    /// All units, in the order in which they arrived: each after those that it rests on.
+    #[must_use]
+    pub fn arrivals(&self) -> &[Digest] {
+        self.dag.arrivals()
+    }
+
+    /// The units that arrived from place `index` on.
+    #[must_use]
+    pub fn units_after(&self, index: usize) -> &[Digest] {
+        self.dag.arrivals().get(index..).unwrap_or_default()
+    }
+
+    /// The units that no other rests on, sorted.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Digest> {
+        self.dag.heads().iter().copied().collect()
+    }
+
+    /// The segment of a unit: the height of the entry that first closes over it, if one does.
+    #[must_use]
+    pub fn segment(&self, unit: &Digest) -> Option<u64> {
+        Some(self.segments.of(unit)).filter(|it| *it != OPEN_SEGMENT)
+    }
+
+    /// The named units and all that they rest on.
+    ///
+    /// # Errors
+    /// [`Missing`] when one of them is not here.
+    pub fn closure(&self, past: &[Digest]) -> Result<BTreeSet<Digest>, Missing> {
+        self.dag.closure(past)
+    }
+
+    /// How far this ledger is with each author.
+    #[must_use]
+    pub fn frontier(&self) -> Frontier {
+        let tips = self.dag.authors().iter().filter_map(|(author, chain)| {
+            chain.last().map(|head| (*author, (chain.len() as u64, *head)))
+        });
+        Frontier(tips.collect())
+    }
+
+    /// The units that whoever has this frontier lacks, each after those that it rests on.
+    ///
+    /// A frontier that ends in another unit than ours at that place gets ours for it, so that its
+    /// owner sees the fork.
+    pub fn missing_for(&self, frontier: &Frontier) -> impl Iterator<Item = &[u8]> {
+        let mut missing: Vec<(usize, &[u8])> = Vec::new();
+        for (author, chain) in self.dag.authors() {
+            let has = frontier.0.get(author).map_or(0, |(count, head)| {
+                let count = usize::try_from(*count).unwrap_or(usize::MAX);
+                let last = count.checked_sub(1).and_then(|it| chain.get(it));
+                let forked = last.is_some_and(|ours| ours != head);
+                if forked { count.saturating_sub(1) } else { count }
+            });
+            let units = chain.get(has..).unwrap_or_default().iter();
+            missing.extend(
+                units.filter_map(|it| self.dag.held(it)).map(|it| (it.index, it.bytes.as_slice())),
+            );
+        }
+        missing.sort_unstable_by_key(|(index, _)| *index);
+        missing.into_iter().map(|(_, bytes)| bytes)
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> &AccountState {
+        self.fold.state()
+    }
+
+    /// An app's records as a causal closure alone has them, sorted, deletions included: the same for
+    /// everyone who holds the closure, whatever else they hold.
+    ///
+    /// # Errors
+    /// [`Missing`] when a unit of `past` is not here.
+    pub fn records_at(&self, app: AppId, past: &[Digest]) -> Result<Vec<RawRecord>, Missing> {
+        records_at(self.sources(), app, past)
+    }
+
+    /// The records that changed since the last call.
+    pub fn take_record_changes(&mut self) -> Vec<RecordId> {
+        self.fold.take_touched()
+    }
+
+    /// The entries and units that were accepted since the last call, for the caller to store.
+    pub fn take_batch(&mut self) -> StoreBatch {
+        std::mem::take(&mut self.batch)
+    }
+
+    /// Units that had been waiting and then broke a rule since the last call, by who sent them.
+    pub fn take_refusals(&mut self) -> Vec<(PeerTag, Reject)> {
+        self.refusals.take()
+    }
+
+    /// How many units wait for others.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Drops what a peer sent and what still waits.
+    pub fn forget_peer(&mut self, peer: PeerTag) {
+        self.waiting.forget(peer);
+    }
+
+    /// The next place in a device's chain.
+    #[must_use]
+    pub fn next_seq(&self, device: DeviceId) -> u64 {
+        self.dag.chain_of(&device).len() as u64
+    }
+
+    /// Begins a stream of units: first those that are here, then those to come.
+    pub fn subscribe(&mut self, filter: Filter) -> SubscriptionId {
+        self.subscriptions.subscribe(filter)
+    }
+
+    /// The units of the stream since the last call, in the order in which they became visible.
+    pub fn poll(&mut self, subscription: SubscriptionId) -> Vec<Digest> {
+        self.subscriptions.poll(subscription)
+    }
+
+    /// Ends a stream.
+    pub fn unsubscribe(&mut self, subscription: SubscriptionId) {
+        self.subscriptions.unsubscribe(subscription);
+    }
+
+    /// The subscriptions that got something since the last call and were not polled since.
+    pub fn take_woken(&mut self) -> BTreeSet<SubscriptionId> {
+        self.subscriptions.take_woken()
+    }
+}

@@ -1,0 +1,38 @@
+//! The beginning of the engine's file, read before the engine does.
+//!
+//! One bit of it says which of two commits is the newest. The engine believes it after a clean
+//! shutdown, so that a flip of that bit would silently take back the last commit; here it is
+//! compared with the commits' numbers.
+
+/// How much of the file is read.
+pub(crate) const BYTES: usize = 320;
+
+const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+const FLAGS_OFFSET: usize = MAGIC.len();
+/// Which of the two slots holds the newest commit.
+const SECOND_IS_NEWEST: u8 = 1;
+/// The last run did not end cleanly: the second slot may hold a commit that never finished.
+const UNCLEAN: u8 = 2;
+const SLOT_OFFSETS: [usize; 2] = [64, 192];
+/// Where a slot holds the number of its commit.
+const NUMBER_OFFSET: usize = 104;
+
+/// Refuses what the engine would take for an older state than it is.
+pub(crate) fn check(bytes: &[u8]) -> Result<(), &'static str> {
+    if bytes.len() < BYTES || !bytes.starts_with(&MAGIC) {
+        return Err("it does not begin like a store");
+    }
+    let flags = bytes.get(FLAGS_OFFSET).copied().unwrap_or_default();
+    let [first, second] = SLOT_OFFSETS.map(|offset| number(bytes, offset + NUMBER_OFFSET));
+    let newest_is_named =
+        if flags & SECOND_IS_NEWEST == 0 { second <= first } else { first <= second };
+    if flags & UNCLEAN == 0 && !newest_is_named {
+        return Err("it names an old commit as the newest");
+    }
+    Ok(())
+}
+
+fn number(bytes: &[u8], offset: usize) -> u64 {
+    let number = bytes.get(offset..).and_then(|it| it.first_chunk());
+    number.copied().map(u64::from_le_bytes).unwrap_or_default()
+}

@@ -1,0 +1,139 @@
+//! Subscriptions: who waits for which units (`02-ledger`, section 6).
+//!
+//! Every unit is listed once under each topic that it belongs to, and a subscription is a place in
+//! one such list. What arrived before and what arrives after are one stream, so no wake-up can be
+//! lost between the two, and an import touches the matching topics alone, however long the log is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aura_protocol_core::{DeviceId, Digest, SessionId};
+
+use crate::{event::EventKind, unit::UnitBody};
+
+/// How settled a unit has to be to be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Finality {
+    /// As soon as it is imported. Its place in the order of the fold may still change.
+    #[default]
+    Tentative,
+    /// Once a control entry closes over it, so that no late unit can come before it any more.
+    Final,
+}
+
+/// Which units a subscription is for. The default is all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Only those of this session.
+    pub session: Option<SessionId>,
+    /// Only those of this kind.
+    pub kind: Option<EventKind>,
+    /// Only those of these authors.
+    pub authors: Option<BTreeSet<DeviceId>>,
+    /// How settled.
+    pub finality: Finality,
+}
+
+/// A subscription, as its owner knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SubscriptionId(u64);
+
+/// A session or any, and a kind or any.
+type Topic = (Option<SessionId>, Option<EventKind>);
+
+#[derive(Debug, Default)]
+struct Lists {
+    units: BTreeMap<Topic, Vec<(DeviceId, Digest)>>,
+    subscribers: BTreeMap<Topic, BTreeSet<SubscriptionId>>,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    filter: Filter,
+    /// How many units of its topic it has looked at.
+    seen: usize,
+}
+
+/// All subscriptions of a ledger.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    lists: BTreeMap<Finality, Lists>,
+    subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    woken: BTreeSet<SubscriptionId>,
+    next: u64,
+}
+
+impl Filter {
+    fn topic(&self) -> Topic {
+        (self.session, self.kind)
+    }
+
+    fn wants(&self, author: &DeviceId) -> bool {
+        self.authors.as_ref().is_none_or(|it| it.contains(author))
+    }
+}
+
+impl Subscriptions {
+    /// Lists a unit that became visible at this finality. Once per unit and finality.
+    pub(crate) fn publish(&mut self, finality: Finality, hash: Digest, body: &UnitBody) {
+        let lists = self.lists.entry(finality).or_default();
+        for topic in topics(body) {
+            lists.units.entry(topic).or_default().push((body.author, hash));
+            for id in lists.subscribers.get(&topic).into_iter().flatten() {
+                let filter = self.subscriptions.get(id).map(|it| &it.filter);
+                if filter.is_some_and(|it| it.wants(&body.author)) {
+                    self.woken.insert(*id);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, filter: Filter) -> SubscriptionId {
+        let id = SubscriptionId(self.next);
+        self.next = self.next.saturating_add(1);
+        let lists = self.lists.entry(filter.finality).or_default();
+        lists.subscribers.entry(filter.topic()).or_default().insert(id);
+        let past = lists.units.get(&filter.topic());
+        if past.into_iter().flatten().any(|(author, _)| filter.wants(author)) {
+            self.woken.insert(id);
+        }
+        self.subscriptions.insert(id, Subscription { filter, seen: 0 });
+        id
+    }
+
+    pub(crate) fn poll(&mut self, id: SubscriptionId) -> Vec<Digest> {
+        self.woken.remove(&id);
+        let Some(subscription) = self.subscriptions.get_mut(&id) else { return Vec::new() };
+        let filter = &subscription.filter;
+        let lists = self.lists.get(&filter.finality);
+        let Some(units) = lists.and_then(|it| it.units.get(&filter.topic())) else {
+            return Vec::new();
+        };
+        let fresh = units.get(subscription.seen..).unwrap_or_default();
+        subscription.seen = units.len();
+        fresh.iter().filter(|(author, _)| filter.wants(author)).map(|(_, unit)| *unit).collect()
+    }
+
+    pub(crate) fn unsubscribe(&mut self, id: SubscriptionId) {
+        self.woken.remove(&id);
+        let Some(Subscription { filter, .. }) = self.subscriptions.remove(&id) else { return };
+        if let Some(lists) = self.lists.get_mut(&filter.finality)
+            && let Some(subscribers) = lists.subscribers.get_mut(&filter.topic())
+        {
+            subscribers.remove(&id);
+            if subscribers.is_empty() {
+                lists.subscribers.remove(&filter.topic());
+            }
+        }
+    }
+
+    pub(crate) fn take_woken(&mut self) -> BTreeSet<SubscriptionId> {
+        std::mem::take(&mut self.woken)
+    }
+}
+
+/// The topics that a unit belongs to, each once.
+fn topics(body: &UnitBody) -> impl Iterator<Item = Topic> {
+    let kind = Some(body.event.kind());
+    let of_session = body.session.map(|it| [(Some(it), kind), (Some(it), None)]);
+    [(None, kind), (None, None)].into_iter().chain(of_session.into_iter().flatten())
+}
