@@ -10,28 +10,32 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-/// Set for a child that is to become a device. Its presence makes this program a leash.
+/// Set for a child that is to become a device, to the id of its parent. Its presence makes this
+/// program a leash.
 const VARIABLE: &str = "AURA_DEMO_LEASH";
 
 /// The program that runs the command appended to it on a leash.
 pub fn command() -> io::Result<Command> {
     let mut command = Command::new(env::current_exe()?);
-    command.env(VARIABLE, "1");
+    command.env(VARIABLE, std::process::id().to_string());
     Ok(command)
 }
 
 /// Becomes the device if that is what this process was started for.
 pub fn run_as_leash() -> Option<Result<ExitCode>> {
-    env::var_os(VARIABLE)?;
-    Some(become_device())
+    let parent = env::var(VARIABLE).ok()?;
+    Some(become_device(&parent))
 }
 
-fn become_device() -> Result<ExitCode> {
+fn become_device(parent: &str) -> Result<ExitCode> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("the kernel refused to end this process with its parent")?;
+    // The parent may have ended before the wish was known; then the wish comes too late.
+    let now = rustix::process::getppid().map(|it| it.as_raw_nonzero().to_string());
+    ensure!(now.as_deref() == Some(parent), "the parent has ended already");
     let mut args = env::args_os().skip(1);
     let program = args.next().context("no program was named")?;
     let error = Command::new(&program).args(args).env_remove(VARIABLE).exec();

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -27,16 +27,25 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a device and waits until it says that it is ready; its log goes to `log`.
+    /// Starts a device on the leash and waits until it says that it is ready; its log goes to `log`.
     pub fn start(aura: &Aura, store: &Path, log: &Path) -> Result<Self, String> {
+        let mut program = leash::command().map_err(|it| it.to_string())?;
+        program.arg(aura.binary());
+        Self::start_through(program, aura, store, log)
+    }
+
+    fn start_through(
+        program: Command,
+        aura: &Aura,
+        store: &Path,
+        log: &Path,
+    ) -> Result<Self, String> {
         let said = |what: &str| format!("{what}; its log is {}", log.display());
         let stderr = File::options()
             .create(true)
             .append(true)
             .open(log)
             .map_err(|error| format!("{} cannot be written ({error})", log.display()))?;
-        let mut program = leash::command().map_err(|it| it.to_string())?;
-        program.arg(aura.binary());
         let mut command = aura.prepared(program, store);
         command.arg("run").stdout(Stdio::piped()).stderr(stderr);
         let child =
@@ -118,5 +127,64 @@ impl Drop for Process {
         if let Err(error) = self.end() {
             eprintln!("demo: process {} could not be ended ({error})", self.child.id());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::test_kill_process;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Starts a shell script in place of a device.
+    fn start(dir: &Path, script: &str) -> Result<Process, String> {
+        let binary = dir.join("aura");
+        fs::write(&binary, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&binary, fs::Permissions::from_mode(0o700)).unwrap();
+        let mut program = Command::new("/bin/sh");
+        program.arg(&binary);
+        Process::start_through(program, &Aura::new(binary), dir, &dir.join("log"))
+    }
+
+    const READY: &str = "echo '{\"ready\":true}'";
+
+    #[test]
+    fn a_device_is_started_with_its_store_and_stops_when_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = format!(
+            "echo \"$*\" >&2; trap 'echo stopped >&2; exit 0' TERM; {READY}; while :; do :; done"
+        );
+        start(dir.path(), &script).unwrap().stop().unwrap();
+        let log = fs::read_to_string(dir.path().join("log")).unwrap();
+        assert_eq!(log, format!("--store {} --json run\nstopped\n", dir.path().display()));
+    }
+
+    #[test]
+    fn a_device_that_is_not_ready_is_an_error_with_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = start(dir.path(), "echo '{\"error\":{}}'; exec cat /dev/zero").unwrap_err();
+        assert!(error.contains("instead of being ready; its log is"), "{error}");
+        let error = start(dir.path(), "exit 3").unwrap_err();
+        assert!(error.starts_with("it ended before it was ready"), "{error}");
+    }
+
+    #[test]
+    fn a_device_that_ends_by_itself_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = start(dir.path(), &format!("{READY}; exit 4")).unwrap();
+        let ended = deadline::until(STOP_LIMIT, || process.ended());
+        assert_eq!(ended.as_deref(), Some("it ended by itself with exit status: 4"));
+        assert!(process.stop().unwrap_err().contains("no longer running"));
+    }
+
+    #[test]
+    fn a_device_ends_with_its_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let process = start(dir.path(), &format!("{READY}; while :; do :; done")).unwrap();
+        let pid = Pid::from_raw(i32::try_from(process.child.id()).unwrap()).unwrap();
+        assert!(test_kill_process(pid).is_ok());
+        drop(process);
+        assert!(test_kill_process(pid).is_err());
     }
 }

@@ -26,14 +26,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a session among `members`, opened by the first.
+    /// Starts a session among `members`, opened by the first, who adds its number at once.
     pub fn start(world: &World, members: &[usize]) -> Result<Self, Fault> {
         let (opener, others) = members.split_first().ok_or_else(|| Fault::new("nobody to ask"))?;
         let opener = world.device(*opener)?;
         let names: Result<Vec<&str>, Fault> =
             others.iter().map(|it| Ok(world.device(*it)?.name())).collect();
         let names = names?.join(",");
-        let start = ["session", "start", "counter", "--with", &names, "--input", "numbers"];
+        let number = members.first().map(|it| number_of(*it).to_string()).unwrap_or_default();
+        let start = ["session", "start", "counter", "--with", &names, "--input", &number];
         let answer = opener.tell(&start)?;
         let id = opener.text(&answer, "/session")?;
         let spoken = opener.text(&answer, "/spoken")?;
@@ -96,9 +97,9 @@ impl Session {
         Ok(Finished { version, outcome: outcomes.into_iter().next().unwrap_or_default() })
     }
 
-    /// Everybody adds a number, and everybody learns the sum.
+    /// The others add their numbers, and everybody learns the sum.
     pub fn run_through(&self, world: &World) -> Result<Finished, Fault> {
-        for member in &self.members {
+        for member in self.members.iter().skip(1) {
             self.add(world, *member)?;
         }
         self.finish(world)

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Fault;
+use super::deadline;
 use super::timeline::Timeline;
 use super::world::World;
 
@@ -55,20 +56,60 @@ fn await_each(
     Ok(())
 }
 
+/// Waits until `viewer` has heard that each of `members` can run a version of `counter`: whoever
+/// starts a session negotiates with what the ledger tells it of the others.
+fn await_manifests(
+    world: &World,
+    viewer: usize,
+    members: &[usize],
+    version: &str,
+) -> Result<(), Fault> {
+    let viewer = world.device(viewer)?;
+    let names: Result<Vec<&str>, Fault> =
+        members.iter().map(|it| Ok(world.device(*it)?.name())).collect();
+    let names = names?;
+    let mut missing = String::new();
+    let found = deadline::until(AGREE_LIMIT, || {
+        let heard = viewer.ask(&["device", "list"]).map_err(|it| it.to_string());
+        match heard.and_then(|list| names.iter().try_for_each(|it| lists(&list, it, version))) {
+            Ok(()) => Some(()),
+            Err(reason) => {
+                missing = reason;
+                None
+            }
+        }
+    });
+    let waited = AGREE_LIMIT.as_secs();
+    found.ok_or_else(|| viewer.fault(format!("still not after {waited} s: {missing}")))
+}
+
+/// Says that a list of devices has the device `name` able to run a version of `counter`.
+fn lists(list: &Value, name: &str, version: &str) -> Result<(), String> {
+    let rows = list.get("devices").and_then(Value::as_array);
+    let row = rows.into_iter().flatten().find(|it| text_at(it, "/name").as_deref() == Ok(name));
+    match row {
+        Some(row) => offers(version)(row).map_err(|_| format!("{name} has no counter {version}")),
+        None => Err(format!("{name} is not in its list of devices")),
+    }
+}
+
 /// Waits until `members` all have the same state: what one wrote last has reached the others.
 /// Gives the state root.
 fn await_same_state(world: &mut World, members: &[usize]) -> Result<String, Fault> {
     let Some((first, others)) = members.split_first() else {
         return Err(Fault::new("there are no devices to compare"));
     };
-    let root = |status: &Value| text_at(status, "/state_root");
+    let root = |status: &Value| match status.get("settled").and_then(Value::as_bool) {
+        Some(true) => text_at(status, "/state_root"),
+        _ => Err("it still has something to do".to_owned()),
+    };
     let mut seen = world.device_mut(*first)?.await_status(AGREE_LIMIT, root)?;
     for _ in 0..members.len() {
         let before = seen.clone();
         for member in others {
             let aim = before.clone();
             world.device_mut(*member)?.await_status(AGREE_LIMIT, |status| {
-                let own = text_at(status, "/state_root")?;
+                let own = root(status)?;
                 if own == aim { Ok(()) } else { Err(format!("state root {own} is not {aim}")) }
             })?;
         }
@@ -91,7 +132,7 @@ fn is_active(version: &'static str) -> impl Fn(&Value) -> Result<(), String> {
 }
 
 /// Says that a device offers a version of `counter` in its manifest.
-fn offers(version: &'static str) -> impl Fn(&Value) -> Result<(), String> {
+fn offers(version: &str) -> impl Fn(&Value) -> Result<(), String> {
     move |status| {
         let offered = status.pointer("/manifest/counter").and_then(Value::as_array);
         let has = offered.is_some_and(|it| it.iter().any(|it| it == version));
@@ -138,6 +179,14 @@ mod tests {
         let status = json!({"manifest": {"counter": ["1.0.0", "1.1.0"]}});
         assert_eq!(offers("1.1.0")(&status), Ok(()));
         assert!(offers("2.0.0")(&status).is_err());
+    }
+
+    #[test]
+    fn what_a_device_knows_of_another_is_read_from_its_list() {
+        let list = json!({"devices": [{"name": "bert", "manifest": {"counter": ["1.0.0"]}}]});
+        assert_eq!(lists(&list, "bert", "1.0.0"), Ok(()));
+        assert_eq!(lists(&list, "bert", "1.1.0"), Err("bert has no counter 1.1.0".into()));
+        assert_eq!(lists(&list, "cleo", "1.0.0"), Err("cleo is not in its list of devices".into()));
     }
 
     #[test]

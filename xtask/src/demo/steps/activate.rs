@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{AGREE_LIMIT, await_each, demand, is_active};
+use super::{AGREE_LIMIT, await_each, await_manifests, demand, is_active};
 use crate::demo::Fault;
 use crate::demo::session::Session;
 use crate::demo::timeline::Timeline;
@@ -24,6 +24,7 @@ pub fn run(world: &mut World, timeline: &Timeline) -> Result<(), Fault> {
     await_each(world, &present, is_active("2.0.0"))?;
     timeline.note("ActivateVersion is certified, the records are migrated");
 
+    await_manifests(world, 0, &present, "2.0.0")?;
     let session = Session::start(world, &present)?;
     demand(&session.spoken, "2.0.0", "the version spoken")?;
     let finished = session.run_through(world)?;

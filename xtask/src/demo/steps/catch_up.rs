@@ -1,6 +1,6 @@
 //! Step 7: the device that was away comes back, catches up, and takes part.
 
-use super::{await_each, demand, is_active};
+use super::{await_each, await_manifests, demand, is_active};
 use crate::demo::Fault;
 use crate::demo::session::Session;
 use crate::demo::timeline::Timeline;
@@ -18,6 +18,7 @@ pub fn run(world: &mut World, timeline: &Timeline) -> Result<(), Fault> {
     // The late device opens the session, so that nobody can have run it for it.
     let mut members = world.everyone();
     members.rotate_right(1);
+    await_manifests(world, late, &members, "2.0.0")?;
     let session = Session::start(world, &members)?;
     demand(&session.spoken, "2.0.0", "the version spoken")?;
     let finished = session.run_through(world)?;

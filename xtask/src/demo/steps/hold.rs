@@ -11,8 +11,8 @@ pub fn run(world: &mut World, timeline: &Timeline) -> Result<(), Fault> {
     let members = world.upgraded();
     let session = Session::start(world, &members)?;
     demand(&session.spoken, "1.1.0", "the version spoken")?;
-    // All but the last add their number: the session waits for that one.
-    for member in members.iter().take(members.len().saturating_sub(1)) {
+    // The first has added its number; all but the last do: the session waits for that one.
+    for member in members.iter().skip(1).take(members.len().saturating_sub(2)) {
         session.add(world, *member)?;
     }
     for member in &members {

@@ -1,6 +1,6 @@
 //! Step 2: `counter` 1.0.0 is published, installed for the account, and run by all devices.
 
-use super::{await_each, demand, is_active};
+use super::{await_each, await_manifests, demand, is_active};
 use crate::demo::Fault;
 use crate::demo::session::Session;
 use crate::demo::timeline::Timeline;
@@ -38,6 +38,7 @@ pub fn run(world: &mut World, timeline: &Timeline) -> Result<(), Fault> {
     await_each(world, &everyone, is_active("1.0.0"))?;
     timeline.note("counter 1.0.0 is active on every device; the module came over the wire");
 
+    await_manifests(world, 0, &everyone, "1.0.0")?;
     let session = Session::start(world, &everyone)?;
     demand(&session.spoken, "1.0.0", "the version spoken")?;
     let finished = session.run_through(world)?;

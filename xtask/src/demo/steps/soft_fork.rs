@@ -1,6 +1,6 @@
 //! Step 3: all but two devices take 1.1.0 by themselves; all still run one session together.
 
-use super::{await_each, demand, offers};
+use super::{await_manifests, demand};
 use crate::demo::Fault;
 use crate::demo::session::Session;
 use crate::demo::timeline::Timeline;
@@ -28,8 +28,7 @@ pub fn run(world: &mut World, timeline: &Timeline) -> Result<(), Fault> {
     for member in &upgraded {
         world.device(*member)?.tell(&upgrade)?;
     }
-    // Negotiation reads what the ledger says of everybody, so everybody must have heard of it.
-    await_each(world, &upgraded, offers("1.1.0"))?;
+    await_manifests(world, 0, &upgraded, "1.1.0")?;
     timeline.note(format!("{} devices run 1.1.0, two stay on 1.0.0", upgraded.len()));
 
     let everyone = world.everyone();
