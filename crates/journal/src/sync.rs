@@ -12,11 +12,16 @@
 use std::collections::BTreeMap;
 
 use aura_protocol_core::{
-    AccountId, DecodeError, DeviceId, Digest, decode, encode, limits::FRAME_BYTES_MAX,
+    AccountId, DecodeError, DeviceId, Digest, decode, encode,
+    limits::{DEVICES_MAX, FRAME_BYTES_MAX},
 };
-use borsh::{BorshDeserialize, BorshSerialize};
+use borsh::{BorshDeserialize, BorshSerialize, object_length};
 
-use crate::control::CertifiedEntry;
+use crate::{
+    Ledger,
+    control::{CertifiedEntry, ENTRY_BYTES_MAX},
+    unit::UNIT_BYTES_MAX,
+};
 
 /// Most bytes of entries and units in one answer. A device that lacks more is told so and asks again;
 /// what waits in memory for a slow peer stays bounded.
@@ -73,3 +78,82 @@ impl SyncMessage {
         encode(self)
     }
 }
+
+/// How far `ledger` is.
+#[must_use]
+pub fn hello(ledger: &Ledger) -> Hello {
+    let chain = ledger.chain();
+    let frontier = ledger.frontier();
+    Hello { account: chain.account(), k: chain.height(), head: chain.head(), frontier }
+}
+
+/// What a device that said `hello` lacks of `ledger`, in the order in which to send it: decisions
+/// first, since units need the configurations among them. Nothing for another account.
+#[must_use]
+pub fn answer(ledger: &Ledger, hello: &Hello) -> Vec<SyncMessage> {
+    let chain = ledger.chain();
+    if hello.account != chain.account() {
+        return Vec::new();
+    }
+    // Where the chains differ the other must see with what: it takes what it has for a duplicate, and
+    // finds the conflict itself.
+    let agreed = chain.head_at(hello.k).is_none_or(|head| head == hello.head);
+    let known = if agreed { hello.k.saturating_add(1) } else { 0 };
+    let known = usize::try_from(known).unwrap_or(usize::MAX);
+    let mut answer = Answer { messages: Vec::new(), left_bytes: ANSWER_BYTES_MAX };
+    let entries = chain.entries().iter().skip(known).map(|it| (entry_bytes(it), it.clone()));
+    let units = ledger.missing_for(&hello.frontier);
+    let units = units.map(|it| (UNIT_OVERHEAD_BYTES + it.len(), it.to_vec()));
+    let whole =
+        answer.fill(entries, SyncMessage::Entries) && answer.fill(units, SyncMessage::Units);
+    if !whole {
+        answer.messages.push(SyncMessage::More);
+    }
+    answer.messages
+}
+
+fn entry_bytes(entry: &CertifiedEntry) -> usize {
+    // Counting the bytes of a value in memory does not fail; if it did, the entry would not fit.
+    object_length(entry).unwrap_or(usize::MAX)
+}
+
+/// An answer in the making.
+struct Answer {
+    messages: Vec<SyncMessage>,
+    left_bytes: usize,
+}
+
+impl Answer {
+    /// Adds items with their sizes in batches, until the answer is full. Whether all had room.
+    fn fill<T>(
+        &mut self,
+        items: impl Iterator<Item = (usize, T)>,
+        message: fn(Vec<T>) -> SyncMessage,
+    ) -> bool {
+        let (mut batch, mut batch_bytes) = (Vec::new(), BATCH_OVERHEAD_BYTES);
+        let mut whole = true;
+        for (bytes, item) in items {
+            if self.left_bytes < bytes {
+                whole = false;
+                break;
+            }
+            self.left_bytes -= bytes;
+            if FRAME_BYTES_MAX < batch_bytes + bytes && !batch.is_empty() {
+                self.messages.push(message(std::mem::take(&mut batch)));
+                batch_bytes = BATCH_OVERHEAD_BYTES;
+            }
+            batch_bytes += bytes;
+            batch.push(item);
+        }
+        if !batch.is_empty() {
+            self.messages.push(message(batch));
+        }
+        whole
+    }
+}
+
+// Every item fits into a frame of its own: a unit, and an entry with the votes of a full roster (a
+// slot is below 128 bytes, a vote is a key and a signature).
+const _: () =
+    assert!(BATCH_OVERHEAD_BYTES + UNIT_OVERHEAD_BYTES + UNIT_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX + 128 + DEVICES_MAX * (32 + 64) < FRAME_BYTES_MAX);

@@ -73,7 +73,9 @@ pub struct Configuration {
 #[non_exhaustive]
 pub enum ConfigError {
     /// There is no voter, or there are too many devices.
-    #[error("a configuration has 1 to {DEVICES_MAX} devices with a voter among them, found {found}")]
+    #[error(
+        "a configuration has 1 to {DEVICES_MAX} devices with a voter among them, found {found}"
+    )]
     Size {
         /// Devices found.
         found: usize,

@@ -1,0 +1,17 @@
+//! The journal's tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod control_chain;
+mod control_fixture;
+mod control_proof;
+mod control_voter;
+mod control_votes;
+mod convergence;
+mod history;
+mod support;
