@@ -1,0 +1,230 @@
+//! Random histories of an account, and replicas that see them in other orders.
+
+use aura_journal::{
+    AccountState, Ledger, Outcome, PeerTag, StoreBatch, Stored,
+    control::{CertifiedEntry, ControlChain, EntryBody, UpgradePolicy},
+};
+use aura_protocol_core::{Digest, encode};
+use proptest::{prelude::*, sample::Index};
+
+use crate::support::*;
+
+/// One thing that a device does. Numbers choose among what there is.
+#[derive(Debug, Clone)]
+pub enum Step {
+    Manifest(Index, u8),
+    Open(Index),
+    Say(Index, Index),
+    Close(Index, Index, u8),
+    Abort(Index, Index),
+    Propose(Index),
+    Acknowledge(Index, Index),
+    Ready(Index, Index),
+    Decline(Index, Index),
+    /// A device has an entry certified over its heads.
+    Policy(Index),
+    Install(Index),
+    Activate(Index, Index),
+    Sync(Index, Index),
+}
+
+pub fn steps() -> impl Strategy<Value = (u8, Vec<Step>)> {
+    let i = any::<Index>;
+    let step = prop_oneof![
+        1 => (i(), any::<u8>()).prop_map(|(a, b)| Step::Manifest(a, b)),
+        2 => i().prop_map(Step::Open),
+        4 => (i(), i()).prop_map(|(a, b)| Step::Say(a, b)),
+        3 => (i(), i(), any::<u8>()).prop_map(|(a, b, c)| Step::Close(a, b, c)),
+        1 => (i(), i()).prop_map(|(a, b)| Step::Abort(a, b)),
+        1 => i().prop_map(Step::Propose),
+        1 => (i(), i()).prop_map(|(a, b)| Step::Acknowledge(a, b)),
+        1 => (i(), i()).prop_map(|(a, b)| Step::Ready(a, b)),
+        1 => (i(), i()).prop_map(|(a, b)| Step::Decline(a, b)),
+        1 => i().prop_map(Step::Policy),
+        1 => i().prop_map(Step::Install),
+        1 => (i(), i()).prop_map(|(a, b)| Step::Activate(a, b)),
+        6 => (i(), i()).prop_map(|(a, b)| Step::Sync(a, b)),
+    ];
+    (3u8..=5, prop::collection::vec(step, 1..60))
+}
+
+/// What came of a history: the units of all devices, and the decisions.
+#[derive(Debug, Clone)]
+pub struct History {
+    pub founded: ControlChain,
+    pub entries: Vec<CertifiedEntry>,
+    /// Each unit after those that it rests on.
+    pub units: Vec<Vec<u8>>,
+    pub hashes: Vec<Digest>,
+}
+
+/// Lets the devices do these things, each on its own ledger.
+pub fn play(count: u8, steps: &[Step]) -> History {
+    let (devices, chain) = account(count);
+    let mut ledgers: Vec<Ledger> = devices.iter().map(|_| Ledger::new(chain.clone())).collect();
+    // What the quorum has decided so far, whoever has heard of it.
+    let mut decided = chain.clone();
+    for step in steps {
+        act(&devices, &mut ledgers, &mut decided, step);
+    }
+    let mut all = Ledger::new(chain.clone());
+    for entry in decided.entries() {
+        all.import_entry(entry.clone()).unwrap();
+    }
+    for ledger in &ledgers {
+        for unit in ledger.arrivals() {
+            let outcome = all.import(PEER, ledger.unit_bytes(unit).unwrap()).unwrap();
+            assert_ne!(outcome, Outcome::Parked);
+        }
+    }
+    let hashes = all.arrivals().to_vec();
+    let units = hashes.iter().map(|it| all.unit_bytes(it).unwrap().to_vec()).collect();
+    let founded = chain.entries().len();
+    History { founded: chain, entries: decided.entries()[founded..].to_vec(), units, hashes }
+}
+
+fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, step: &Step) {
+    let who = |index: &Index| index.index(devices.len());
+    match step {
+        Step::Manifest(a, n) => {
+            write(
+                &mut ledgers[who(a)],
+                &devices[who(a)],
+                metadata(&devices[who(a)], &n.to_string()),
+            );
+        }
+        Step::Open(a) => {
+            open_session(&mut ledgers[who(a)], &devices[who(a)], devices);
+        }
+        Step::Say(a, s) => in_session(devices, ledgers, a, s, message("hello")),
+        Step::Close(a, s, n) => {
+            let (key, text) = (format!("key {}", n % 4), n.to_string());
+            let text = Some(text.as_str()).filter(|_| n % 5 != 0);
+            in_session(devices, ledgers, a, s, close(&[(&key, text), ("shared", Some(&key))]));
+        }
+        Step::Abort(a, s) => in_session(devices, ledgers, a, s, abort()),
+        Step::Propose(a) => {
+            write(&mut ledgers[who(a)], &devices[who(a)], propose());
+        }
+        Step::Acknowledge(a, p) => on_proposal(devices, ledgers, a, p, |proposal| {
+            aura_journal::Event::AcknowledgeUpgrade { proposal }
+        }),
+        Step::Ready(a, p) => on_proposal(devices, ledgers, a, p, ready),
+        Step::Decline(a, p) => on_proposal(devices, ledgers, a, p, decline),
+        Step::Policy(a) => {
+            let policy = UpgradePolicy::Manual;
+            let body = EntryBody::SetUpgradePolicy { app: app(), policy };
+            decide(devices, &mut ledgers[who(a)], decided, body);
+        }
+        Step::Install(a) => decide(devices, &mut ledgers[who(a)], decided, install()),
+        Step::Activate(a, p) => {
+            let ledger = &mut ledgers[who(a)];
+            let proposals: Vec<Digest> = ledger.state().proposals.keys().copied().collect();
+            if !proposals.is_empty() {
+                decide(devices, ledger, decided, activate(*p.get(&proposals)));
+            }
+        }
+        Step::Sync(a, b) => {
+            let (a, b) = (who(a), who(b));
+            if let Ok([from, to]) = ledgers.get_disjoint_mut([a, b]) {
+                sync(from, to);
+            }
+        }
+    }
+}
+
+fn in_session(
+    devices: &[Device],
+    ledgers: &mut [Ledger],
+    a: &Index,
+    s: &Index,
+    event: aura_journal::Event,
+) {
+    let who = a.index(devices.len());
+    let sessions: Vec<_> = ledgers[who].state().sessions.keys().copied().collect();
+    if !sessions.is_empty() {
+        write_in(&mut ledgers[who], &devices[who], *s.get(&sessions), event);
+    }
+}
+
+fn on_proposal(
+    devices: &[Device],
+    ledgers: &mut [Ledger],
+    a: &Index,
+    p: &Index,
+    event: impl Fn(Digest) -> aura_journal::Event,
+) {
+    let who = a.index(devices.len());
+    let proposals: Vec<Digest> = ledgers[who].state().proposals.keys().copied().collect();
+    if !proposals.is_empty() {
+        write(&mut ledgers[who], &devices[who], event(*p.get(&proposals)));
+    }
+}
+
+/// The quorum decides `body` over what this device has seen, when the device is up to date with the
+/// chain.
+fn decide(devices: &[Device], ledger: &mut Ledger, decided: &mut ControlChain, body: EntryBody) {
+    if ledger.chain().head() != decided.head() {
+        return;
+    }
+    let entry = certify(decided, devices, ledger.heads(), body);
+    if decided.append(entry.clone()).is_ok() {
+        ledger.import_entry(entry).unwrap();
+    }
+}
+
+/// What a replica is compared by.
+#[derive(Debug, PartialEq)]
+pub struct View {
+    pub state: AccountState,
+    pub segments: Vec<Option<u64>>,
+    pub frontier: Vec<u8>,
+    pub heads: Vec<Digest>,
+    pub root: Digest,
+}
+
+pub fn view(history: &History, ledger: &Ledger) -> View {
+    let records = ledger.state().records.values().filter(|it| !it.deleted).map(|it| &it.record);
+    let apps = [(app(), aura_journal::app_root(records))].into();
+    View {
+        state: ledger.state().clone(),
+        segments: history.hashes.iter().map(|it| ledger.segment(it)).collect(),
+        frontier: encode(&ledger.frontier()),
+        heads: ledger.heads(),
+        root: aura_journal::state_root(ledger.chain().head(), &apps),
+    }
+}
+
+/// The view of a replica that got everything in order, then folded once.
+pub fn reference(history: &History) -> Ledger {
+    let stored = Stored {
+        entries: history.founded.entries().iter().chain(&history.entries).cloned().collect(),
+        units: history.units.clone(),
+        ..Stored::default()
+    };
+    let mut ledger = Ledger::restore(&stored).unwrap();
+    assert_eq!(ledger.take_batch(), StoreBatch::default());
+    assert_eq!(ledger.take_record_changes(), Vec::new());
+    ledger
+}
+
+/// Gives a fresh replica the units in this order, with the entries in between, and some of them
+/// twice. The units come from as many peers as it takes that no ring overflows.
+pub fn scramble(history: &History, order: &[usize], entries_at: &[Index]) -> Ledger {
+    let mut ledger = Ledger::new(history.founded.clone());
+    let mut entries = history.entries.iter();
+    for (nth, unit) in order.iter().enumerate() {
+        let due = entries_at.iter().filter(|it| it.index(order.len()) == nth).count();
+        for entry in entries.by_ref().take(due) {
+            ledger.import_entry(entry.clone()).unwrap();
+        }
+        let bytes = &history.units[*unit];
+        let seen = ledger.contains(&history.hashes[*unit]);
+        let outcome = ledger.import(PeerTag([u8::try_from(nth % 3).unwrap(); 32]), bytes).unwrap();
+        assert_eq!(seen, outcome == Outcome::Duplicate);
+    }
+    for entry in entries {
+        ledger.import_entry(entry.clone()).unwrap();
+    }
+    ledger
+}
