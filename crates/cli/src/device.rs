@@ -1,0 +1,62 @@
+//! `aura device`: the devices of the account.
+
+use std::net::SocketAddr;
+
+use aura_agent::{
+    AgentError,
+    api::{Command, Response},
+    join, offline,
+};
+use clap::Subcommand;
+
+use crate::{ask, context::Context};
+
+/// How long an invitation can be used, in seconds, unless told otherwise: long enough to walk over
+/// to the other device, short enough that a forgotten ticket is worth nothing tomorrow.
+const VALID_SECONDS: u64 = 3600;
+
+/// The commands of devices.
+#[derive(Debug, Subcommand)]
+pub enum Device {
+    /// Make a ticket with which one more device can join the account
+    Invite {
+        /// For how long it can be used
+        #[arg(long, value_name = "SECONDS", default_value_t = VALID_SECONDS)]
+        valid: u64,
+    },
+    /// Make this store a device of the account that a ticket is from
+    Join {
+        /// The ticket, as `aura device invite` printed it
+        ticket: String,
+        /// The name of this device
+        #[arg(long)]
+        name: String,
+        /// Where to listen for other devices while joining; port 0 takes a free one
+        #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
+        bind: SocketAddr,
+    },
+    /// List the devices of the account
+    List,
+}
+
+impl Device {
+    /// Runs the command.
+    pub async fn run(self, context: &Context) -> Result<(), AgentError> {
+        let store = &context.store;
+        match self {
+            Self::Invite { valid } => {
+                let invite = Command::Invite { valid_seconds: valid };
+                context.output.object(&ask::running(store, &invite).await?)
+            }
+            Self::Join { ticket, name, bind } => {
+                context.output.object(&join::join(store, &ticket, &name, bind).await?)
+            }
+            Self::List => {
+                let devices = ask::running_or_stored(store, &Command::Devices, |store| {
+                    offline::devices(store).map(Response::Devices)
+                });
+                context.output.object(&devices.await?)
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Every command explains itself.
+
+use crate::aura::run;
+
+/// The commands of the contract, each with words that its help must have.
+const COMMANDS: [(&str, &[&str]); 31] = [
+    ("", &["account", "run", "device", "Exit codes:", "--store", "--json", "--verbose"]),
+    ("account", &["create", "show"]),
+    ("account create", &["--name", "--account-name"]),
+    ("account show", &["--json"]),
+    ("run", &["--bind", "127.0.0.1:0"]),
+    ("device", &["invite", "join", "list"]),
+    ("device invite", &["--valid", "3600"]),
+    ("device join", &["<TICKET>", "--name", "--bind"]),
+    ("device list", &["--json"]),
+    ("status", &["--json"]),
+    ("protocol", &["inspect"]),
+    ("protocol inspect", &["<FILE>"]),
+    ("repository", &["create", "release", "export"]),
+    ("repository create", &["--protocol", "--name"]),
+    ("repository release", &["<MODULE>", "--migration", "--notes", "--danger-unchecked"]),
+    ("repository export", &["<FILE>"]),
+    ("installer", &["app"]),
+    ("installer app", &["<ALIAS>", "install", "upgrade", "status"]),
+    ("installer app a install", &["--repository", "--requirement", "--policy", "--module"]),
+    ("installer app a upgrade", &["--version", "--repository", "--module"]),
+    ("installer app a status", &["--json"]),
+    ("session", &["start", "signal", "show", "list"]),
+    ("session start", &["<ALIAS>", "--with", "--input", "--params"]),
+    ("session signal", &["<SESSION>", "<TEXT>"]),
+    ("session show", &["<SESSION>", "--wait"]),
+    ("upgrade", &["propose", "status"]),
+    ("upgrade propose", &["--migration", "--not-before", "--valid", "86400", "--grace", "3600"]),
+    ("upgrade status", &["[ALIAS]", "--proposal", "--wait", "AwaitingQuorum", "--timeout", "60"]),
+    ("ledger", &["log", "verify"]),
+    ("ledger log", &["--limit", "100"]),
+    ("ledger verify", &["must not be running"]),
+];
+
+#[test]
+fn every_command_has_help() {
+    for (name, words) in COMMANDS {
+        let args: Vec<&str> = name.split_whitespace().chain(["--help"]).collect();
+        let ran = run(None, &args, &[]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}: {ran}");
+        for word in words {
+            assert!(ran.stdout.contains(word), "{name} does not name {word}: {ran}");
+        }
+    }
+}
+
+#[test]
+fn the_exit_codes_are_documented() {
+    let help = run(None, &["--help"], &[]).stdout;
+    let codes = help.lines().skip_while(|line| *line != "Exit codes:").skip(1);
+    let codes: Vec<_> = codes.filter_map(|line| line.trim().chars().next()).collect();
+    assert_eq!(codes, ['0', '1', '2', '3', '4']);
+}
