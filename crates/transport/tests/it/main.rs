@@ -9,6 +9,9 @@
 
 mod conformance;
 mod hostile;
+mod lies;
 mod memory;
+mod modules;
+mod provider;
 mod quic;
 mod world;
