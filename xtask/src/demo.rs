@@ -106,7 +106,7 @@ pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()
     // The devices end here, whatever happened, and before their stores may be removed.
     let facts = world.end();
     if options.json {
-        println!("{}", summary.json(&facts, outcome.as_ref().err()));
+        println!("{}", summary.json(&facts, outcome.as_ref().err())?);
     } else if outcome.is_ok() {
         println!("{}", summary.table(&facts));
     }

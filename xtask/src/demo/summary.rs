@@ -1,8 +1,10 @@
 //! What the demo came to: a table for people, one JSON object for programs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use anyhow::{Context, Result};
+use serde::Serialize;
 
 use super::Stopped;
 use super::steps::Step;
@@ -45,36 +47,59 @@ impl Summary {
     }
 
     /// The object, in one line.
-    pub fn json(&self, facts: &Facts, stopped: Option<&Stopped>) -> String {
-        let steps: Map<String, Value> = self
-            .steps
-            .iter()
-            .map(|(key, _, time)| ((*key).to_owned(), json!(time.as_millis())))
-            .collect();
-        let mut object = json!({
-            "ok": stopped.is_none(),
-            "devices": facts.devices,
-            "active": {"counter": facts.active},
-            "state_root": facts.state_root,
-            "refused": facts.refused,
-            "pinned_session_version": facts.pinned_session_version,
-            "late_device_caught_up": facts.late_device_caught_up,
-            "steps_ms": steps,
-        });
-        if let (Some(stopped), Some(object)) = (stopped, object.as_object_mut()) {
-            let failed = json!({
-                "step": stopped.step, "device": stopped.fault.device, "reason": stopped.fault.reason,
-            });
-            object.insert("failed".to_owned(), failed);
-        }
-        object.to_string()
+    pub fn json(&self, facts: &Facts, stopped: Option<&Stopped>) -> Result<String> {
+        let steps_ms = self.steps.iter().map(|(key, _, time)| (*key, time.as_millis())).collect();
+        let report = Report {
+            ok: stopped.is_none(),
+            devices: facts.devices,
+            active: Active { counter: facts.active.as_deref() },
+            state_root: facts.state_root.as_deref(),
+            refused: &facts.refused,
+            pinned_session_version: facts.pinned_session_version.as_deref(),
+            late_device_caught_up: facts.late_device_caught_up,
+            steps_ms,
+            failed: stopped.map(|it| Failed {
+                step: it.step,
+                device: it.fault.device.as_deref(),
+                reason: &it.fault.reason,
+            }),
+        };
+        serde_json::to_string(&report).context("the summary cannot be written as JSON")
     }
+}
+
+/// The object. Names once published stay.
+#[derive(Serialize)]
+struct Report<'a> {
+    ok: bool,
+    devices: usize,
+    active: Active<'a>,
+    state_root: Option<&'a str>,
+    refused: &'a [String],
+    pinned_session_version: Option<&'a str>,
+    late_device_caught_up: bool,
+    steps_ms: BTreeMap<&'a str, u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<Failed<'a>>,
+}
+
+#[derive(Serialize)]
+struct Active<'a> {
+    counter: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    step: &'a str,
+    device: Option<&'a str>,
+    reason: &'a str,
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Fault;
     use super::*;
+    use serde_json::{Value, json};
 
     fn facts() -> Facts {
         Facts {
@@ -93,21 +118,21 @@ mod tests {
 
     #[test]
     fn the_object_has_the_fields_that_were_published() {
-        let object: Value = serde_json::from_str(&summary().json(&facts(), None)).unwrap();
+        let object: Value = serde_json::from_str(&summary().json(&facts(), None).unwrap()).unwrap();
         let expected = json!({
             "ok": true, "devices": 5, "active": {"counter": "2.0.0"}, "state_root": "ab12",
             "refused": ["DigestMismatch", "ImportNotAllowed"], "pinned_session_version": "1.1.0",
             "late_device_caught_up": true, "steps_ms": {"account": 1234},
         });
         assert_eq!(object, expected);
-        assert_eq!(summary().json(&facts(), None).lines().count(), 1);
+        assert_eq!(summary().json(&facts(), None).unwrap().lines().count(), 1);
     }
 
     #[test]
     fn a_failure_is_in_the_object_too() {
         let fault = Fault::on("dora", "never ready");
         let stopped = Stopped { step: "account", number: 1, fault };
-        let line = summary().json(&Facts::default(), Some(&stopped));
+        let line = summary().json(&Facts::default(), Some(&stopped)).unwrap();
         let object: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(object["ok"], false);
         let failed = json!({"step": "account", "device": "dora", "reason": "never ready"});
