@@ -10,8 +10,10 @@
 mod control_chain;
 mod control_fixture;
 mod control_proof;
+mod control_sync;
 mod control_voter;
 mod control_votes;
 mod convergence;
 mod history;
 mod support;
+mod vectors;
