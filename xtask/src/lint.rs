@@ -21,6 +21,11 @@ fn invocations(workspace: &Workspace) -> Vec<Invocation> {
         cargo().args(["fmt", "--all", "--check"]),
         cargo().args(["fmt", "--check", "--manifest-path", "protocols/Cargo.toml"]),
         cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        Invocation::new("cargo")
+            .args(["clippy", "--locked", "--all-targets", "--target-dir"])
+            .arg(workspace.guest_target())
+            .args(["--", "-D", "warnings"])
+            .dir(workspace.guests()),
         cargo().args(["doc", "--no-deps", "--workspace"]).env("RUSTDOCFLAGS", "-D warnings"),
     ]
 }
