@@ -2,7 +2,7 @@
 
 use aura_journal::{
     AccountState, Ledger, Outcome, PeerTag, StoreBatch, Stored,
-    control::{CertifiedEntry, ControlChain, EntryBody, UpgradePolicy},
+    control::{CertifiedEntry, Configuration, ControlChain, EntryBody, UpgradePolicy},
 };
 use aura_protocol_core::{Digest, encode};
 use proptest::{prelude::*, sample::Index};
@@ -25,6 +25,8 @@ pub enum Step {
     Policy(Index),
     Install(Index),
     Activate(Index, Index),
+    /// The roster becomes all devices, or all but one.
+    Reconfigure(Index, Option<Index>),
     Sync(Index, Index),
 }
 
@@ -43,6 +45,7 @@ pub fn steps() -> impl Strategy<Value = (u8, Vec<Step>)> {
         1 => i().prop_map(Step::Policy),
         1 => i().prop_map(Step::Install),
         1 => (i(), i()).prop_map(|(a, b)| Step::Activate(a, b)),
+        1 => (i(), prop::option::of(i())).prop_map(|(a, b)| Step::Reconfigure(a, b)),
         6 => (i(), i()).prop_map(|(a, b)| Step::Sync(a, b)),
     ];
     (3u8..=5, prop::collection::vec(step, 1..60))
@@ -85,6 +88,9 @@ pub fn play(count: u8, steps: &[Step]) -> History {
 
 fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, step: &Step) {
     let who = |index: &Index| index.index(devices.len());
+    if !is_member(&ledgers[who(actor(step))], &devices[who(actor(step))]) {
+        return;
+    }
     match step {
         Step::Manifest(a, n) => {
             write(
@@ -124,6 +130,13 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
                 decide(devices, ledger, decided, activate(*p.get(&proposals)));
             }
         }
+        Step::Reconfigure(a, without) => {
+            let kept = devices.iter().enumerate();
+            let kept = kept.filter(|(nth, _)| without.as_ref().map(who) != Some(*nth));
+            let config = Configuration::with_defaults(kept.map(|(_, it)| it.entry.clone()));
+            let body = EntryBody::Reconfigure(Box::new(config));
+            decide(devices, &mut ledgers[who(a)], decided, body);
+        }
         Step::Sync(a, b) => {
             let (a, b) = (who(a), who(b));
             if let Ok([from, to]) = ledgers.get_disjoint_mut([a, b]) {
@@ -131,6 +144,31 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
             }
         }
     }
+}
+
+/// Who does it.
+fn actor(step: &Step) -> &Index {
+    match step {
+        Step::Manifest(a, _)
+        | Step::Open(a)
+        | Step::Say(a, _)
+        | Step::Close(a, _, _)
+        | Step::Abort(a, _)
+        | Step::Propose(a)
+        | Step::Acknowledge(a, _)
+        | Step::Ready(a, _)
+        | Step::Decline(a, _)
+        | Step::Policy(a)
+        | Step::Install(a)
+        | Step::Activate(a, _)
+        | Step::Reconfigure(a, _)
+        | Step::Sync(a, _) => a,
+    }
+}
+
+/// As far as the device itself knows.
+fn is_member(ledger: &Ledger, device: &Device) -> bool {
+    ledger.chain().config().roster.contains_key(&device.id)
 }
 
 fn in_session(

@@ -1,0 +1,243 @@
+//! What events and entries mean.
+
+use aura_journal::{
+    Event, Ledger, SessionStatus,
+    control::{Configuration, EntryBody, UpgradePolicy},
+    event::CloseSession,
+    session_id,
+};
+use aura_protocol_core::{AppId, Outcome, ProtocolVersion, RecordKey, RecordWrite};
+
+use crate::support::*;
+
+fn fixture() -> (Vec<Device>, Ledger) {
+    let (devices, chain) = account(4);
+    (devices, Ledger::new(chain))
+}
+
+fn decide(ledger: &mut Ledger, devices: &[Device], body: EntryBody) {
+    let entry = certify(ledger.chain(), devices, ledger.heads(), body);
+    ledger.import_entry(entry).unwrap();
+}
+
+#[test]
+fn a_session_goes_from_pending_to_completed() {
+    let (devices, mut ledger) = fixture();
+    let (id, opened) = open_session(&mut ledger, &devices[0], &devices[..3]);
+    let status = |ledger: &Ledger| ledger.state().sessions[&id].status;
+    assert_eq!(status(&ledger), SessionStatus::Pending);
+    let one = write_in(&mut ledger, &devices[1], id, message("one"));
+    assert_eq!(status(&ledger), SessionStatus::Active);
+    // One who takes no part is not heard.
+    write_in(&mut ledger, &devices[3], id, message("hello"));
+    // Only the opener closes.
+    write_in(&mut ledger, &devices[1], id, abort());
+    assert_eq!(status(&ledger), SessionStatus::Active);
+    let closed = write_in(&mut ledger, &devices[0], id, close(&[("sum", Some("3"))]));
+    // Only the first close counts.
+    write_in(&mut ledger, &devices[0], id, close(&[("sum", Some("4"))]));
+    let session = &ledger.state().sessions[&id];
+    assert_eq!(session.status, SessionStatus::Completed);
+    assert_eq!((session.opened_by, session.closed_by), (opened, Some(closed)));
+    assert_eq!(session.messages, [one]);
+    assert_eq!(session.opener, devices[0].id);
+    let record = &ledger.state().records[&(app(), schema(), RecordKey::from("sum"))];
+    assert_eq!(record.record.bytes, b"3");
+    assert_eq!(record.record.tag.unit, closed);
+    assert_eq!(record.record.origin, RecordKey::from("sum"));
+}
+
+#[test]
+fn a_session_that_is_aborted_writes_nothing() {
+    let (devices, mut ledger) = fixture();
+    let (id, _) = open_session(&mut ledger, &devices[0], &devices);
+    let Event::CloseSession(complete) = close(&[("sum", Some("3"))]) else { unreachable!() };
+    let outcome = Outcome::Aborted { reason: "no".to_owned() };
+    let event = Event::CloseSession(CloseSession { outcome, ..complete });
+    write_in(&mut ledger, &devices[0], id, event);
+    assert_eq!(ledger.state().sessions[&id].status, SessionStatus::Aborted);
+    assert!(ledger.state().records.is_empty());
+}
+
+#[test]
+fn ill_formed_closes_do_not_close() {
+    let (devices, mut ledger) = fixture();
+    let (id, _) = open_session(&mut ledger, &devices[0], &devices);
+    let keys: Vec<String> = (0..257).map(|it| it.to_string()).collect();
+    let many: Vec<_> = keys.iter().map(|it| (it.as_str(), None)).collect();
+    let long_key = "k".repeat(257);
+    let Event::CloseSession(mut inner) = close(&[]) else { unreachable!() };
+    let batch = vec![RecordWrite { key: RecordKey::from("a"), bytes: None }];
+    inner.outcome = Outcome::Completed { result: Vec::new(), batch };
+    let ill_formed = [
+        close(&[("a", Some("1")), ("a", Some("2"))]),
+        close(&many),
+        close(&[(&long_key, None)]),
+        Event::CloseSession(inner),
+    ];
+    for event in ill_formed {
+        write_in(&mut ledger, &devices[0], id, event);
+        assert_eq!(ledger.state().sessions[&id].status, SessionStatus::Pending);
+        assert!(ledger.state().records.is_empty());
+    }
+    write_in(&mut ledger, &devices[0], id, close(&many[..256]));
+    assert_eq!(ledger.state().records.len(), 256);
+}
+
+#[test]
+fn nobody_opens_a_session_for_another() {
+    let (devices, mut ledger) = fixture();
+    let next = ledger.next_seq(devices[0].id);
+    let others = session_id(ledger.account(), devices[1].id, next);
+    write_in(&mut ledger, &devices[0], others, open(&devices));
+    write(&mut ledger, &devices[0], open(&devices));
+    // Nor one that it takes no part in.
+    open_session(&mut ledger, &devices[0], &devices[1..]);
+    assert!(ledger.state().sessions.is_empty());
+}
+
+#[test]
+fn a_manifest_is_of_its_author() {
+    let (devices, mut ledger) = fixture();
+    write(&mut ledger, &devices[0], metadata(&devices[1], "somebody else"));
+    assert!(ledger.state().metadata.is_empty());
+    write(&mut ledger, &devices[0], metadata(&devices[0], "old"));
+    let unit = write(&mut ledger, &devices[0], metadata(&devices[0], "new"));
+    let (published, said) = &ledger.state().metadata[&devices[0].id];
+    assert_eq!((*published, said.name.as_str()), (unit, "new"));
+}
+
+#[test]
+fn later_writes_win_and_deletions_are_kept() {
+    let (devices, mut ledger) = fixture();
+    for text in [Some("1"), Some("2"), None] {
+        let (id, _) = open_session(&mut ledger, &devices[0], &devices);
+        write_in(&mut ledger, &devices[0], id, close(&[("sum", text)]));
+        let heads = ledger.heads();
+        let records = ledger.records_at(app(), &heads).unwrap();
+        let stored = &ledger.state().records[&(app(), schema(), RecordKey::from("sum"))];
+        assert_eq!(records, [stored.clone()]);
+        assert_eq!(stored.deleted, text.is_none());
+        assert_eq!(stored.record.bytes, text.unwrap_or_default().as_bytes());
+    }
+    let heads = ledger.heads();
+    let other = AppId::from_bytes([1; 32]);
+    assert_eq!(ledger.records_at(other, &heads).unwrap(), []);
+}
+
+#[test]
+fn an_app_is_installed_once_and_upgraded_by_decision() {
+    let (devices, mut ledger) = fixture();
+    decide(&mut ledger, &devices, install());
+    decide(&mut ledger, &devices, install());
+    let state = &ledger.state().apps[&app()];
+    assert_eq!(state.installed_at, 2);
+    assert_eq!(state.active.version, ProtocolVersion::new(1, 0, 0));
+    assert_eq!((state.active.schema, state.active.k, state.active.proposal), (schema(), 2, None));
+    let policy = UpgradePolicy::Manual;
+    decide(&mut ledger, &devices, EntryBody::SetUpgradePolicy { app: app(), policy });
+    assert_eq!(ledger.state().apps[&app()].policy, policy);
+    let proposal = write(&mut ledger, &devices[1], propose());
+    assert_eq!(ledger.state().proposals[&proposal].repository_head, repository().head());
+    decide(&mut ledger, &devices, activate(proposal));
+    let state = &ledger.state().apps[&app()];
+    assert_eq!(state.active.release, release(ProtocolVersion::new(1, 1, 0)));
+    assert_eq!((state.active.k, state.active.proposal), (5, Some(proposal)));
+    assert_eq!(state.history.len(), 1);
+    assert_eq!(state.activations.len(), 1);
+    assert_eq!(ledger.state().proposals[&proposal].activated_at, Some(5));
+}
+
+#[test]
+fn what_proves_nothing_is_listed_nowhere() {
+    let (devices, mut ledger) = fixture();
+    let Event::ProposeUpgrade(good) = propose() else { unreachable!() };
+    let mut other_app = good.clone();
+    other_app.app = AppId::from_bytes([1; 32]);
+    let mut other_module = good.clone();
+    other_module.digest = release(ProtocolVersion::new(1, 0, 0)).module.digest;
+    let mut no_links = good.clone();
+    no_links.release.links.clear();
+    let mut cut = good.clone();
+    cut.release.links.pop();
+    for bad in [other_app, other_module, no_links, cut] {
+        let unit = write(&mut ledger, &devices[0], Event::ProposeUpgrade(bad));
+        write(&mut ledger, &devices[1], ready(unit));
+        assert!(ledger.state().proposals.is_empty());
+    }
+    let EntryBody::Install(mut install) = install() else { unreachable!() };
+    install.release = proof(0);
+    decide(&mut ledger, &devices, EntryBody::Install(install));
+    assert!(ledger.state().apps.is_empty());
+}
+
+#[test]
+fn the_last_word_on_a_proposal_counts() {
+    let (devices, mut ledger) = fixture();
+    let proposal = write(&mut ledger, &devices[0], propose());
+    write(&mut ledger, &devices[1], Event::AcknowledgeUpgrade { proposal });
+    write(&mut ledger, &devices[1], decline(proposal));
+    assert!(ledger.state().proposals[&proposal].declined.contains_key(&devices[1].id));
+    write(&mut ledger, &devices[1], ready(proposal));
+    let state = &ledger.state().proposals[&proposal];
+    assert!(state.declined.is_empty() && state.ready.contains_key(&devices[1].id));
+    write(&mut ledger, &devices[1], decline(proposal));
+    let state = &ledger.state().proposals[&proposal];
+    assert!(state.ready.is_empty() && state.acknowledged.contains(&devices[1].id));
+}
+
+/// A device that left the roster does not count, neither for what it said before nor for what it
+/// says in an old configuration.
+#[test]
+fn only_members_count_for_a_proposal() {
+    let (devices, chain) = account(4);
+    let mut ledger = Ledger::new(chain);
+    let proposal = write(&mut ledger, &devices[0], propose());
+    write(&mut ledger, &devices[3], ready(proposal));
+    write(&mut ledger, &devices[2], ready(proposal));
+    assert_eq!(ledger.state().proposals[&proposal].ready.len(), 2);
+    let mut stale = Ledger::restore(&stored(&mut ledger)).unwrap();
+    let rest = Configuration::with_defaults(devices[..3].iter().map(|it| it.entry.clone()));
+    decide(&mut ledger, &devices, EntryBody::Reconfigure(rest.into()));
+    let ready_ones = |ledger: &Ledger| -> Vec<_> {
+        ledger.state().proposals[&proposal].ready.keys().copied().collect()
+    };
+    assert_eq!(ready_ones(&ledger), [devices[2].id]);
+    // It has not heard that it left.
+    let unit = write(&mut stale, &devices[3], ready(proposal));
+    assert!(ledger.import(PEER, stale.unit_bytes(&unit).unwrap()).is_ok());
+    assert!(ledger.contains(&unit));
+    assert_eq!(ready_ones(&ledger), [devices[2].id]);
+    let refused = ledger.author(devices[3].id, &devices[3].key, None, ready(proposal));
+    assert_eq!(refused.unwrap_err().code(), "NotInRoster");
+}
+
+fn stored(ledger: &mut Ledger) -> aura_journal::Stored {
+    let mut stored = aura_journal::Stored::default();
+    stored.apply(&ledger.take_batch());
+    stored
+}
+
+/// An account lists the releases that it publishes itself.
+#[test]
+fn a_publisher_lists_its_releases() {
+    let ledger = Ledger::new(repository());
+    let state = ledger.state();
+    assert_eq!(state.releases.iter().map(|it| it.k).collect::<Vec<_>>(), [1, 2]);
+    let version = ProtocolVersion::new(1, 1, 0);
+    assert_eq!(state.release(&"counter".parse().unwrap(), version).unwrap().k, 2);
+    assert_eq!(state.release(&"chess".parse().unwrap(), version), None);
+}
+
+/// A frontier that ends in another unit than ours gets ours for that place, and with it the fork.
+#[test]
+fn a_fork_shows_when_frontiers_differ() {
+    let (devices, mut one) = fixture();
+    let mut two = Ledger::new(one.chain().clone());
+    write(&mut one, &devices[0], metadata(&devices[0], "one"));
+    write(&mut two, &devices[0], metadata(&devices[0], "two"));
+    let missing: Vec<Vec<u8>> = one.missing_for(&two.frontier()).map(<[u8]>::to_vec).collect();
+    assert_eq!(missing.len(), 1);
+    assert_eq!(two.import(PEER, &missing[0]).unwrap_err().code(), "Forked");
+    assert_eq!(one.missing_for(&one.frontier()).count(), 0);
+}
