@@ -1,4 +1,22 @@
-//! A device.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod account;
+mod agent;
 pub mod api;
+pub mod chain_file;
+pub mod control;
+mod driver;
 mod error;
+pub mod identity;
+pub mod inspect;
+pub mod join;
+pub mod node;
+pub mod offline;
+pub mod repository;
+pub mod ticket;
+pub mod time;
+
+pub use agent::{DeviceAgent, DeviceAgentBuilder};
 pub use error::{AgentError, Whose};
+pub use node::AgentEvent;

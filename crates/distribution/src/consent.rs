@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use aura_journal::{
+    AccountState, AppState, Ledger, ProposalState,
     control::{
         ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, Release,
         Slot, Verdict,
     },
-    ledger::{AccountState, AppState, Ledger, ProposalState},
 };
 use aura_protocol_core::{AppId, Digest, ProtocolCapabilities, UnixTime, quorum::tally};
 
@@ -112,7 +112,9 @@ fn check_capabilities(release: &Release, granted: &ProtocolCapabilities) -> Verd
     let asked = &release.descriptor.capabilities;
     match granted.granted.iter().find(|it| !asked.contains(it)) {
         None => Verdict::Accept,
-        Some(excess) => deny("CapabilityExcess", format!("`{excess}` is granted but not asked for")),
+        Some(excess) => {
+            deny("CapabilityExcess", format!("`{excess}` is granted but not asked for"))
+        }
     }
 }
 

@@ -90,11 +90,8 @@ fn forward(
     lens: &dyn Migrator,
     record: &Record,
 ) -> Result<Result<Vec<Record>, String>, MigrationError> {
-    let body = RecordBody {
-        schema: record.schema,
-        key: record.key.clone(),
-        bytes: record.bytes.clone(),
-    };
+    let body =
+        RecordBody { schema: record.schema, key: record.key.clone(), bytes: record.bytes.clone() };
     let migrated = lens
         .forward(&body)
         .map_err(|source| MigrationError::Lens { key: record.key.clone(), source })?;
@@ -122,10 +119,7 @@ fn derive(from: &Record, body: RecordBody) -> Record {
     }
 }
 
-fn insert(
-    migrated: &mut BTreeMap<RecordKey, Record>,
-    new: Record,
-) -> Result<(), MigrationError> {
+fn insert(migrated: &mut BTreeMap<RecordKey, Record>, new: Record) -> Result<(), MigrationError> {
     let (key, second) = (new.key.clone(), new.origin.clone());
     match migrated.insert(key.clone(), new) {
         None => Ok(()),

@@ -1,9 +1,7 @@
 //! Repositories: what a publisher's chain may release (`05-upgrades`, section 3).
 
 use aura_journal::control::{ControlChain, EntryBody, Release};
-use aura_protocol_core::{
-    ProtocolName, ProtocolVersion, Requirement, abi, descriptor::ModuleRole,
-};
+use aura_protocol_core::{ProtocolName, ProtocolVersion, Requirement, abi, descriptor::ModuleRole};
 use thiserror::Error;
 
 /// Why a release is refused. Always the publisher's fault.

@@ -83,7 +83,7 @@ pub fn negotiate(
     let major = common_major(&offers).ok_or_else(lacking)?;
     let minor = offers
         .values()
-        .filter_map(|it| it.keys().filter(|version| version.major == major).next_back())
+        .filter_map(|it| it.keys().rfind(|version| version.major == major))
         .map(|highest| highest.minor)
         .min()
         .ok_or_else(lacking)?;

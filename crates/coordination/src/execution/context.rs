@@ -150,6 +150,12 @@ impl ProtocolContext {
         self.queue(ProtocolInput::Signal(input))
     }
 
+    /// How many local signals wait for the protocol.
+    #[must_use]
+    pub fn signals_waiting(&self) -> usize {
+        self.inbox.iter().filter(|it| matches!(it, ProtocolInput::Signal(_))).count()
+    }
+
     fn queue(&mut self, input: ProtocolInput) -> Result<(), ContextError> {
         if !self.is_running() {
             return Err(ContextError::Ended { session: self.start.session });

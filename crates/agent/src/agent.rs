@@ -1,0 +1,263 @@
+//! A running device, as whoever embeds it sees it.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use aura_journal::{LedgerStore as _, control::ControlChain};
+use aura_protocol_core::{DeviceId, limits::MODULE_BYTES_MAX};
+use aura_wasm_host::ModuleHost;
+use tokio::{sync::broadcast, task::JoinSet};
+
+use crate::{
+    api::{
+        Command, InstallRequest, ProposeRequest, Proposed, Response, StartRequest, Started, Status,
+    },
+    chain_file,
+    driver::{self, Message, Network, World},
+    error::{AgentError, Whose},
+    identity::{Identity, io_error, modules_dir},
+    node::{AgentEvent, Files, Input, Node, NodeKeys},
+    time::ProductionTimeSource,
+};
+
+/// How often the node is told the time.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Settings of a device that is about to run.
+#[derive(Debug, Clone)]
+pub struct DeviceAgentBuilder {
+    dir: PathBuf,
+    bind: SocketAddr,
+}
+
+/// A running device. Dropping it stops it without ceremony; [`DeviceAgent::shutdown`] lets what is
+/// under way arrive.
+pub struct DeviceAgent {
+    world: Arc<World>,
+    device: DeviceId,
+    address: SocketAddr,
+    tasks: JoinSet<()>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl DeviceAgentBuilder {
+    /// Listens there. Any free port of the loopback interface otherwise.
+    #[must_use]
+    pub const fn bind(mut self, bind: SocketAddr) -> Self {
+        self.bind = bind;
+        self
+    }
+
+    /// Opens the store, listens, and runs. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// `StoreNotFound`, `StoreInUse`, `StoreNewerFormat`, `StoreDamaged`, `AddressInUse` and others,
+    /// each saying what to do next.
+    pub async fn open(self) -> Result<DeviceAgent, AgentError> {
+        let identity = Identity::load(&self.dir)?;
+        let store = driver::open_store(&self.dir)?;
+        let stored = store.load().map_err(|error| driver::store_error(&error))?;
+        let node = Node::restore(identity.name.clone(), NodeKeys::of(&identity), &stored)?;
+        let host = open_host(&self.dir, &identity)?;
+        let time = Arc::new(ProductionTimeSource::since(node.clock()));
+        let network = Network::bind(*identity.transport_seed, self.bind).await?;
+        let address = network.addresses().first().copied().unwrap_or(self.bind);
+        let addresses = network.addresses().iter().map(ToString::to_string).collect();
+        let (world, inbox) = World::new(network, Arc::new(host), time);
+        let thread_world = Arc::clone(&world);
+        let thread = std::thread::Builder::new()
+            .name("aura-node".to_string())
+            .spawn(move || driver::run(node, store, &thread_world, inbox))
+            .map_err(|error| io_error(&self.dir, &error))?;
+        world.tell(Input::Tick(world.time.unix_time())).await;
+        world.tell(Input::Started { addresses }).await;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(driver::accept(Arc::clone(&world)));
+        tasks.spawn(driver::dial(Arc::clone(&world)));
+        tasks.spawn(tick(Arc::clone(&world)));
+        let device = identity.device();
+        Ok(DeviceAgent { world, device, address, tasks, thread: Some(thread) })
+    }
+}
+
+/// The module host of a store directory.
+pub(crate) fn open_host(dir: &Path, identity: &Identity) -> Result<ModuleHost, AgentError> {
+    ModuleHost::open(&modules_dir(dir), *identity.cache_key).map_err(|error| {
+        AgentError::new(
+            "ModuleStore",
+            error,
+            Whose::Machine,
+            "see that the store's folder can be written and the disk has room",
+        )
+    })
+}
+
+async fn tick(world: Arc<World>) {
+    let mut interval = tokio::time::interval(TICK);
+    loop {
+        interval.tick().await;
+        world.tell(Input::Tick(world.time.unix_time())).await;
+    }
+}
+
+impl DeviceAgent {
+    /// A device whose store is in `dir`.
+    pub fn builder(dir: impl Into<PathBuf>) -> DeviceAgentBuilder {
+        let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        DeviceAgentBuilder { dir: dir.into(), bind }
+    }
+
+    /// This device's id.
+    #[must_use]
+    pub const fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Carries a command out.
+    ///
+    /// # Errors
+    /// [`AgentError`], saying what went wrong, whose fault it is and what to do next.
+    pub async fn request(&self, command: Command) -> Result<Response, AgentError> {
+        let reading = command.clone();
+        let files = tokio::task::spawn_blocking(move || read_files(&reading));
+        let files = files.await.map_err(|error| {
+            AgentError::new("Interrupted", error, Whose::Machine, "try again")
+        })??;
+        let mut entropy = [0; 32];
+        getrandom::fill(&mut entropy)
+            .map_err(|error| AgentError::new("NoRandomness", error, Whose::Machine, "try again"))?;
+        let files = Box::new(files);
+        self.world.ask(|id| Input::Command { id, command, files, entropy }).await
+    }
+
+    /// What this device is, runs and knows.
+    ///
+    /// # Errors
+    /// When the device is stopping.
+    pub async fn status(&self) -> Result<Status, AgentError> {
+        match self.request(Command::Status).await? {
+            Response::Status(status) => Ok(*status),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Installs an app by decision of the account. Waits for the decision.
+    ///
+    /// # Errors
+    /// When the release is not proved, the module is refused, or the account decides otherwise.
+    pub async fn install(&self, request: InstallRequest) -> Result<Response, AgentError> {
+        self.request(Command::Install(request)).await
+    }
+
+    /// Proposes an upgrade. Does not wait for the decision; see [`Command::Proposals`].
+    ///
+    /// # Errors
+    /// When the release is not proved or one of its modules is refused.
+    pub async fn propose_upgrade(&self, request: ProposeRequest) -> Result<Proposed, AgentError> {
+        match self.request(Command::Propose(request)).await? {
+            Response::Proposed(proposed) => Ok(proposed),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// When the participants have no version in common.
+    pub async fn start_session(&self, request: StartRequest) -> Result<Started, AgentError> {
+        match self.request(Command::StartSession(request)).await? {
+            Response::Started(started) => Ok(started),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What happens from now on. A listener that lags behind is told how much it missed.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<AgentEvent> {
+        self.world.events.subscribe()
+    }
+
+    /// Resolves when the device has stopped by itself, because its store failed.
+    pub async fn failed(&self) -> AgentError {
+        let mut failure = self.world.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(error) => error.clone().unwrap_or_else(unknown_failure),
+            Err(_) => unknown_failure(),
+        }
+    }
+
+    /// Stops: what has been taken is stored, what is under way is delivered, the store is free.
+    ///
+    /// # Errors
+    /// The error by which the device had already stopped itself.
+    pub async fn shutdown(mut self) -> Result<(), AgentError> {
+        self.tasks.shutdown().await;
+        if self.world.inputs.send(Message::Stop).await.is_err() {
+            tracing::debug!("the node had stopped before");
+        }
+        if let Some(thread) = self.thread.take() {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the node's thread ended in a panic");
+            }
+        }
+        self.world.network.close().await;
+        let failure = self.world.failure.borrow().clone();
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for DeviceAgent {
+    fn drop(&mut self) {
+        // The node's thread would otherwise wait for inputs for ever.
+        if self.thread.is_some() && self.world.inputs.try_send(Message::Stop).is_err() {
+            tracing::debug!("the node could not be told to stop");
+        }
+    }
+}
+
+fn unknown_failure() -> AgentError {
+    AgentError::new("Stopped", "the device has stopped", Whose::Machine, "start it again")
+}
+
+fn unexpected(response: &Response) -> AgentError {
+    let message = format!("an answer of another kind: {response:?}");
+    AgentError::new("Unexpected", message, Whose::Machine, "report this as a bug")
+}
+
+/// The contents of the files that a command names.
+fn read_files(command: &Command) -> Result<Files, AgentError> {
+    let (chain, module, migration) = match command {
+        Command::Install(it) => (&it.repository, it.module.as_ref(), None),
+        Command::Upgrade(it) => (&it.repository, it.module.as_ref(), None),
+        Command::Propose(it) => (&it.repository, it.module.as_ref(), it.migration.as_ref()),
+        _ => return Ok(Files::default()),
+    };
+    let chain: ControlChain = chain_file::read(chain)?;
+    let read = |path: Option<&PathBuf>| path.map(|it| read_module(it)).transpose();
+    Ok(Files { chain: Some(chain), module: read(module)?, migration: read(migration)? })
+}
+
+/// A module's file.
+pub(crate) fn read_module(path: &Path) -> Result<Vec<u8>, AgentError> {
+    let size = std::fs::metadata(path).map_err(|error| io_error(path, &error))?.len();
+    if (MODULE_BYTES_MAX as u64) < size {
+        return Err(AgentError::new(
+            "SizeMismatch",
+            format!("{} has {size} bytes, a module at most {MODULE_BYTES_MAX}", path.display()),
+            Whose::Caller,
+            "name a module's file",
+        ));
+    }
+    std::fs::read(path).map_err(|error| io_error(path, &error))
+}

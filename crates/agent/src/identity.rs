@@ -1,0 +1,193 @@
+//! A device's keys and name, in a file of their own beside the ledger.
+//!
+//! Keys are never part of the ledger or of a copy of it: a store that is restored without this file
+//! has to enrol anew.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use aura_crypto::{HpkeSecretKey, SecretKey};
+use aura_journal::control::{Role, RosterEntry};
+use aura_protocol_core::{DeviceId, decode, encode};
+use borsh::{BorshDeserialize, BorshSerialize};
+use zeroize::Zeroizing;
+
+use crate::error::{AgentError, Whose};
+
+/// The file's name in a store directory.
+const FILE: &str = "identity";
+/// The version of the file's format.
+const FORMAT: u16 = 1;
+/// Longest device name, in bytes: it is shown in tables.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Largest file: five seeds and a name.
+const FILE_BYTES_MAX: usize = 1024;
+
+/// The keys of one device. Four for the roster, one for the artifact cache of this machine.
+pub struct Identity {
+    /// What people call the device.
+    pub name: String,
+    /// Signs its units.
+    pub unit: SecretKey,
+    /// Signs its votes.
+    pub vote: SecretKey,
+    /// Opens what is sealed to it.
+    pub hpke: HpkeSecretKey,
+    /// Authenticates its connections.
+    pub transport_seed: Zeroizing<[u8; 32]>,
+    /// Authenticates compiled modules on this machine's disk.
+    pub cache_key: Zeroizing<[u8; 32]>,
+}
+
+#[derive(BorshSerialize, BorshDeserialize)]
+struct Stored {
+    format: u16,
+    name: String,
+    seeds: [[u8; 32]; 5],
+}
+
+impl Identity {
+    /// A new device of this name.
+    ///
+    /// # Errors
+    /// `BadName`, or `NoRandomness` when the system has none to give.
+    pub fn generate(name: &str) -> Result<Self, AgentError> {
+        check_name(name)?;
+        let mut seeds = [[0; 32]; 5];
+        for seed in &mut seeds {
+            getrandom::fill(seed).map_err(|error| {
+                AgentError::new("NoRandomness", error, Whose::Machine, "try again")
+            })?;
+        }
+        Ok(Self::from_seeds(name.to_string(), seeds))
+    }
+
+    fn from_seeds(name: String, seeds: [[u8; 32]; 5]) -> Self {
+        let [unit, vote, hpke, transport, cache] = seeds;
+        Self {
+            name,
+            unit: SecretKey::from_seed(unit),
+            vote: SecretKey::from_seed(vote),
+            hpke: HpkeSecretKey::from_seed(hpke),
+            transport_seed: Zeroizing::new(transport),
+            cache_key: Zeroizing::new(cache),
+        }
+    }
+
+    /// The device's id.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        DeviceId::derive(self.unit.public().as_bytes())
+    }
+
+    /// The device as a voter of a roster.
+    #[must_use]
+    pub fn roster_entry(&self) -> RosterEntry {
+        RosterEntry {
+            device: self.device(),
+            role: Role::Voter,
+            unit_key: self.unit.public(),
+            vote_key: self.vote.public(),
+            hpke_key: self.hpke.public(),
+            transport_key: SecretKey::from_seed(*self.transport_seed).public(),
+        }
+    }
+
+    /// Writes the file, readable by its owner alone. Refuses to replace one.
+    ///
+    /// # Errors
+    /// `Io`, naming the file.
+    pub fn save(&self, dir: &Path) -> Result<(), AgentError> {
+        let seeds = [
+            *self.unit.danger_seed(),
+            *self.vote.danger_seed(),
+            *self.hpke.danger_seed(),
+            *self.transport_seed,
+            *self.cache_key,
+        ];
+        let stored = Stored { format: FORMAT, name: self.name.clone(), seeds };
+        let bytes = Zeroizing::new(encode(&stored));
+        let path = dir.join(FILE);
+        let write = || {
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&path)?;
+            file.write_all(&bytes)?;
+            file.sync_all()
+        };
+        write().map_err(|error| io_error(&path, &error))
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// `StoreNotFound`, `IdentityDamaged`, `StoreNewerFormat` or `Io`, naming the file.
+    pub fn load(dir: &Path) -> Result<Self, AgentError> {
+        let path = dir.join(FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => Zeroizing::new(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(AgentError::new(
+                    "StoreNotFound",
+                    format!("there is no device in {}", dir.display()),
+                    Whose::Caller,
+                    "create one with `aura account create` or `aura device join`, or name another \
+                     folder with --store",
+                ));
+            }
+            Err(error) => return Err(io_error(&path, &error)),
+        };
+        if let Some([low, high]) = bytes.first_chunk::<2>()
+            && FORMAT < u16::from_le_bytes([*low, *high])
+        {
+            return Err(AgentError::new(
+                "StoreNewerFormat",
+                format!("{} was written by a newer version of aura", path.display()),
+                Whose::Machine,
+                "use that version, or a newer one",
+            ));
+        }
+        let stored: Stored = decode(&bytes, FILE_BYTES_MAX).map_err(|error| {
+            AgentError::new(
+                "IdentityDamaged",
+                format!("{}: {error}", path.display()),
+                Whose::Machine,
+                "restore the file from a backup, or join the account again as a new device",
+            )
+        })?;
+        Ok(Self::from_seeds(stored.name, stored.seeds))
+    }
+}
+
+fn check_name(name: &str) -> Result<(), AgentError> {
+    let plain = |it: char| it.is_alphanumeric() || "-_. ".contains(it);
+    if !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(AgentError::new(
+        "BadName",
+        format!("`{}` is not a device name", name.escape_debug()),
+        Whose::Caller,
+        format!("use 1 to {NAME_BYTES_MAX} bytes of letters, digits, spaces, `-`, `_` and `.`"),
+    ))
+}
+
+/// An I/O error, naming the file.
+pub(crate) fn io_error(path: &Path, error: &std::io::Error) -> AgentError {
+    AgentError::new(
+        "Io",
+        format!("{}: {error}", path.display()),
+        Whose::Machine,
+        "see that the folder exists, can be written and has room",
+    )
+}
+
+/// The folder of the module cache in a store directory.
+#[must_use]
+pub fn modules_dir(dir: &Path) -> PathBuf {
+    dir.join("modules")
+}

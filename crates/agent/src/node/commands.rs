@@ -1,0 +1,454 @@
+//! What the person at this device wants.
+
+use aura_distribution::{Repository, repository::check_content};
+use aura_journal::{
+    control::{ChainProof, ControlChain, Install, Release, UpgradePolicy},
+    event::{Event, OpenSession, ProposeUpgrade},
+    session_id,
+};
+use aura_protocol_core::{
+    AppId, DeviceId, Digest, Manifest, NegotiationPolicy, NoAgreement, ProtocolCapabilities,
+    ProtocolName, ProtocolVersion, Requirement, SessionId, UnixTime, manifest::transcript,
+    negotiate,
+};
+
+use crate::{
+    api::{
+        Command, InstallRequest, ProposeRequest, Response, StartRequest, Started, UpgradeRequest,
+    },
+    error::{AgentError, Whose},
+    node::{Effect, Files, Node, RequestId, control::Intent},
+};
+
+/// A command that waits for modules.
+#[derive(Debug)]
+pub(super) struct Pending {
+    modules: Vec<Digest>,
+    then: Then,
+}
+
+#[derive(Debug)]
+enum Then {
+    Install(Box<Install>),
+    Upgrade { app: AppId, release: Box<Release> },
+    Propose(Box<ProposeUpgrade>),
+}
+
+/// A release of a chain, and the proof that it is one.
+struct Found {
+    app: AppId,
+    repository: aura_protocol_core::AccountId,
+    release: Release,
+    proof: ChainProof,
+}
+
+impl Node {
+    pub(super) fn command(
+        &mut self,
+        id: RequestId,
+        command: Command,
+        files: Files,
+        entropy: [u8; 32],
+    ) {
+        let result = match command {
+            Command::Invite { valid_seconds } => {
+                self.invite(id, valid_seconds, entropy);
+                return;
+            }
+            Command::Install(request) => self.install(id, &request, files),
+            Command::Upgrade(request) => self.upgrade(id, &request, files),
+            Command::Propose(request) => self.propose(id, &request, files),
+            Command::StartSession(request) => self.start_session(&request).map(Some),
+            Command::Signal { session, input } => self.signal(id, &session, input),
+            read => self.read_command(&read).map(Some),
+        };
+        match result {
+            Ok(Some(response)) => self.out.push(Effect::Answer { id, result: Ok(response) }),
+            Ok(None) => {}
+            Err(error) => self.out.push(Effect::Answer { id, result: Err(error) }),
+        }
+    }
+
+    fn install(
+        &mut self,
+        id: RequestId,
+        request: &InstallRequest,
+        files: Files,
+    ) -> Result<Option<Response>, AgentError> {
+        let requirement: Requirement = request.requirement.parse().map_err(|it| usage(&it))?;
+        let policy = parse_policy(&request.policy)?;
+        let chain = files.chain.ok_or_else(no_repository)?;
+        let protocol = only_protocol(&chain, &request.alias)?;
+        let version = match &request.version {
+            Some(text) => text.parse().map_err(|it| usage(&it))?,
+            None => {
+                let repository = Repository::of(&chain, &protocol);
+                let found = repository.resolve(&requirement);
+                found.ok_or_else(|| not_released(&protocol, requirement.as_str()))?.version
+            }
+        };
+        let found = find(&chain, &protocol, version)?;
+        let install = Install {
+            app: found.app,
+            alias: request.alias.clone(),
+            repository: found.repository,
+            protocol,
+            distributor: None,
+            requirement,
+            policy,
+            capabilities: all_asked(&found.release),
+            release: found.proof,
+        };
+        self.obtain(&found.release.module, files.module);
+        let modules = vec![found.release.module.digest];
+        self.pending.insert(id, Pending { modules, then: Then::Install(Box::new(install)) });
+        Ok(None)
+    }
+
+    fn upgrade(
+        &mut self,
+        id: RequestId,
+        request: &UpgradeRequest,
+        files: Files,
+    ) -> Result<Option<Response>, AgentError> {
+        let app = self.app_of(&request.alias)?;
+        let version: ProtocolVersion = request.version.parse().map_err(|it| usage(&it))?;
+        let found = self.find_for(app, version, files.chain)?;
+        let state = self.ledger.state().apps.get(&app).ok_or_else(|| unknown(&request.alias))?;
+        if !state.policy.allows(state.active.version, version) {
+            return Err(AgentError::new(
+                "PolicyForbids",
+                format!(
+                    "the account's policy lets devices not go from {} to {version} by themselves",
+                    state.active.version
+                ),
+                Whose::Caller,
+                "propose it to the account: `aura upgrade propose`",
+            ));
+        }
+        self.obtain(&found.release.module, files.module);
+        let modules = vec![found.release.module.digest];
+        let then = Then::Upgrade { app, release: Box::new(found.release) };
+        self.pending.insert(id, Pending { modules, then });
+        Ok(None)
+    }
+
+    fn propose(
+        &mut self,
+        id: RequestId,
+        request: &ProposeRequest,
+        files: Files,
+    ) -> Result<Option<Response>, AgentError> {
+        let app = self.app_of(&request.alias)?;
+        let version: ProtocolVersion = request.version.parse().map_err(|it| usage(&it))?;
+        let found = self.find_for(app, version, files.chain)?;
+        let state = self.ledger.state().apps.get(&app).ok_or_else(|| unknown(&request.alias))?;
+        let from = state.active.version;
+        let Some(migration) = found.release.migration.clone() else {
+            return Err(AgentError::new(
+                "NotAMajor",
+                format!("{version} is no major version after {from}"),
+                Whose::Caller,
+                "run it on each device: `aura installer app … upgrade`",
+            ));
+        };
+        let proposal = ProposeUpgrade {
+            app,
+            from,
+            release: found.proof,
+            digest: found.release.module.digest,
+            plan: None,
+            steps: vec![migration.module.digest],
+            capabilities: all_asked(&found.release),
+            not_before: request.not_before.map(UnixTime),
+            grace_seconds: request.grace_seconds,
+            expires: self.now.saturating_add(request.valid_seconds),
+        };
+        self.obtain(&found.release.module, files.module);
+        self.obtain(&migration.module, files.migration);
+        let modules = vec![found.release.module.digest, migration.module.digest];
+        self.pending.insert(id, Pending { modules, then: Then::Propose(Box::new(proposal)) });
+        Ok(None)
+    }
+
+    /// Goes on with the commands whose modules are ready, and ends those whose modules are refused.
+    pub(super) fn pump_pending(&mut self) {
+        let waiting: Vec<RequestId> = self.pending.keys().copied().collect();
+        for id in waiting {
+            let Some(pending) = self.pending.get(&id) else { continue };
+            let failure = pending.modules.iter().find_map(|it| self.module_failure(it)).cloned();
+            if let Some(error) = failure {
+                self.pending.remove(&id);
+                self.out.push(Effect::Answer { id, result: Err(error) });
+            } else if pending.modules.iter().all(|it| self.has_module(it)) {
+                self.go_on(id);
+            }
+        }
+    }
+
+    fn go_on(&mut self, id: RequestId) {
+        let Some(pending) = self.pending.remove(&id) else { return };
+        match pending.then {
+            Then::Install(install) => self.intents.push_back(Intent::Install { install, id }),
+            Then::Upgrade { app, release } => {
+                self.adopt(app, release.version, &release.module);
+                self.publish_manifest();
+                let alias = self.alias(app);
+                let result = self.app_response(&alias);
+                self.out.push(Effect::Answer { id, result });
+            }
+            Then::Propose(proposal) => {
+                let result = match self.author(None, Event::ProposeUpgrade(proposal)) {
+                    Some(unit) => {
+                        Ok(Response::Proposed(crate::api::Proposed { proposal: unit.to_string() }))
+                    }
+                    None => Err(too_large("the proposal")),
+                };
+                self.out.push(Effect::Answer { id, result });
+            }
+        }
+    }
+
+    fn start_session(&mut self, request: &StartRequest) -> Result<Response, AgentError> {
+        let app = self.app_of(&request.alias)?;
+        let participants = self.participants(&request.with)?;
+        let state = self.ledger.state();
+        let installed = state.apps.get(&app).ok_or_else(|| unknown(&request.alias))?;
+        let published: Vec<(DeviceId, Digest, Manifest)> = participants
+            .iter()
+            .filter_map(|device| {
+                let (unit, metadata) = state.metadata.get(device)?;
+                Some((*device, *unit, metadata.manifest.clone()))
+            })
+            .collect();
+        let manifests: Vec<Manifest> = published.iter().map(|(_, _, it)| it.clone()).collect();
+        let silent = participants.iter().find(|it| !state.metadata.contains_key(it));
+        if let Some(device) = silent {
+            return Err(waiting(format!("device {} has announced nothing yet", device.short())));
+        }
+        let active = installed.active.version;
+        let floor = Some(ProtocolVersion::new(active.major, 0, 0));
+        let policy = NegotiationPolicy { floor, major_max: Some(active.major) };
+        let agreement = negotiate(app, &manifests, &policy).map_err(|it| self.disagreement(&it))?;
+        let open = OpenSession {
+            app,
+            protocol: installed.install.protocol.clone(),
+            agreement: agreement.clone(),
+            transcript: transcript(&manifests),
+            manifests: published.iter().map(|(device, unit, _)| (*device, *unit)).collect(),
+            params: request.params.clone(),
+        };
+        let seq = self.ledger.next_seq(self.me);
+        let session = session_id(self.ledger.account(), self.me, seq);
+        let opened = self.author(Some(session), Event::OpenSession(Box::new(open)));
+        opened.ok_or_else(|| too_large("the session's parameters"))?;
+        self.offer_new_units();
+        if let Some(input) = request.input.clone() {
+            self.say(session, input)?;
+            self.signals.entry(session).or_default().push_back(None);
+        }
+        let runs = agreement
+            .runs
+            .iter()
+            .map(|(device, (version, _))| (self.device_name(*device), version.to_string()));
+        Ok(Response::Started(Started {
+            session: session.to_string(),
+            spoken: agreement.spoken.to_string(),
+            runs: runs.collect(),
+        }))
+    }
+
+    fn participants(&self, with: &[String]) -> Result<Vec<DeviceId>, AgentError> {
+        let roster = &self.ledger.chain().config().roster;
+        if with.is_empty() {
+            return Ok(roster.keys().copied().collect());
+        }
+        let mut devices = vec![self.me];
+        for text in with {
+            let named = |id: &&DeviceId| self.device_name(**id) == *text || id.to_string() == *text;
+            let found: Vec<DeviceId> = roster.keys().filter(named).copied().collect();
+            match found.as_slice() {
+                [device] if devices.contains(device) => {}
+                [device] => devices.push(*device),
+                _ => {
+                    return Err(AgentError::new(
+                        "UnknownDevice",
+                        format!("`{text}` names {} devices of the account", found.len()),
+                        Whose::Caller,
+                        "see `aura device list`, and use a device's id where names are alike",
+                    ));
+                }
+            }
+        }
+        Ok(devices)
+    }
+
+    fn disagreement(&self, error: &NoAgreement) -> AgentError {
+        let message = match error {
+            NoAgreement::Lacking(lacking) => {
+                let parts = lacking.iter().map(|(device, versions)| {
+                    let name = self.device_name(*device);
+                    match versions.last() {
+                        Some(version) => format!("{name} runs {version}"),
+                        None => format!("{name} runs none that is active"),
+                    }
+                });
+                format!("no common version: {}", parts.collect::<Vec<_>>().join(", "))
+            }
+            other => other.to_string(),
+        };
+        let next = "wait for the devices that lack one, or leave them out with --with";
+        AgentError::new("NoAgreement", message, Whose::Nobody, next)
+    }
+
+    fn signal(
+        &mut self,
+        id: RequestId,
+        session: &str,
+        input: Vec<u8>,
+    ) -> Result<Option<Response>, AgentError> {
+        let session: SessionId = session.parse().map_err(|it| usage(&it))?;
+        self.say(session, input)?;
+        self.signals.entry(session).or_default().push_back(Some(id));
+        Ok(None)
+    }
+
+    fn say(&mut self, session: SessionId, input: Vec<u8>) -> Result<(), AgentError> {
+        let Some(context) = self.sessions.get_mut(&session) else {
+            return Err(AgentError::new(
+                "NotInSession",
+                format!("this device takes no part in session {}", session.short()),
+                Whose::Caller,
+                "see `aura session list`",
+            ));
+        };
+        context.signal(input).map_err(|error| {
+            AgentError::new("SessionEnded", error, Whose::Caller, "start another session")
+        })?;
+        self.keep_session(session);
+        Ok(())
+    }
+
+    pub(super) fn app_of(&self, alias: &str) -> Result<AppId, AgentError> {
+        let mut apps = self.ledger.state().apps.iter();
+        apps.find(|(_, it)| it.install.alias == alias)
+            .map(|(id, _)| *id)
+            .ok_or_else(|| unknown(alias))
+    }
+
+    /// The release of an installed app, from an exported chain of its repository.
+    fn find_for(
+        &self,
+        app: AppId,
+        version: ProtocolVersion,
+        chain: Option<ControlChain>,
+    ) -> Result<Found, AgentError> {
+        let chain = chain.ok_or_else(no_repository)?;
+        let installed = self.ledger.state().apps.get(&app).map(|it| it.install.clone());
+        let installed = installed.ok_or_else(|| unknown(&app.short()))?;
+        if chain.account() != installed.repository {
+            return Err(AgentError::new(
+                "WrongRepository",
+                format!("the chain is of another repository than that of `{}`", installed.alias),
+                Whose::Caller,
+                "use the chain that the app's own publisher exported",
+            ));
+        }
+        if !installed.requirement.matches(version) {
+            let requirement = installed.requirement;
+            return Err(AgentError::new(
+                "OutsideRequirement",
+                format!("{version} is outside the installed requirement `{requirement}`"),
+                Whose::Caller,
+                "choose a version inside it",
+            ));
+        }
+        find(&chain, &installed.protocol, version)
+    }
+}
+
+fn find(
+    chain: &ControlChain,
+    protocol: &ProtocolName,
+    version: ProtocolVersion,
+) -> Result<Found, AgentError> {
+    let repository = Repository::of(chain, protocol);
+    let missing = || not_released(protocol, &version.to_string());
+    let release = repository.release(version).ok_or_else(missing)?.clone();
+    check_content(&release).map_err(|error| {
+        AgentError::new(error.code(), error, Whose::Publisher, "tell the publisher")
+    })?;
+    let is_it = |body: &aura_journal::control::EntryBody| matches!(body, aura_journal::control::EntryBody::Release(it) if **it == release);
+    let entry = chain.entries().iter().find(|it| is_it(&it.value.body)).ok_or_else(missing)?;
+    let proof = chain.prove(entry.slot.k).ok_or_else(missing)?;
+    let account = chain.account();
+    Ok(Found { app: AppId::derive(account, protocol), repository: account, release, proof })
+}
+
+/// The protocol that a chain releases: the one of this name, or the only one.
+fn only_protocol(chain: &ControlChain, alias: &str) -> Result<ProtocolName, AgentError> {
+    let mut names: Vec<&ProtocolName> = chain
+        .entries()
+        .iter()
+        .filter_map(|it| match &it.value.body {
+            aura_journal::control::EntryBody::Release(release) => Some(&release.protocol),
+            _ => None,
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    match (names.iter().find(|it| it.as_str() == alias), names.as_slice()) {
+        (Some(name), _) => Ok((**name).clone()),
+        (None, [only]) => Ok((*only).clone()),
+        _ => Err(AgentError::new(
+            "NotReleased",
+            format!("the repository releases {} protocols, none called `{alias}`", names.len()),
+            Whose::Caller,
+            "install under the protocol's own name",
+        )),
+    }
+}
+
+fn all_asked(release: &Release) -> ProtocolCapabilities {
+    release.descriptor.capabilities.iter().copied().collect()
+}
+
+fn parse_policy(text: &str) -> Result<UpgradePolicy, AgentError> {
+    match text {
+        "manual" => Ok(UpgradePolicy::Manual),
+        "patch" => Ok(UpgradePolicy::Patch),
+        "minor" => Ok(UpgradePolicy::Minor),
+        other => Err(usage(&format!("`{other}` is not `manual`, `patch` or `minor`"))),
+    }
+}
+
+pub(super) fn usage(error: &dyn std::fmt::Display) -> AgentError {
+    AgentError::new("BadArgument", error, Whose::Caller, "correct the argument; see --help")
+}
+
+pub(super) fn unknown(alias: &str) -> AgentError {
+    let next = "see `aura status` for what is installed";
+    AgentError::new("NotInstalled", format!("`{alias}` is not installed"), Whose::Caller, next)
+}
+
+fn no_repository() -> AgentError {
+    usage(&"the repository's exported chain is missing")
+}
+
+fn not_released(protocol: &ProtocolName, wanted: &str) -> AgentError {
+    AgentError::new(
+        "NotReleased",
+        format!("the repository has released no {protocol} {wanted}"),
+        Whose::Caller,
+        "ask the publisher for a newer export, or choose a version that is out",
+    )
+}
+
+fn waiting(message: String) -> AgentError {
+    AgentError::new("NoAgreement", message, Whose::Nobody, "wait until it was connected once")
+}
+
+fn too_large(what: &str) -> AgentError {
+    let next = "use a smaller one";
+    AgentError::new("LimitExceeded", format!("{what} does not fit a unit"), Whose::Caller, next)
+}

@@ -1,0 +1,95 @@
+//! Letting new devices in: invitations, and the requests that redeem them.
+
+use aura_crypto::PublicKey;
+use aura_protocol_core::{Digest, UnixTime};
+use aura_transport::{PeerAddr, PeerId};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{
+    api::{Response, TicketIssued},
+    error::{AgentError, Whose},
+    join::JoinRequest,
+    node::{Effect, Node, RequestId, control::Intent},
+    ticket::Ticket,
+};
+
+/// What this device remembers of an invitation: never the secret itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Invitation {
+    expires: UnixTime,
+    /// The unit key of the device that redeemed it.
+    used_by: Option<PublicKey>,
+}
+
+impl Node {
+    pub(super) fn has_open_invitation(&self) -> bool {
+        self.invitations.values().any(|it| it.used_by.is_none() && self.now <= it.expires)
+            || self.intents.iter().any(|it| matches!(it, Intent::AddDevice { .. }))
+    }
+
+    pub(super) fn invite(&mut self, id: RequestId, valid_seconds: u64, secret: [u8; 32]) {
+        let chain = self.ledger.chain();
+        let expires = self.now.saturating_add(valid_seconds);
+        let direct = self.addresses.iter().filter_map(|it| it.parse().ok()).collect();
+        let ticket = Ticket {
+            account: chain.account(),
+            generation: chain.next_slot().generation,
+            k: chain.height(),
+            head: chain.head(),
+            inviter: PeerAddr::new(PeerId(self.transport_key), direct),
+            secret,
+            expires,
+        };
+        let name = Ticket::secret_id(&secret);
+        let invitation = Invitation { expires, used_by: None };
+        self.invitations.insert(name, invitation);
+        self.keep(&format!("ticket/{name}"), &invitation);
+        let issued = TicketIssued { ticket: ticket.to_text(), expires: expires.0 };
+        self.out.push(Effect::Answer { id, result: Ok(Response::Ticket(issued)) });
+    }
+
+    pub(super) fn join_requested(&mut self, id: RequestId, request: &JoinRequest) {
+        let ticket = Ticket::secret_id(&request.secret);
+        if let Err(error) = self.check_join(ticket, request) {
+            self.log(format!("a request to join was refused: {error}"));
+            self.out.push(Effect::AnswerJoin { id, result: Err(error) });
+            return;
+        }
+        if self.ledger.chain().config().roster.contains_key(&request.entry.device) {
+            // It was let in before, but did not hear of it.
+            let entries = self.ledger.chain().entries().to_vec();
+            self.out.push(Effect::AnswerJoin { id, result: Ok(entries) });
+            return;
+        }
+        let used_by = Some(request.entry.unit_key);
+        if let Some(invitation) = self.invitations.get_mut(&ticket) {
+            invitation.used_by = used_by;
+            let invitation = *invitation;
+            self.keep(&format!("ticket/{ticket}"), &invitation);
+        }
+        self.intents.push_back(Intent::AddDevice { entry: Box::new(request.entry.clone()), id });
+    }
+
+    fn check_join(&self, ticket: Digest, request: &JoinRequest) -> Result<(), AgentError> {
+        let refuse = |code: &str, message: &str, next: &str| {
+            Err(AgentError::new(code, message, Whose::Caller, next))
+        };
+        let again = "ask for a new one: `aura device invite` on a device of the account";
+        if request.account != self.ledger.account() {
+            return refuse("WrongTicket", "the ticket is for another account", again);
+        }
+        let Some(invitation) = self.invitations.get(&ticket) else {
+            return refuse("UnknownTicket", "this device did not issue the ticket", again);
+        };
+        if invitation.used_by.is_some_and(|it| it != request.entry.unit_key) {
+            return refuse("TicketUsed", "the ticket has been used by another device", again);
+        }
+        if invitation.used_by.is_none() && invitation.expires < self.now {
+            return refuse("TicketExpired", "the ticket has expired", again);
+        }
+        if request.verify().is_err() {
+            return refuse("BadJoinRequest", "the request is not by the device it enrols", again);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! The pure node: everything that a device decides, without a clock, randomness or I/O.
+//!
+//! `step(Input) -> Vec<Effect>`: inputs are what the world did, effects are what is to be done to it.
+//! The driver carries effects out in order, so a unit is on disk before it is sent. The same node runs
+//! under tokio and could run in a simulation.
+//!
+//! Data flows one way: bytes → import → fold → sessions, upgrades and votes → step → effects → signed
+//! unit → bytes.
+
+mod commands;
+mod control;
+mod effect;
+mod input;
+mod joins;
+mod modules;
+mod peers;
+mod records;
+mod restore;
+mod sessions;
+mod upgrades;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use aura_coordination::{
+    choreography::upgrade::UpgradeCoordinator,
+    execution::{Instruction, ProtocolContext},
+};
+use aura_crypto::SecretKey;
+use aura_distribution::Rehearsal;
+use aura_journal::{control::Voter, event::Event, ledger::Ledger, store::StoreBatch};
+use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
+
+pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
+pub use input::{Files, Input, MigratedRecords, RequestId};
+pub use records::Derivation;
+pub use restore::NodeKeys;
+
+use crate::node::{
+    commands::Pending, control::Intent, joins::Invitation, modules::Modules, records::Records,
+};
+
+/// One device of one account.
+pub struct Node {
+    me: DeviceId,
+    name: String,
+    unit_key: SecretKey,
+    vote_key: SecretKey,
+    transport_key: [u8; 32],
+    ledger: Ledger,
+    voter: Voter,
+    now: UnixTime,
+    clock_stored: UnixTime,
+    addresses: Vec<String>,
+    seeds: BTreeMap<DeviceId, Vec<String>>,
+    peers: BTreeSet<DeviceId>,
+    hello_due: UnixTime,
+    roster: Roster,
+    modules: Modules,
+    records: Records,
+    sessions: BTreeMap<SessionId, ProtocolContext>,
+    signals: BTreeMap<SessionId, VecDeque<Option<RequestId>>>,
+    signalling: BTreeSet<SessionId>,
+    reads: BTreeMap<SessionId, Vec<Instruction>>,
+    upgrades: BTreeMap<Digest, UpgradeCoordinator>,
+    rehearsals: BTreeMap<Digest, Rehearsal>,
+    intents: VecDeque<Intent>,
+    invitations: BTreeMap<Digest, Invitation>,
+    pending: BTreeMap<RequestId, Pending>,
+    offered: usize,
+    pushed: usize,
+    sources: BTreeMap<Digest, DeviceId>,
+    batch: StoreBatch,
+    out: Vec<Effect>,
+}
+
+impl Node {
+    /// Takes one input, and says what is to be done. What is to be stored comes first.
+    pub fn step(&mut self, input: Input) -> Vec<Effect> {
+        self.handle(input);
+        self.settle();
+        self.flush()
+    }
+
+    /// How far this device's clock had come when the node was last stored, or has come since.
+    #[must_use]
+    pub const fn clock(&self) -> UnixTime {
+        self.now
+    }
+
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Started { addresses } => self.started(addresses),
+            Input::Tick(now) => self.tick(now),
+            Input::PeerConnected(device) => self.peer_connected(device),
+            Input::PeerGone(device) => self.peer_gone(device),
+            Input::PeerMessage { from, message } => self.peer_message(from, message),
+            Input::Command { id, command, files, entropy } => {
+                self.command(id, command, *files, entropy);
+            }
+            Input::Join { id, request } => self.join_requested(id, &request),
+            Input::Obtained { digest, result } => self.obtained(digest, result),
+            Input::Stepped { session, result } => self.stepped(session, result),
+            Input::Rehearsed { proposal, result } => self.rehearsed(proposal, result),
+            Input::Migrated { app, result } => self.migrated(app, result),
+        }
+    }
+
+    fn started(&mut self, addresses: Vec<String>) {
+        self.addresses = addresses;
+        self.publish_manifest();
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.catch_up(session);
+        }
+    }
+
+    fn tick(&mut self, now: UnixTime) {
+        self.now = self.now.max(now);
+        self.retry_modules();
+        self.expire_upgrades();
+        self.say_hello_when_due();
+    }
+
+    /// Follows every consequence to its end: what one part did may let another go on.
+    fn settle(&mut self) {
+        loop {
+            let before = self.progress();
+            self.offer_new_units();
+            self.advance_upgrades();
+            self.want_modules();
+            self.pump_pending();
+            self.pump_records();
+            self.pump_sessions();
+            self.pump_control();
+            if self.progress() == before {
+                break;
+            }
+        }
+        self.refresh_roster();
+    }
+
+    /// A number that grows with everything that could let another part go on.
+    fn progress(&self) -> (usize, u64, usize, usize) {
+        let (units, height) = (self.ledger.len(), self.ledger.chain().height());
+        (units, height, self.out.len(), self.batch.local.len() + self.batch.records.len())
+    }
+
+    fn flush(&mut self) -> Vec<Effect> {
+        self.push_new_units();
+        self.batch.merge(self.ledger.take_batch());
+        if self.clock_stored.saturating_add(60) <= self.now {
+            self.clock_stored = self.now;
+            let now = self.now.0;
+            self.keep("clock", &now);
+        }
+        let mut effects = Vec::with_capacity(self.out.len() + 1);
+        if !self.batch.is_empty() {
+            effects.push(Effect::Commit(Box::new(std::mem::take(&mut self.batch))));
+        }
+        effects.append(&mut self.out);
+        effects
+    }
+
+    /// Writes a unit of this device.
+    fn author(&mut self, session: Option<SessionId>, event: Event) -> Option<Digest> {
+        match self.ledger.author(self.me, &self.unit_key, session, event) {
+            Ok(unit) => Some(unit),
+            Err(error) => {
+                self.log(format!("an event could not be written: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Remembers something of this device's own across restarts.
+    fn keep<T: borsh::BorshSerialize>(&mut self, key: &str, value: &T) {
+        self.keep_bytes(key, aura_protocol_core::encode(value));
+    }
+
+    fn keep_bytes(&mut self, key: &str, bytes: Vec<u8>) {
+        self.batch.local.push((key.to_string(), Some(bytes)));
+    }
+
+    fn log(&mut self, line: String) {
+        self.out.push(Effect::Log(line));
+    }
+
+    fn notify(&mut self, event: AgentEvent) {
+        self.out.push(Effect::Notify(event));
+    }
+}

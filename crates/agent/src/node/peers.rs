@@ -1,0 +1,195 @@
+//! Exchanging units and entries with connected devices.
+
+use aura_journal::{
+    Event, Outcome, PeerTag, Reject,
+    sync::{self, SyncMessage},
+};
+use aura_protocol_core::{
+    DeviceId, Digest,
+    limits::{FRAME_BYTES_MAX, UNIT_BODY_BYTES_MAX},
+};
+
+use crate::node::{AgentEvent, Contact, Effect, Node, Roster};
+
+/// How often everybody is told how far this device is, in seconds. New units are pushed at once; this
+/// finds what a lost connection swallowed.
+const HELLO_SECONDS: u64 = 30;
+/// Most bytes of units in one push.
+const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX - 2 * UNIT_BODY_BYTES_MAX;
+
+impl Node {
+    pub(super) fn peer_connected(&mut self, device: DeviceId) {
+        self.peers.insert(device);
+        self.notify(AgentEvent::PeerConnected { device: device.to_string() });
+        self.say_hello(device);
+        self.retry_modules_now();
+    }
+
+    pub(super) fn peer_gone(&mut self, device: DeviceId) {
+        self.peers.remove(&device);
+        self.ledger.forget_peer(PeerTag(*device.as_bytes()));
+        self.notify(AgentEvent::PeerGone { device: device.to_string() });
+    }
+
+    fn say_hello(&mut self, to: DeviceId) {
+        let message = SyncMessage::Hello(sync::hello(&self.ledger));
+        self.out.push(Effect::Send { to, message });
+    }
+
+    pub(super) fn say_hello_when_due(&mut self) {
+        if self.now < self.hello_due {
+            return;
+        }
+        self.hello_due = self.now.saturating_add(HELLO_SECONDS);
+        for device in self.peers.clone() {
+            self.say_hello(device);
+        }
+    }
+
+    pub(super) fn peer_message(&mut self, from: DeviceId, message: SyncMessage) {
+        match message {
+            SyncMessage::Hello(hello) => {
+                for message in sync::answer(&self.ledger, &hello) {
+                    self.out.push(Effect::Send { to: from, message });
+                }
+            }
+            SyncMessage::Entries(entries) => {
+                for entry in entries {
+                    if let Err(error) = self.ledger.import_entry(entry) {
+                        self.entry_refused(from, &error);
+                        return;
+                    }
+                }
+                self.voter.advance(self.ledger.chain());
+            }
+            SyncMessage::Units(units) => self.import_units(from, &units),
+            SyncMessage::More => self.say_hello(from),
+            _ => self.cut_off(from, "it speaks a newer sync protocol"),
+        }
+    }
+
+    fn entry_refused(&mut self, from: DeviceId, error: &aura_journal::control::ChainError) {
+        if error.code() == "Gap" {
+            // It is ahead by more than it sent: ask for the rest.
+            self.say_hello(from);
+        } else {
+            self.cut_off(from, &format!("it sent a bad entry: {error}"));
+        }
+    }
+
+    fn import_units(&mut self, from: DeviceId, units: &[Vec<u8>]) {
+        let peer = PeerTag(*from.as_bytes());
+        let mut incomplete = false;
+        for bytes in units {
+            match self.ledger.import(peer, bytes) {
+                Ok(Outcome::Applied(applied)) => {
+                    self.sources.extend(applied.into_iter().map(|unit| (unit, from)));
+                }
+                Ok(Outcome::Duplicate) => {}
+                Ok(_) | Err(Reject::Crowded { .. }) => incomplete = true,
+                Err(error) => {
+                    self.unit_refused(from, &error);
+                    if error.culprit().is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+        if incomplete {
+            self.say_hello(from);
+        }
+    }
+
+    /// Whoever sends a unit that breaks a rule is cut off; whoever passes on another's fork is not.
+    fn unit_refused(&mut self, from: DeviceId, error: &Reject) {
+        match error.culprit() {
+            Some(author) => self.log(format!("unit of {} refused: {error}", author.short())),
+            None => self.cut_off(from, &format!("bad unit ({}): {error}", error.code())),
+        }
+    }
+
+    /// Units that waited and turned out to break a rule.
+    fn late_refusals(&mut self) {
+        for (peer, error) in self.ledger.take_refusals() {
+            self.unit_refused(DeviceId::from_bytes(peer.0), &error);
+        }
+    }
+
+    fn cut_off(&mut self, device: DeviceId, reason: &str) {
+        self.log(format!("device {} is cut off: {reason}", device.short()));
+        self.out.push(Effect::Disconnect { device, reason: reason.to_string() });
+    }
+
+    /// Shows new units to whoever acts on units.
+    pub(super) fn offer_new_units(&mut self) {
+        self.late_refusals();
+        while let Some(hash) = self.ledger.arrivals().get(self.offered).copied() {
+            self.offered += 1;
+            let Some(unit) = self.ledger.unit(&hash) else { continue };
+            let (author, session) = (unit.body.author, unit.body.session);
+            match unit.body.event.clone() {
+                Event::Control(message) => {
+                    self.voter.observe(self.ledger.chain(), author, &message);
+                }
+                Event::OpenSession(_) => {
+                    if let Some(session) = session {
+                        self.session_opened(session);
+                    }
+                }
+                Event::SessionMessage(message) => {
+                    if let Some(session) = session {
+                        self.session_message(session, hash, author, message);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Pushes new units to every connected device but the one that they came from.
+    pub(super) fn push_new_units(&mut self) {
+        let new = self.ledger.units_after(self.pushed).to_vec();
+        self.pushed = self.ledger.len();
+        for to in self.peers.clone() {
+            let lacking = new.iter().filter(|unit| self.sources.get(unit) != Some(&to));
+            let units: Vec<Digest> = lacking.copied().collect();
+            for batch in self.batches(&units) {
+                self.out.push(Effect::Send { to, message: SyncMessage::Units(batch) });
+            }
+        }
+        self.sources.clear();
+    }
+
+    fn batches(&self, units: &[Digest]) -> Vec<Vec<Vec<u8>>> {
+        let mut batches: Vec<Vec<Vec<u8>>> = Vec::new();
+        let mut room = 0;
+        for bytes in units.iter().filter_map(|unit| self.ledger.unit_bytes(unit)) {
+            if room < bytes.len() {
+                batches.push(Vec::new());
+                room = PUSH_BYTES_MAX;
+            }
+            room = room.saturating_sub(bytes.len());
+            if let Some(batch) = batches.last_mut() {
+                batch.push(bytes.to_vec());
+            }
+        }
+        batches
+    }
+
+    /// Tells the driver who may connect, when that changed.
+    pub(super) fn refresh_roster(&mut self) {
+        let state = self.ledger.state();
+        let config = self.ledger.chain().config();
+        let devices = config.roster.values().filter(|it| it.device != self.me).map(|entry| {
+            let published = state.metadata.get(&entry.device).map(|(_, it)| it.addresses.clone());
+            let addresses =
+                published.or_else(|| self.seeds.get(&entry.device).cloned()).unwrap_or_default();
+            Contact { device: entry.device, key: *entry.transport_key.as_bytes(), addresses }
+        });
+        let roster = Roster { devices: devices.collect(), open: self.has_open_invitation() };
+        if roster != self.roster {
+            self.roster = roster.clone();
+            self.out.push(Effect::Roster(roster));
+        }
+    }
+}

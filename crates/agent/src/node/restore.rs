@@ -1,0 +1,135 @@
+//! A node from what its store holds.
+
+use std::collections::BTreeMap;
+
+use aura_coordination::execution::ProtocolContext;
+use aura_crypto::SecretKey;
+use aura_journal::{Event, Ledger, StoreBatch, Stored, control::Voter};
+use aura_protocol_core::{DeviceId, SessionId, UnixTime, decode, limits::FRAME_BYTES_MAX};
+
+use crate::{
+    error::{AgentError, Whose},
+    identity::Identity,
+    node::{Node, Roster, joins::Invitation, modules::Modules, records::Records},
+};
+
+/// The keys that a node signs with, and the public one that it is dialled by.
+pub struct NodeKeys {
+    /// Signs units.
+    pub unit: SecretKey,
+    /// Signs votes.
+    pub vote: SecretKey,
+    /// What others authenticate its connections by.
+    pub transport: [u8; 32],
+}
+
+impl NodeKeys {
+    /// The keys of an identity.
+    #[must_use]
+    pub fn of(identity: &Identity) -> Self {
+        Self {
+            unit: SecretKey::from_seed(*identity.unit.danger_seed()),
+            vote: SecretKey::from_seed(*identity.vote.danger_seed()),
+            transport: *identity.roster_entry().transport_key.as_bytes(),
+        }
+    }
+}
+
+impl Node {
+    /// The node of `name` with `keys`, as it was when `stored` was written.
+    ///
+    /// # Errors
+    /// `StoreDamaged` when the store's content is no ledger.
+    pub fn restore(name: String, keys: NodeKeys, stored: &Stored) -> Result<Self, AgentError> {
+        let ledger = Ledger::restore(stored).map_err(|error| damaged(&error))?;
+        let me = DeviceId::derive(keys.unit.public().as_bytes());
+        let clock = UnixTime(local(stored, "clock")?.unwrap_or_default());
+        let mut node = Self {
+            me,
+            name,
+            unit_key: keys.unit,
+            vote_key: keys.vote,
+            transport_key: keys.transport,
+            voter: Voter::new(stored.vote_record),
+            now: clock,
+            clock_stored: clock,
+            addresses: Vec::new(),
+            seeds: prefixed(stored, "seed/")?,
+            peers: std::collections::BTreeSet::new(),
+            hello_due: clock,
+            roster: Roster::default(),
+            modules: Modules::restore(stored)?,
+            records: Records::restore(stored, &ledger)?,
+            sessions: contexts(stored)?,
+            signals: BTreeMap::new(),
+            signalling: std::collections::BTreeSet::new(),
+            reads: BTreeMap::new(),
+            upgrades: BTreeMap::new(),
+            rehearsals: BTreeMap::new(),
+            intents: std::collections::VecDeque::new(),
+            invitations: prefixed::<_, Invitation>(stored, "ticket/")?,
+            pending: BTreeMap::new(),
+            offered: ledger.len(),
+            pushed: ledger.len(),
+            sources: BTreeMap::new(),
+            batch: StoreBatch::default(),
+            out: Vec::new(),
+            ledger,
+        };
+        node.replay_votes();
+        for (session, context) in &node.sessions {
+            // What was said before the restart has nobody waiting for its answer any more.
+            let nobody = std::iter::repeat_n(None, context.signals_waiting());
+            node.signals.insert(*session, nobody.collect());
+        }
+        Ok(node)
+    }
+
+    /// Shows the voter every proposal and vote again: its memory is not stored, its record is.
+    fn replay_votes(&mut self) {
+        let units: Vec<_> = self.ledger.arrivals().to_vec();
+        for hash in units {
+            let Some(unit) = self.ledger.unit(&hash) else { continue };
+            if let Event::Control(message) = &unit.body.event {
+                self.voter.observe(self.ledger.chain(), unit.body.author, message);
+            }
+        }
+    }
+}
+
+/// One value of this device's own.
+fn local<T: borsh::BorshDeserialize + borsh::BorshSerialize>(
+    stored: &Stored,
+    key: &str,
+) -> Result<Option<T>, AgentError> {
+    let Some(bytes) = stored.local.get(key) else { return Ok(None) };
+    decode(bytes, FRAME_BYTES_MAX).map(Some).map_err(|error| damaged(&error))
+}
+
+/// All values whose keys begin with `prefix` and go on with an id.
+pub(super) fn prefixed<K, T>(stored: &Stored, prefix: &str) -> Result<BTreeMap<K, T>, AgentError>
+where
+    K: std::str::FromStr + Ord,
+    T: borsh::BorshDeserialize + borsh::BorshSerialize,
+{
+    let rows =
+        stored.local.iter().filter_map(|(key, bytes)| Some((key.strip_prefix(prefix)?, bytes)));
+    rows.map(|(id, bytes)| {
+        let id = id.parse().map_err(|_| damaged(&format!("`{prefix}{id}` is no id")))?;
+        Ok((id, decode(bytes, FRAME_BYTES_MAX).map_err(|error| damaged(&error))?))
+    })
+    .collect()
+}
+
+fn contexts(stored: &Stored) -> Result<BTreeMap<SessionId, ProtocolContext>, AgentError> {
+    prefixed(stored, "session/")
+}
+
+pub(super) fn damaged(error: &dyn std::fmt::Display) -> AgentError {
+    AgentError::new(
+        "StoreDamaged",
+        format!("the store's content is damaged: {error}"),
+        Whose::Machine,
+        "restore the folder from a copy, or remove this device and join again as a new one",
+    )
+}

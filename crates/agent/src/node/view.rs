@@ -1,0 +1,371 @@
+//! What a node shows: the answers to questions, in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aura_coordination::{choreography::upgrade::UpgradeState, execution::SessionStatus};
+use aura_journal::{
+    Event, ProposalState, SessionState,
+    control::{Entry, EntryBody, Role, UpgradePolicy},
+    state_root,
+};
+use aura_protocol_core::{AppId, DeviceId, Digest, Manifest, Outcome, SessionId};
+
+use crate::{
+    api::{
+        App, Command, DeviceRow, Devices, LedgerSize, Log, LogLine, Proposal, Proposals, Response,
+        Session, Sessions, Status,
+    },
+    error::{AgentError, Whose},
+    node::{
+        Node,
+        commands::{unknown, usage},
+    },
+};
+
+impl Node {
+    /// Answers a command that changes nothing.
+    ///
+    /// # Errors
+    /// When what is asked about is unknown, or the command is none that only reads.
+    pub fn read_command(&self, command: &Command) -> Result<Response, AgentError> {
+        match command {
+            Command::Status => Ok(Response::Status(Box::new(self.status()))),
+            Command::Devices => Ok(Response::Devices(self.devices())),
+            Command::App { alias } => self.app_response(alias),
+            Command::Proposals { alias } => self.proposals(alias.as_deref()),
+            Command::Session { session } => {
+                self.session_response(session.parse().map_err(|it| usage(&it))?)
+            }
+            Command::Sessions => {
+                let ids = self.ledger.state().sessions.keys();
+                let sessions = ids.filter_map(|id| self.session_view(*id)).collect();
+                Ok(Response::Sessions(Sessions { sessions }))
+            }
+            Command::Log { limit } => Ok(Response::Log(self.log_view(*limit))),
+            _ => Err(AgentError::new(
+                "NotRunning",
+                "this needs a running device",
+                Whose::Caller,
+                "start it with `aura run`",
+            )),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let chain = self.ledger.chain();
+        let state = self.ledger.state();
+        let apps = || state.apps.iter().map(|(id, app)| (id, app.install.alias.clone(), app));
+        let own = state.metadata.get(&self.me).map(|(_, it)| &it.manifest);
+        Status {
+            account: chain.account().to_string(),
+            account_name: chain.name().to_string(),
+            device: self.me.to_string(),
+            name: self.name.clone(),
+            running: !self.addresses.is_empty(),
+            addresses: self.addresses.clone(),
+            devices: chain.config().roster.len(),
+            m: chain.config().m,
+            peers: self.peers.len(),
+            active: apps().map(|(_, alias, it)| (alias, it.active.version.to_string())).collect(),
+            manifest: own.map(|it| self.manifest_view(it)).unwrap_or_default(),
+            ledger: LedgerSize {
+                units: self.ledger.len(),
+                entries: chain.height().saturating_add(1),
+                head: chain.head().to_string(),
+            },
+            state_root: self.state_root().to_string(),
+            app_roots: apps()
+                .map(|(id, alias, _)| (alias, self.records.root(*id).to_string()))
+                .collect(),
+            records: apps().map(|(id, alias, _)| (alias, self.records.count(*id))).collect(),
+            blocked: self
+                .blocked_apps()
+                .into_iter()
+                .map(|(app, reason)| (self.alias(app), reason))
+                .collect(),
+            settled: self.is_settled(),
+        }
+    }
+
+    /// BLAKE3 over the control head and every app's records.
+    #[must_use]
+    pub fn state_root(&self) -> Digest {
+        let apps = self.ledger.state().apps.keys();
+        let roots: BTreeMap<AppId, Digest> =
+            apps.map(|app| (*app, self.records.root(*app))).collect();
+        state_root(self.ledger.chain().head(), &roots)
+    }
+
+    fn is_settled(&self) -> bool {
+        let done = |state: &UpgradeState| {
+            matches!(
+                state,
+                UpgradeState::Active | UpgradeState::Failed(_) | UpgradeState::Blocked { .. }
+            )
+        };
+        self.records.is_settled()
+            && !self.modules_under_way()
+            && self.intents.is_empty()
+            && self.pending.is_empty()
+            && self.upgrades.values().all(|it| done(it.state()))
+    }
+
+    fn devices(&self) -> Devices {
+        let state = self.ledger.state();
+        let rows = self.ledger.chain().config().roster.values().map(|entry| DeviceRow {
+            device: entry.device.to_string(),
+            name: self.published_name(entry.device).unwrap_or_default(),
+            role: match entry.role {
+                Role::Voter => "voter".to_string(),
+                Role::Reader => "reader".to_string(),
+            },
+            this: entry.device == self.me,
+            connected: entry.device == self.me || self.peers.contains(&entry.device),
+            manifest: state
+                .metadata
+                .get(&entry.device)
+                .map(|(_, it)| self.manifest_view(&it.manifest))
+                .unwrap_or_default(),
+        });
+        Devices { devices: rows.collect() }
+    }
+
+    fn manifest_view(&self, manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
+        let apps = manifest.apps.iter();
+        apps.map(|(app, versions)| {
+            (self.alias(*app), versions.keys().map(ToString::to_string).collect())
+        })
+        .collect()
+    }
+
+    /// What the account calls an app; the beginning of its id where it is not installed.
+    #[must_use]
+    pub fn app_alias(&self, app: AppId) -> String {
+        self.alias(app)
+    }
+
+    pub(super) fn alias(&self, app: AppId) -> String {
+        let installed = self.ledger.state().apps.get(&app);
+        installed.map_or_else(|| app.short(), |it| it.install.alias.clone())
+    }
+
+    fn published_name(&self, device: DeviceId) -> Option<String> {
+        if device == self.me {
+            return Some(self.name.clone());
+        }
+        self.ledger.state().metadata.get(&device).map(|(_, it)| it.name.clone())
+    }
+
+    /// What a device is called; the beginning of its id where it has not said.
+    pub(super) fn device_name(&self, device: DeviceId) -> String {
+        self.published_name(device).unwrap_or_else(|| device.short())
+    }
+
+    pub(super) fn app_response(&self, alias: &str) -> Result<Response, AgentError> {
+        let mut apps = self.ledger.state().apps.iter();
+        let (id, app) =
+            apps.find(|(_, it)| it.install.alias == alias).ok_or_else(|| unknown(alias))?;
+        let own = self.ledger.state().metadata.get(&self.me);
+        let runs =
+            own.map(|(_, it)| it.manifest.versions(*id).map(|it| it.0.to_string()).collect());
+        Ok(Response::App(App {
+            app: id.to_string(),
+            alias: alias.to_string(),
+            protocol: app.install.protocol.to_string(),
+            repository: app.install.repository.to_string(),
+            requirement: app.install.requirement.to_string(),
+            policy: policy_name(app.policy).to_string(),
+            active: app.active.version.to_string(),
+            digest: app.active.digest.to_string(),
+            runs: runs.unwrap_or_default(),
+        }))
+    }
+
+    fn proposals(&self, alias: Option<&str>) -> Result<Response, AgentError> {
+        if let Some(alias) = alias {
+            self.app_of(alias)?;
+        }
+        let state = self.ledger.state();
+        let mut known: Vec<&ProposalState> = state
+            .proposals
+            .values()
+            .filter(|it| alias.is_none_or(|alias| self.alias(it.proposal.app) == alias))
+            .collect();
+        known.sort_by_key(|it| self.ledger.unit(&it.unit).map(|unit| unit.body.lamport));
+        let proposals = known.into_iter().map(|it| self.proposal_view(it)).collect();
+        Ok(Response::Proposals(Proposals { proposals }))
+    }
+
+    fn proposal_view(&self, known: &ProposalState) -> Proposal {
+        let state = self.upgrades.get(&known.unit).map(|it| it.state());
+        // A stopped device says what its ledger says.
+        let from_ledger =
+            if known.activated_at.is_some() { "Active" } else { "Proposing" }.to_string();
+        let reason = match state {
+            Some(UpgradeState::Failed(reason)) => reason.to_string(),
+            Some(UpgradeState::Blocked { code, reason }) => format!("{code}: {reason}"),
+            _ => String::new(),
+        };
+        Proposal {
+            proposal: known.unit.to_string(),
+            alias: self.alias(known.proposal.app),
+            from: known.proposal.from.to_string(),
+            version: known.release.version.to_string(),
+            state: state.map_or(from_ledger, ToString::to_string),
+            reason,
+            ready: known.ready.keys().map(|it| self.device_name(*it)).collect(),
+            declined: known
+                .declined
+                .iter()
+                .map(|(device, (code, reason))| {
+                    (self.device_name(*device), format!("{code}: {reason}"))
+                })
+                .collect(),
+            needed: self.ledger.chain().config().m,
+        }
+    }
+
+    pub(super) fn session_response(&self, session: SessionId) -> Result<Response, AgentError> {
+        self.session_view(session).map(Response::Session).ok_or_else(|| {
+            AgentError::new(
+                "UnknownSession",
+                format!("there is no session {}", session.short()),
+                Whose::Caller,
+                "see `aura session list`; a session that was opened elsewhere may still be on its way",
+            )
+        })
+    }
+
+    fn session_view(&self, session: SessionId) -> Option<Session> {
+        let known = self.ledger.state().sessions.get(&session)?;
+        let open = &known.open;
+        let version = open.agreement.runs.get(&self.me).map(|(it, _)| *it);
+        let (status, outcome) = self.session_standing(known);
+        let heard: BTreeSet<DeviceId> = known
+            .messages
+            .iter()
+            .filter_map(|unit| self.ledger.unit(unit))
+            .map(|unit| unit.body.author)
+            .collect();
+        Some(Session {
+            session: session.to_string(),
+            alias: self.alias(open.app),
+            status: status.to_string(),
+            spoken: open.agreement.spoken.to_string(),
+            version: version.unwrap_or(open.agreement.spoken).to_string(),
+            outcome,
+            participants: open.agreement.runs.keys().map(|it| self.device_name(*it)).collect(),
+            heard: heard.into_iter().map(|it| self.device_name(it)).collect(),
+        })
+    }
+
+    /// What this device itself computed, else what the opener published.
+    fn session_standing(&self, known: &SessionState) -> (&'static str, String) {
+        let local = self.session_status(known.id).filter(|it| *it != SessionStatus::Running);
+        if let Some(status) = local {
+            return status_of(&status);
+        }
+        match &known.outcome {
+            Some(outcome) => outcome_of(outcome),
+            None if known.messages.is_empty() => ("pending", String::new()),
+            None => ("active", String::new()),
+        }
+    }
+
+    fn log_view(&self, limit: usize) -> Log {
+        let entries = self.ledger.chain().entries().iter().map(|entry| LogLine {
+            what: "entry".to_string(),
+            at: entry.slot.k,
+            hash: entry.value.hash().to_string(),
+            author: String::new(),
+            says: entry_says(&entry.value),
+        });
+        let units = self.ledger.arrivals().iter().filter_map(|hash| {
+            let unit = self.ledger.unit(hash)?;
+            Some(LogLine {
+                what: "unit".to_string(),
+                at: unit.body.lamport.0,
+                hash: hash.to_string(),
+                author: self.device_name(unit.body.author),
+                says: event_says(&unit.body.event),
+            })
+        });
+        let mut lines: Vec<LogLine> = entries.chain(units).collect();
+        lines.drain(..lines.len().saturating_sub(limit));
+        Log { lines }
+    }
+}
+
+/// A session's standing on this device, in words.
+pub(super) fn status_of(status: &SessionStatus) -> (&'static str, String) {
+    match status {
+        SessionStatus::Running => ("active", String::new()),
+        SessionStatus::Ended(outcome) => outcome_of(outcome),
+        SessionStatus::Failed { code, reason } => ("failed", format!("{code}: {reason}")),
+    }
+}
+
+fn outcome_of(outcome: &Outcome) -> (&'static str, String) {
+    match outcome {
+        Outcome::Completed { result, .. } => ("completed", text_or_hex(result)),
+        Outcome::Aborted { reason } => ("aborted", reason.clone()),
+    }
+}
+
+fn text_or_hex(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_string(),
+        Err(_) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+fn policy_name(policy: UpgradePolicy) -> &'static str {
+    match policy {
+        UpgradePolicy::Manual => "manual",
+        UpgradePolicy::Patch => "patch",
+        UpgradePolicy::Minor => "minor",
+    }
+}
+
+/// An entry in a few words.
+pub(crate) fn entry_says(entry: &Entry) -> String {
+    match &entry.body {
+        EntryBody::Genesis(genesis) => format!("account `{}` begins", genesis.name),
+        EntryBody::Reconfigure(next) => {
+            format!("{} devices, {} votes decide", next.roster.len(), next.m)
+        }
+        EntryBody::Install(install) => {
+            format!("install `{}`, versions {}", install.alias, install.requirement)
+        }
+        EntryBody::SetUpgradePolicy { policy, .. } => format!("policy {}", policy_name(*policy)),
+        EntryBody::ActivateVersion(it) => format!("activate {} of {}", it.version, it.app.short()),
+        EntryBody::Release(release) => format!("release {} {}", release.protocol, release.version),
+        _ => "an entry of a newer version".to_string(),
+    }
+}
+
+/// An event in a few words.
+fn event_says(event: &Event) -> String {
+    match event {
+        Event::PublishManifest(it) => format!("`{}` says what it runs", it.name),
+        Event::Control(aura_journal::control::ControlMessage::Propose { slot, value, .. }) => {
+            format!("propose for {}: {}", slot.k, entry_says(value))
+        }
+        Event::Control(aura_journal::control::ControlMessage::Vote(vote)) => {
+            format!("vote for {}: {:?} {}", vote.slot.k, vote.phase, vote.value.short())
+        }
+        Event::Control(_) => "a control message of a newer version".to_string(),
+        Event::ProposeUpgrade(it) => format!("propose upgrade from {}", it.from),
+        Event::AcknowledgeUpgrade { proposal } => format!("acknowledge {}", proposal.short()),
+        Event::SignalReady { proposal, .. } => format!("ready for {}", proposal.short()),
+        Event::DeclineUpgrade { proposal, code, .. } => {
+            format!("decline {}: {code}", proposal.short())
+        }
+        Event::OpenSession(it) => {
+            format!("open a session of {} {}", it.protocol, it.agreement.spoken)
+        }
+        Event::SessionMessage(it) => format!("`{}`, {} bytes", it.label, it.payload.len()),
+        Event::CloseSession(it) => format!("close the session: {}", outcome_of(&it.outcome).0),
+        _ => "an event of a newer version".to_string(),
+    }
+}
