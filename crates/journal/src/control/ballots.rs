@@ -1,4 +1,7 @@
 //! The votes that were seen for one slot, each verified, counted by canonical key.
+//!
+//! Invariants:
+//! - INV-J14: a quorum is m distinct voters of the slot's configuration, whatever is sent.
 
 use std::collections::BTreeMap;
 

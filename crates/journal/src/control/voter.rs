@@ -12,6 +12,7 @@
 //! - INV-J9: it commits only what a quorum prepared.
 //! - INV-J10: with fewer than 2m − N equivocators no slot certifies two values.
 //! - INV-J11: memory is bounded whatever is sent, and no sender uses up another's share.
+//! - INV-J15: one proposed value that m voters want is decided, in whatever order messages come.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
