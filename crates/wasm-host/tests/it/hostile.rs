@@ -1,0 +1,126 @@
+//! Every hostile module gets its typed answer, soon, and the host goes on.
+
+use std::time::{Duration, Instant};
+
+use aura_protocol_core::{Digest, limits::STEP_FUEL_MAX};
+use aura_testkit::{HostileModule, Stage, hostile};
+use aura_wasm_host::{
+    CallError, Engine, Expected, ModuleHost, PrepareError, Refused, WasmerEngine, gate,
+};
+
+use crate::{guest, reference, signal};
+
+/// Fifty times what the slowest of the corpus takes on an idle machine, a fill bomb's 0.15 s.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// INV-H1, INV-H2
+#[test]
+fn each_hostile_module_is_stopped_with_its_code() {
+    let corpus = hostile::corpus();
+    assert!(60 < corpus.len());
+    for module in corpus {
+        let begun = Instant::now();
+        let found = stopped(&module);
+        assert_eq!(found, (module.stage, module.code), "{}", module.name);
+        assert!(begun.elapsed() < PATIENCE, "{} took {:?}", module.name, begun.elapsed());
+    }
+}
+
+fn stopped(module: &HostileModule) -> (Stage, &'static str) {
+    let host = ModuleHost::in_memory();
+    let reference = reference(&module.bytes);
+    if let Err(error) = host.prepare(&module.bytes, &reference) {
+        assert!(!host.contains(reference.digest).unwrap(), "{} was kept", module.name);
+        return (Stage::Prepare, error.code());
+    }
+    match host.call(reference.digest, &signal(b"go"), STEP_FUEL_MAX) {
+        Err(CallError::Trapped(trapped)) => (Stage::Step, trapped.code()),
+        other => panic!("{}: {other:?}", module.name),
+    }
+}
+
+/// INV-H2: a session that traps leaves the others alone.
+#[test]
+fn a_host_outlives_its_hostile_modules() {
+    let host = ModuleHost::in_memory();
+    let counter = guest("counter-1-0-0");
+    host.prepare(&counter, &reference(&counter)).unwrap();
+    for module in hostile::corpus().iter().filter(|it| it.stage == Stage::Step) {
+        let reference = reference(&module.bytes);
+        host.prepare(&module.bytes, &reference).unwrap();
+        host.call(reference.digest, &signal(b""), STEP_FUEL_MAX).unwrap_err();
+        host.describe(Digest::of(&counter)).unwrap();
+        host.call(Digest::of(&counter), &signal(b"1"), STEP_FUEL_MAX).unwrap();
+    }
+}
+
+/// INV-H1: it is the meant rule that stops each, not another one by luck.
+#[test]
+fn each_limit_is_reached() {
+    let limits = hostile::corpus().into_iter().filter(|it| it.code == "LimitExceeded");
+    let found: Vec<String> = limits
+        .map(|it| match gate::check(&it.bytes, Expected::of(&it.bytes)) {
+            Err(Refused::LimitExceeded { rule, .. }) => format!("{}: {rule}", it.name),
+            other => panic!("{}: {other:?}", it.name),
+        })
+        .collect();
+    let expect = [
+        "4 GiB minimum: initial memory pages",
+        "4 GiB maximum: memory pages",
+        "100 M table: table elements",
+        "growing table: table elements",
+        "giant function: function bytes",
+        "20,000 nested blocks: nested blocks",
+        "wide br_table: br_table targets",
+        "br_table times locals: function compile work",
+        "many functions with branches: module compile work",
+        "49,000 locals: locals",
+        "100,000 functions: functions",
+        "900 parameters: parameters",
+        "1,000 operands: operands",
+        "10,000 globals: globals",
+        "endless descriptor: descriptor bytes",
+    ];
+    assert_eq!(found, expect);
+}
+
+#[test]
+fn an_unknown_import_is_named() {
+    let bytes = hostile::unknown_import("counter", "2.0.0");
+    let descriptor = gate::read_descriptor(&bytes).unwrap();
+    assert_eq!(descriptor.version.to_string(), "2.0.0");
+    let error = ModuleHost::in_memory().prepare(&bytes, &reference(&bytes)).unwrap_err();
+    let PrepareError::Refused(Refused::ImportNotAllowed { import }) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(import, "env.open");
+}
+
+/// What just passes the gate must not keep a compiler busy either.
+#[test]
+fn modules_at_the_limits_compile_soon() {
+    let store =
+        |it: u32| format!("(i32.store (local.get 0) (i32.add (local.get 1) (i32.const {it})))");
+    let line: String = (0..5_500).map(store).collect();
+    let straight = format!("(func (param i32 i32) {line})").repeat(30);
+    let table: String = (0..16).map(|it| format!("{it} ")).collect();
+    let switch = format!(
+        "block local.get 0 br_if 0 local.get 1 br_table {table} end
+        local.get 2 i64.const 1 i64.add local.set 3 "
+    );
+    let branchy = format!(
+        "(func (param i32 i32) (local {}) {} {} {})",
+        "i64 ".repeat(400),
+        "block ".repeat(16),
+        switch.repeat(22),
+        "end local.get 3 i64.const 3 i64.add local.set 2 ".repeat(16),
+    )
+    .repeat(5);
+    for (name, tail) in [("straight", straight), ("branchy", branchy)] {
+        let bytes = hostile::Frame::new("large", "1.0.0").tail(&tail).build();
+        let checked = gate::check(&bytes, Expected::of(&bytes)).unwrap();
+        let begun = Instant::now();
+        WasmerEngine.compile(&checked).unwrap();
+        assert!(begun.elapsed() < PATIENCE, "{name} took {:?}", begun.elapsed());
+    }
+}
