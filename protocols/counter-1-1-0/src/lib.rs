@@ -38,3 +38,6 @@ impl Edition for V1_1_0 {
 }
 
 export_protocol!(Counter);
+
+#[cfg(test)]
+mod tests;

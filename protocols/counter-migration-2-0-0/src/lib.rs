@@ -72,3 +72,6 @@ fn bad_input(reason: &str) -> ProtocolError {
 }
 
 export_migration!(CounterMigration);
+
+#[cfg(test)]
+mod tests;
