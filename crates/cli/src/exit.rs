@@ -18,9 +18,9 @@ pub const USAGE: &str = "Usage";
 pub fn code(error: &AgentError) -> u8 {
     match error.code.as_str() {
         USAGE => 2,
-        "StoreInUse" | "StoreNotFound" | "StoreIo" | "StoreEngine" | "ControlUnavailable"
-        | "NotRunning" => 3,
-        "StoreDamaged" | "StoreNewerFormat" => 4,
+        "StoreInUse" | "StoreNotFound" | "StoreIo" | "StoreEngine" | "ModuleStore"
+        | "ControlUnavailable" | "NotRunning" => 3,
+        "StoreDamaged" | "IdentityDamaged" | "StoreNewerFormat" => 4,
         _ => 1,
     }
 }

@@ -13,7 +13,7 @@ use crate::context::Context;
 /// The commands of a publisher.
 #[derive(Debug, Subcommand)]
 pub enum Repository {
-    /// Make this account the repository of a protocol
+    /// Make an account that is the repository of a protocol
     Create {
         /// The protocol's name in its modules
         #[arg(long)]

@@ -66,7 +66,14 @@ async fn serve(
             async move { agent.request(command).await }
         }
     };
-    socket.serve(handler, interrupts.next()).await;
+    let stop = async {
+        tokio::select! {
+            () = interrupts.next() => {}
+            // The error itself comes from `shutdown`.
+            _ = agent.failed() => {}
+        }
+    };
+    socket.serve(handler, stop).await;
     Ok(())
 }
 

@@ -65,7 +65,7 @@ impl Session {
                 context.output.object(&ask::running(store, &start.request()).await?)
             }
             Self::Signal { session, text } => {
-                let session = whole_id(context, session).await?;
+                let session = whole_id(context, &session).await?;
                 let signal = Command::Signal { session, input: text.into_bytes() };
                 context.output.object(&ask::running(store, &signal).await?)
             }
@@ -116,7 +116,7 @@ fn find(sessions: Vec<api::Session>, id: &str) -> Result<Option<api::Session>, A
         (found, None) => Ok(found),
         (Some(found), Some(_)) if found.session == id => Ok(Some(found)),
         (_, Some(_)) => Err(AgentError::new(
-            "SessionAmbiguous",
+            "AmbiguousSession",
             format_args!("more than one session begins with {id}"),
             Whose::Caller,
             "give more digits of its id; `aura --json session list` has them",
@@ -124,10 +124,11 @@ fn find(sessions: Vec<api::Session>, id: &str) -> Result<Option<api::Session>, A
     }
 }
 
-/// The whole id of a session on the running device, which says itself what it does not know.
-async fn whole_id(context: &Context, id: String) -> Result<String, AgentError> {
+/// The whole id of a session on the running device.
+async fn whole_id(context: &Context, id: &str) -> Result<String, AgentError> {
     let sessions = sessions(ask::running(&context.store, &Command::Sessions).await?)?;
-    Ok(find(sessions.sessions, &id)?.map_or(id, |found| found.session))
+    let found = find(sessions.sessions, id)?.ok_or_else(|| unknown(id))?;
+    Ok(found.session)
 }
 
 /// Looks at the running device until the session has ended or the time is up.
@@ -183,7 +184,7 @@ fn not_ended(session: &api::Session, seconds: u64) -> AgentError {
 
 fn unknown(id: &str) -> AgentError {
     AgentError::new(
-        "SessionUnknown",
+        "UnknownSession",
         format_args!("this device knows no session {id}"),
         Whose::Caller,
         "see with `aura session list` which there are; one begun elsewhere may still arrive",
@@ -218,7 +219,7 @@ mod tests {
     fn a_session_is_found_by_the_beginning_of_its_id() {
         check(&["aa11", "ab22"], "ab", Ok(Some("ab22")));
         check(&["aa11", "ab22"], "ab22", Ok(Some("ab22")));
-        check(&["aa11", "ab22"], "a", Err("SessionAmbiguous"));
+        check(&["aa11", "ab22"], "a", Err("AmbiguousSession"));
         check(&["aa11", "ab22"], "ab223", Ok(None));
         check(&["aa11"], "", Ok(None));
     }

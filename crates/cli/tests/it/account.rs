@@ -79,7 +79,6 @@ fn without_a_store_every_command_says_so() {
         "device invite",
         "device list",
         "status",
-        "repository create --protocol p --name n",
         "repository export file",
         "installer app a status",
         "installer app a install --repository file",

@@ -18,15 +18,22 @@ fn files(store: &Store) -> Vec<PathBuf> {
     files
 }
 
-/// A damaged store is reported as such by the same sentence everywhere, and is not touched.
+/// A damaged store is reported as such by every command, and is not touched.
 #[track_caller]
 fn is_damaged(store: &Store, file: &Path, bytes: &[u8]) {
     fs::write(file, bytes).unwrap();
     for args in [&["status"][..], &["ledger", "verify"], &["run"]] {
-        let error = store.fails(args, "StoreDamaged", 4);
+        let error = store.fails(args, damage_of(file), 4);
         assert_eq!(error["whose"], "machine", "{error}");
+        // Which of its files to restore.
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(error["message"].as_str().unwrap().contains(name), "{error}");
     }
     assert_eq!(fs::read(file).unwrap(), bytes);
+}
+
+fn damage_of(file: &Path) -> &'static str {
+    if file.ends_with("identity") { "IdentityDamaged" } else { "StoreDamaged" }
 }
 
 #[test]
@@ -67,7 +74,7 @@ fn a_flipped_byte_is_never_believed() {
             let ran = store.run(&["--json", "status"]);
             match ran.code {
                 0 => assert_eq!(ran.object(), before, "{} at {at}", file.display()),
-                4 => assert_eq!(ran.object()["error"]["code"], "StoreDamaged", "{ran}"),
+                4 => assert_eq!(ran.object()["error"]["code"], damage_of(&file), "{at}: {ran}"),
                 _ => panic!("{} at {at}: {ran}", file.display()),
             }
         }

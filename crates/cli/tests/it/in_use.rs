@@ -12,12 +12,10 @@ fn a_running_device_keeps_its_store() {
     assert_eq!(device.ready["name"], "anna");
     assert!(device.ready["addr"].as_str().unwrap().starts_with("127.0.0.1:"));
 
-    for args in [&["run"][..], &["ledger", "verify"]] {
+    for args in [&["run"][..], &["ledger", "verify"], &["repository", "export", "file"]] {
         let error = store.fails(args, "StoreInUse", 3);
         assert_eq!(error["whose"], "caller", "{error}");
     }
-    let create = ["repository", "create", "--protocol", "p", "--name", "n"];
-    store.fails(&create, "StoreInUse", 3);
 
     // It goes on, and answers.
     let status = store.json(&["status"]);

@@ -13,4 +13,5 @@ mod damage;
 mod device;
 mod help;
 mod in_use;
+mod refusal;
 mod usage;

@@ -1,0 +1,3 @@
+//! A device as its callers see it.
+
+mod control;
