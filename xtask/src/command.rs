@@ -3,6 +3,7 @@
 //! A task describes an [`Invocation`] and hands it to a [`Runner`]. Tests hand it to a runner that
 //! only records, so that what a task decides is tested without a network, a compiler or root.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
@@ -72,6 +73,15 @@ impl Invocation {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).stdin(Stdio::null());
+        // `cargo run` tells this program which package it is. A cargo that inherited that would
+        // build crates again whose build scripts look (ring's does), at every change of caller.
+        let of_this_package = env::vars_os().map(|(name, _)| name).filter(|name| {
+            let name = name.to_string_lossy();
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        for name in of_this_package {
+            command.env_remove(name);
+        }
         for (name, value) in &self.env {
             match value {
                 Some(value) => command.env(name, value),

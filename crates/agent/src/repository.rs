@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use aura_distribution::{Repository, check_release};
 use aura_journal::{
-    Ledger, LedgerStore as _,
+    Ledger, LedgerStore as _, StoreBatch,
     control::{Entry, EntryBody, Release, ReleaseBuild, ReleasedMigration},
 };
 use aura_protocol_core::{
@@ -65,16 +65,39 @@ pub struct Exported {
     pub bytes: u64,
 }
 
-/// Creates a publisher's account for `protocol` in `dir`.
+/// Makes a repository for `protocol` of the account in `dir`; of a new one where there is none.
 ///
 /// # Errors
-/// As [`crate::account::create`], and `BadArgument` when `protocol` is no protocol name.
+/// `BadArgument` when `protocol` is no protocol name, `RepositoryExists` when the account is one
+/// already, and as [`crate::account::create`].
 pub fn create(dir: &Path, name: &str, protocol: &str) -> Result<Created, AgentError> {
     let protocol: ProtocolName = protocol.parse().map_err(|error| {
         let next = "use lower-case letters, digits, `-` and dots";
         AgentError::new("BadArgument", error, Whose::Caller, next)
     })?;
-    create_with(dir, name, name, vec![(PROTOCOL.to_string(), Some(encode(&protocol)))])
+    let mark = (PROTOCOL.to_string(), Some(encode(&protocol)));
+    if !dir.join("ledger.redb").exists() {
+        return create_with(dir, name, name, vec![mark]);
+    }
+    let identity = Identity::load(dir)?;
+    let mut store = open_store(dir)?;
+    let stored = store.load().map_err(|error| store_error(&error))?;
+    if stored.local.contains_key(PROTOCOL) {
+        return Err(AgentError::new(
+            "RepositoryExists",
+            format!("the account in {} is a repository already", dir.display()),
+            Whose::Caller,
+            "name another folder with --store",
+        ));
+    }
+    let ledger = Ledger::restore(&stored).map_err(|error| damaged(&error))?;
+    let batch = StoreBatch { local: vec![mark], ..StoreBatch::default() };
+    store.commit(&batch).map_err(|error| store_error(&error))?;
+    Ok(Created {
+        account: ledger.account().to_string(),
+        device: identity.device().to_string(),
+        name: identity.name,
+    })
 }
 
 /// Checks a module and certifies its release.

@@ -8,6 +8,7 @@
 use std::env;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
@@ -18,9 +19,16 @@ const VARIABLE: &str = "AURA_DEMO_LEASH";
 
 /// The program that runs the command appended to it on a leash.
 pub fn command() -> io::Result<Command> {
-    let mut command = Command::new(env::current_exe()?);
+    let mut command = Command::new(this_program()?);
     command.env(VARIABLE, std::process::id().to_string());
     Ok(command)
+}
+
+/// This very program. Building the workspace may replace its file while it runs; on Linux the
+/// kernel still knows the file that was started.
+fn this_program() -> io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") { Ok(running.to_path_buf()) } else { env::current_exe() }
 }
 
 /// Becomes the device if that is what this process was started for.
