@@ -6,6 +6,7 @@
 //!
 //! **Invariants**
 //! - INV-K1: everything is a function of its arguments: the same seed makes the same script.
+//! - INV-K2: a protocol answers alike in both its homes, natively and as a module.
 //!
 //! **Never**: an engine, a clock, a random seed; a dependency of anything that ships.
 

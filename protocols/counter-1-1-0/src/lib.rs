@@ -38,6 +38,3 @@ impl Edition for V1_1_0 {
 }
 
 export_protocol!(Counter);
-
-#[cfg(test)]
-mod tests;

@@ -31,6 +31,3 @@ impl Edition for V2_0_0 {
 }
 
 export_protocol!(Counter);
-
-#[cfg(test)]
-mod tests;

@@ -5,8 +5,8 @@
 //! because the migration reads one and writes the other.
 //!
 //! **Invariants**
-//! - INV-C1: the order in which events arrive changes neither the outcome nor the last state.
-//! - INV-C2: an error leaves the session as it was.
+//! - INV-G1: the order in which events arrive changes neither the outcome nor the last state.
+//! - INV-G2: an error leaves the session as it was.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 #![forbid(unsafe_code)]

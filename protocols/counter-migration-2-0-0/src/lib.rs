@@ -2,6 +2,9 @@
 //!
 //! Forward, nobody is known to have added anything, because 1.x did not keep it; the sum stands.
 //! Backward, the sum alone is kept. Keys do not change.
+//!
+//! **Invariants**
+//! - INV-G3: there and back changes nothing.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 #![forbid(unsafe_code)]
@@ -72,6 +75,3 @@ fn bad_input(reason: &str) -> ProtocolError {
 }
 
 export_migration!(CounterMigration);
-
-#[cfg(test)]
-mod tests;

@@ -6,7 +6,7 @@ use aura_wasm_host::ModuleHost;
 
 use crate::{guest, reference};
 
-/// INV-M3: a protocol answers alike in both its homes.
+/// INV-K2: a protocol answers alike in both its homes.
 #[track_caller]
 fn check<P: ProtocolLifecycle>(name: &str, spoken: &str) {
     let host = ModuleHost::in_memory();

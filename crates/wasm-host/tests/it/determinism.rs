@@ -30,7 +30,7 @@ fn a_hidden_counter_always_reads_one() {
     assert_eq!(traces.len(), 1);
 }
 
-/// INV-H3
+/// INV-H3, INV-S3
 #[test]
 fn fuel_is_the_same_again_and_after_a_reload() {
     let dir = tempfile::tempdir().unwrap();

@@ -42,6 +42,7 @@ fn another_size_is_refused_before_it_is_hashed() {
     assert_eq!(gate::read_descriptor(&huge).unwrap_err().code(), "LimitExceeded");
 }
 
+/// INV-S2: the gate refuses imports and start functions.
 #[test]
 fn the_guests_pass_and_say_what_they_are() {
     for name in GUESTS {

@@ -1,10 +1,24 @@
 //! The lens, natively.
 
-use aura_protocol_sdk::{DeviceId, ProtocolVersion, abi, decode, dispatch, limits::CALL_BYTES_MAX};
-use counter_common::record::{SCHEMA_1_TEXT, SCHEMA_2_TEXT};
-use proptest::prelude::*;
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
-use super::*;
+use std::collections::BTreeMap;
+
+use aura_protocol_sdk::{
+    Described, DeviceId, Migrated, Migration, ProtocolError, ProtocolVersion, RecordBody, SchemaId,
+    abi, decode, dispatch, encode, limits::CALL_BYTES_MAX,
+};
+use counter_common::{
+    Sum,
+    record::{SCHEMA_1_TEXT, SCHEMA_2_TEXT},
+};
+use counter_migration_2_0_0::CounterMigration;
+use proptest::prelude::*;
 
 fn old(bytes: Vec<u8>) -> RecordBody {
     RecordBody { schema: SchemaId::of(SCHEMA_1_TEXT), key: "sum/ab".into(), bytes }
@@ -58,7 +72,7 @@ fn it_runs_no_session() {
 }
 
 proptest! {
-    /// INV-M4: there and back is nothing; and what 2.0.0 has added since survives the way back as
+    /// INV-G3: there and back is nothing; and what 2.0.0 has added since survives the way back as
     /// far as the old layout can hold it.
     #[test]
     fn there_and_back(sum in any::<u64>(), later in any::<u64>(), device in any::<[u8; 32]>()) {

@@ -1,5 +1,12 @@
 //! Whole sessions of 1.0.0, natively.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::collections::BTreeSet;
 
 use aura_protocol_sdk::{
@@ -10,7 +17,7 @@ use aura_protocol_sdk::{
 use counter_common::{record::SCHEMA_1_TEXT, session_key};
 use proptest::prelude::*;
 
-use crate::Counter;
+use counter_1_0_0::Counter;
 
 const SESSION: SessionId = SessionId::from_bytes([7; 32]);
 
@@ -73,7 +80,7 @@ fn each_adds_and_all_learn_the_sum() {
     assert!(matches!(after, ProtocolError::Unexpected { .. }), "{after}");
 }
 
-/// INV-C2
+/// INV-G2
 #[test]
 fn wrong_inputs_are_named_and_change_nothing() {
     let mut counter = begun(2);
@@ -151,7 +158,7 @@ fn a_sum_that_is_too_large_aborts() {
 }
 
 proptest! {
-    /// INV-C1: whatever the order, and wherever it is stored and restored in between.
+    /// INV-G1: whatever the order, and wherever it is stored and restored in between.
     #[test]
     fn order_does_not_matter(
         (numbers, order, restore) in prop::collection::vec(0..u64::MAX / 2, 1..8).prop_flat_map(|it| {

@@ -1,12 +1,19 @@
 //! What 1.1.0 adds, and where it does not.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use aura_protocol_sdk::{
     DeviceId, Outcome, ProtocolCapabilities, ProtocolInput, ProtocolLifecycle, SchemaId, SessionId,
     SessionStart, encode,
 };
 use counter_common::record::SCHEMA_1_TEXT;
 
-use crate::Counter;
+use counter_1_1_0::Counter;
 
 /// The result of a session whose participants add `numbers`.
 fn result(spoken: &str, numbers: &[u64]) -> String {

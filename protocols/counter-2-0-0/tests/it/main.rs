@@ -1,5 +1,12 @@
 //! What 2.0.0 writes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::collections::BTreeMap;
 
 use aura_protocol_sdk::{
@@ -8,7 +15,7 @@ use aura_protocol_sdk::{
 };
 use counter_common::{Sum, record::SCHEMA_2_TEXT, session_key};
 
-use crate::Counter;
+use counter_2_0_0::Counter;
 
 const SESSION: SessionId = SessionId::from_bytes([7; 32]);
 
