@@ -1,13 +1,17 @@
 //! What the gate lets through, and that it looks at the digest before anything else.
 
-use aura_testkit::hostile::Frame;
+use aura_protocol_core::Digest;
+use aura_testkit::{
+    hostile::{self, Frame},
+    seed::Seeded,
+};
 use aura_wasm_host::{
-    Expected, Refused,
+    CallError, Expected, ModuleHost, PrepareError, Refused,
     gate::{self, FUEL_GLOBAL, NO_MEMORY_GLOBAL, STACK_GLOBAL},
     limits::MODULE_BYTES_MAX,
 };
 
-use crate::guest;
+use crate::{guest, reference, signal};
 
 const GUESTS: [&str; 4] =
     ["counter-1-0-0", "counter-1-1-0", "counter-2-0-0", "counter-migration-2-0-0"];
@@ -102,4 +106,35 @@ fn what_is_allowed_passes() {
         let bytes = Frame::new("fine", "1.0.0").body(body).tail(tail).build();
         gate::check(&bytes, Expected::of(&bytes)).unwrap();
     }
+}
+
+/// INV-H2: whatever arrives, the gate answers, and what it lets through runs or fails by name.
+#[test]
+fn mutated_modules_are_refused_or_run() {
+    let mut random = Seeded::new(1);
+    let small = hostile::hidden_counter("mutant", "1.0.0");
+    let large = guest("counter-migration-2-0-0");
+    let (mut refused, mut ran) = (0, 0);
+    for (original, count) in [(&small, 4_000), (&large, 200)] {
+        for _ in 0..count {
+            let mut bytes = original.clone();
+            for _ in 0..=random.below(3) {
+                let index = random.below(bytes.len() as u64) as usize;
+                bytes[index] = random.next_u64() as u8;
+            }
+            let host = ModuleHost::in_memory();
+            match host.prepare(&bytes, &reference(&bytes)) {
+                Err(PrepareError::Host(error)) => panic!("{error}"),
+                Err(_) => refused += 1,
+                Ok(_) => {
+                    ran += 1;
+                    match host.call(Digest::of(&bytes), &signal(b"go"), 1_000_000) {
+                        Ok(_) | Err(CallError::Trapped(_)) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+        }
+    }
+    assert!(1_000 < refused && 50 < ran, "{refused} refused, {ran} ran");
 }
