@@ -12,6 +12,7 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -37,6 +38,10 @@ use crate::{
     delivery::Deliveries,
     frame::{self, ChunkSource, FrameReader},
 };
+
+/// How long a closing transport waits for its last packets to leave. They do so at once; a peer that
+/// misses them notices by its idle timeout.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Label of the exporter behind [`Session::binding`]. Changing it invalidates every bound ticket.
 const BINDING_LABEL: &[u8] = b"EXPORTER-aura-session-binding-v1";
@@ -167,7 +172,11 @@ impl Transport for QuicTransport {
             for wire in live {
                 wire.close(close::SHUTDOWN, "transport shut down");
             }
-            self.endpoint.close().await;
+            // What the endpoint waits for now is its own: attempts to dial, and the time after
+            // which no stray packet of a closed connection can arrive any more.
+            if timeout(DRAIN_TIMEOUT, self.endpoint.close()).await.is_err() {
+                tracing::debug!("the endpoint is left to drain by itself");
+            }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine does for the node, off the node's thread.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aura_coordination::execution::InstructionResult;
 use aura_distribution::{Rehearsal, challenge, migrate as migrate_through, receipt::personal};
@@ -9,16 +9,23 @@ use aura_protocol_core::{
     SessionId, SessionStart, encode, lifecycle::chain_trace, limits::STEP_FUEL_MAX,
     record::records_root,
 };
-use aura_transport::{Culprit, ModuleError, PartialModule, TransferLimits, fetch_module};
+use aura_transport::{
+    Culprit, ModuleError, PartialModule, TransferLimits, TransportError, fetch_module,
+};
 use aura_wasm_host::{CallError, ModuleHost, ModuleMigrator, PrepareError, StepError};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
 use crate::{
     driver::{ChannelKind, World},
     error::{AgentError, Whose},
     node::{Input, MigrateJob, MigratedRecords, RehearseJob},
 };
+
+/// How long a device may be silent before the next one is asked. A device that was switched off looks
+/// connected until the connection's own timeout, which is longer.
+const PROVIDER_SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// Makes a module ready to run, and tells the node.
 pub(crate) fn obtain(
@@ -155,9 +162,14 @@ async fn fetch_from(
 ) -> Result<Bytes, ModuleError> {
     let digest = module.digest;
     let session = world.network.session(device).ok_or(ModuleError::NotOffered { digest })?;
-    let mut channel = session.open().await?;
-    channel.send(ChannelKind::Module.to_frame()).await?;
-    let limits = TransferLimits::default();
+    let opened = async {
+        let mut channel = session.open().await?;
+        channel.send(ChannelKind::Module.to_frame()).await?;
+        Ok::<_, TransportError>(channel)
+    };
+    let silent = || ModuleError::NotOffered { digest };
+    let mut channel = timeout(PROVIDER_SILENCE_MAX, opened).await.map_err(|_| silent())??;
+    let limits = TransferLimits { idle_timeout: PROVIDER_SILENCE_MAX, ..TransferLimits::default() };
     fetch_module(channel.as_mut(), module, partial, &limits, |_| {}).await
 }
 

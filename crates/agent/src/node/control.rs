@@ -1,6 +1,6 @@
 //! Taking part in decisions: proposing what this device wants, voting on what others want.
 
-use aura_coordination::choreography::upgrade::UpgradeState;
+use aura_coordination::choreography::upgrade::{UpgradeCoordinator, UpgradeState};
 use aura_distribution::{Consent, consent::activation};
 use aura_journal::{
     control::{
@@ -180,7 +180,11 @@ impl Node {
                 }
                 Intent::Activate { proposal } => {
                     let upgrade = self.upgrades.get(proposal);
-                    upgrade.is_none_or(|it| *it.state() != UpgradeState::AwaitingQuorum)
+                    let waiting =
+                        |it: &UpgradeCoordinator| *it.state() == UpgradeState::AwaitingQuorum;
+                    let known = self.ledger.state().proposals.get(proposal);
+                    known.is_none_or(|it| it.activated_at.is_some())
+                        || !upgrade.is_some_and(waiting)
                 }
             };
             if met { self.intent_met(intent) } else { self.intents.push_back(intent) }

@@ -91,14 +91,21 @@ impl Node {
         self.out.push(Effect::Obtain { module: module.clone(), offered, providers });
     }
 
-    /// The connected devices, those first that announce the module.
+    /// The connected devices, those first that are known to have the module: they announce it, or
+    /// they proposed it.
     fn providers(&self, digest: &Digest) -> Vec<DeviceId> {
         let state = self.ledger.state();
-        let announces = |device: &DeviceId| {
-            state.metadata.get(device).is_some_and(|(_, it)| announces(&it.manifest, digest))
-        };
+        let proposed = state.proposals.values().filter(|it| {
+            let migration = it.release.migration.as_ref().map(|it| it.module.digest);
+            it.release.module.digest == *digest || migration == Some(*digest)
+        });
+        let mut known: BTreeSet<DeviceId> =
+            proposed.flat_map(|it| it.ready.keys().chain([&it.author])).copied().collect();
+        let announced =
+            state.metadata.iter().filter(|(_, (_, it))| announces(&it.manifest, digest));
+        known.extend(announced.map(|(device, _)| *device));
         let (first, rest): (Vec<DeviceId>, Vec<DeviceId>) =
-            self.peers.iter().partition(|device| announces(device));
+            self.peers.iter().partition(|device| known.contains(device));
         first.into_iter().chain(rest).collect()
     }
 
