@@ -1,6 +1,9 @@
 //! Logs, on standard error.
 
-use std::env;
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
 
 use aura_agent::{AgentError, Whose};
 use tracing_subscriber::EnvFilter;
@@ -43,7 +46,9 @@ pub fn start(process: Process, verbosity: Verbosity) -> Result<(), AgentError> {
             "write it like `warn,aura=debug`, or unset it",
         )
     })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Colours are for eyes: in a file they are noise.
+    log.with_ansi(io::stderr().is_terminal()).init();
     Ok(())
 }
 

@@ -25,7 +25,8 @@ struct Failed<'a> {
 }
 
 impl Output {
-    /// Prints the object that was asked for.
+    /// Prints the object that was asked for. A person who reads its first lines only, as with
+    /// `| head`, has what they wanted; a program has not.
     ///
     /// # Errors
     /// `OutputClosed` if nobody takes it.
@@ -33,7 +34,10 @@ impl Output {
         let json = serde_json::to_string(object).map_err(io::Error::from);
         let print = |json: String| match self {
             Self::Json => print(&json),
-            Self::Text => print(&text::render(&json)?),
+            Self::Text => match print(&text::render(&json)?) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                printed => printed,
+            },
         };
         json.and_then(print).map_err(|error| {
             AgentError::new(
