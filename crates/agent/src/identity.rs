@@ -11,7 +11,7 @@ use std::{
 
 use aura_crypto::{HpkeSecretKey, SecretKey};
 use aura_journal::control::{Role, RosterEntry};
-use aura_protocol_core::{DeviceId, decode, encode};
+use aura_protocol_core::{DeviceId, Digest, decode, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use zeroize::Zeroizing;
 
@@ -19,6 +19,8 @@ use crate::error::{AgentError, Whose};
 
 /// The file's name in a store directory.
 const FILE: &str = "identity";
+/// What the file begins with, before the two bytes of its format's version.
+const MAGIC: &[u8; 13] = b"aura-identity";
 /// The version of the file's format.
 const FORMAT: u16 = 1;
 /// Longest device name, in bytes: it is shown in tables.
@@ -44,7 +46,6 @@ pub struct Identity {
 
 #[derive(BorshSerialize, BorshDeserialize)]
 struct Stored {
-    format: u16,
     name: String,
     seeds: [[u8; 32]; 5],
 }
@@ -108,8 +109,8 @@ impl Identity {
             *self.transport_seed,
             *self.cache_key,
         ];
-        let stored = Stored { format: FORMAT, name: self.name.clone(), seeds };
-        let bytes = Zeroizing::new(encode(&stored));
+        let stored = Stored { name: self.name.clone(), seeds };
+        let bytes = Zeroizing::new(seal(&Zeroizing::new(encode(&stored))));
         let path = dir.join(FILE);
         let write = || {
             let mut options = fs::OpenOptions::new();
@@ -141,9 +142,16 @@ impl Identity {
             }
             Err(error) => return Err(io_error(&path, &error)),
         };
-        if let Some([low, high]) = bytes.first_chunk::<2>()
-            && FORMAT < u16::from_le_bytes([*low, *high])
-        {
+        let damaged = |what: &dyn std::fmt::Display| {
+            AgentError::new(
+                "IdentityDamaged",
+                format!("{} is damaged: {what}", path.display()),
+                Whose::Machine,
+                "restore the file from a backup, or join the account again as a new device",
+            )
+        };
+        let (format, body) = open(&bytes).ok_or_else(|| damaged(&"its checksum differs"))?;
+        if FORMAT < format {
             return Err(AgentError::new(
                 "StoreNewerFormat",
                 format!("{} was written by a newer version of aura", path.display()),
@@ -151,16 +159,33 @@ impl Identity {
                 "use that version, or a newer one",
             ));
         }
-        let stored: Stored = decode(&bytes, FILE_BYTES_MAX).map_err(|error| {
-            AgentError::new(
-                "IdentityDamaged",
-                format!("{}: {error}", path.display()),
-                Whose::Machine,
-                "restore the file from a backup, or join the account again as a new device",
-            )
-        })?;
+        let stored: Stored = decode(body, FILE_BYTES_MAX).map_err(|error| damaged(&error))?;
         Ok(Self::from_seeds(stored.name, stored.seeds))
     }
+}
+
+/// Magic, version, body, and a checksum over all of it: a flipped bit in a seed would be another key.
+fn seal(body: &[u8]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(FORMAT.to_le_bytes());
+    bytes.extend(body);
+    let sum = checksum(&bytes);
+    bytes.extend(sum.as_bytes());
+    bytes
+}
+
+/// Version and body of a file whose checksum holds.
+fn open(bytes: &[u8]) -> Option<(u16, &[u8])> {
+    let (content, sum) = bytes.split_last_chunk::<32>()?;
+    if checksum(content).as_bytes() != sum {
+        return None;
+    }
+    let (version, body) = content.strip_prefix(MAGIC)?.split_first_chunk::<2>()?;
+    Some((u16::from_le_bytes(*version), body))
+}
+
+fn checksum(content: &[u8]) -> Digest {
+    Digest::tagged("aura identity file v1", &[content])
 }
 
 fn check_name(name: &str) -> Result<(), AgentError> {

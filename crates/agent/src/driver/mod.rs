@@ -256,17 +256,19 @@ fn carry_out(world: &Arc<World>, effect: Effect) {
 /// A store's error, as a person meets it.
 pub(crate) fn store_error(error: &aura_journal::StoreError) -> AgentError {
     let (whose, next) = match error.code() {
-        "InUse" => (Whose::Caller, "ask the running device, or stop it first"),
-        "NewerFormat" => (Whose::Machine, "use the version of aura that wrote it, or a newer one"),
-        "Damaged" => {
+        "StoreInUse" => (Whose::Caller, "ask the running device, or stop it first"),
+        "StoreNewerFormat" => {
+            (Whose::Machine, "use the version of aura that wrote it, or a newer one")
+        }
+        "StoreDamaged" => {
             (Whose::Machine, "restore the folder from a copy, or join again as a new device")
         }
-        "NotFound" => (
+        "StoreNotFound" => (
             Whose::Caller,
             "create one with `aura account create` or `aura device join`, or name another folder \
              with --store",
         ),
-        "Exists" => (Whose::Caller, "name another folder with --store"),
+        "StoreExists" => (Whose::Caller, "name another folder with --store"),
         _ => (Whose::Machine, "see that the folder can be written and the disk has room"),
     };
     let mut message = error.to_string();
@@ -275,7 +277,7 @@ pub(crate) fn store_error(error: &aura_journal::StoreError) -> AgentError {
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    AgentError::new(format!("Store{}", error.code()), message, whose, next)
+    AgentError::new(error.code(), message, whose, next)
 }
 
 /// Opens the store in `dir`.

@@ -22,8 +22,10 @@ pub(super) struct Invitation {
 }
 
 impl Node {
+    /// Strangers may ask to join while an invitation has not expired, also one that has been used:
+    /// whoever comes with it is to be told so.
     pub(super) fn has_open_invitation(&self) -> bool {
-        self.invitations.values().any(|it| it.used_by.is_none() && self.now <= it.expires)
+        self.invitations.values().any(|it| self.now <= it.expires)
             || self.intents.iter().any(|it| matches!(it, Intent::AddDevice { .. }))
     }
 

@@ -1,9 +1,12 @@
 //! Certificates: m votes of distinct canonical keys for one value in one slot.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+};
 
 use aura_crypto::{PublicKey, Signature};
-use aura_protocol_core::{Digest, quorum::decided};
+use aura_protocol_core::{Digest, canonical::read_map, limits::DEVICES_MAX, quorum::decided};
 use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 
@@ -15,7 +18,18 @@ pub struct Certificate {
     /// The view in which it was reached.
     pub view: u64,
     /// The commit votes.
+    #[borsh(deserialize_with = "read_votes")]
     pub votes: BTreeMap<PublicKey, Signature>,
+}
+
+/// Checking a key costs curve arithmetic, so a frame full of keys is refused by their count.
+fn read_votes<R: Read>(reader: &mut R) -> io::Result<BTreeMap<PublicKey, Signature>> {
+    let mut count = [0; 4];
+    reader.read_exact(&mut count)?;
+    if DEVICES_MAX < u32::from_le_bytes(count) as usize {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "more votes than devices"));
+    }
+    read_map(&mut count.as_slice().chain(reader))
 }
 
 /// A decided value with its proof.

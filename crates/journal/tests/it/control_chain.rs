@@ -313,3 +313,17 @@ fn values_keep_to_the_rules() {
     assert_eq!(error, ChainError::Readded { device: devices[4].id() });
     assert_eq!(error.code(), "DeviceReadded");
 }
+
+/// A frame full of keys costs its sender more than its reader: the count is checked before a key is.
+#[test]
+fn a_certificate_has_no_more_votes_than_an_account_has_devices() {
+    let mut bytes = encode(&0u64);
+    bytes.extend(encode(&129u32));
+    let honest = aura_crypto::SecretKey::from_seed([1; 32]);
+    for _ in 0..129 {
+        bytes.extend(honest.public().as_bytes());
+        bytes.extend([0; 64]);
+    }
+    let error = borsh::from_slice::<Certificate>(&bytes).unwrap_err();
+    assert_eq!(error.to_string(), "more votes than devices");
+}
