@@ -1,6 +1,6 @@
 //! `aura session`: sessions of an app with other devices.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use aura_agent::{
     AgentError, Whose,
@@ -14,6 +14,10 @@ use crate::{ask, context::Context};
 
 /// Pause between two looks at a session: people do not notice it, and the device hardly does.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a session that was opened elsewhere may take to arrive. Connected devices need
+/// milliseconds.
+const ARRIVAL_MAX: Duration = Duration::from_secs(2);
 
 /// The commands of sessions.
 #[derive(Debug, Subcommand)]
@@ -54,6 +58,12 @@ pub struct Start {
     /// What every participant's protocol is started with
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, default_value = "")]
     params: String,
+    /// Wait so long for participants that have no version in common yet
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
+    /// Fail at once where there is no common version
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
 }
 
 impl Session {
@@ -61,9 +71,7 @@ impl Session {
     pub async fn run(self, context: &Context) -> Result<(), AgentError> {
         let store = &context.store;
         match self {
-            Self::Start(start) => {
-                context.output.object(&ask::running(store, &start.request()).await?)
-            }
+            Self::Start(start) => context.output.object(&start.run(store).await?),
             Self::Signal { session, text } => {
                 let session = whole_id(context, &session).await?;
                 let signal = Command::Signal { session, input: text.into_bytes() };
@@ -85,6 +93,25 @@ impl Session {
 }
 
 impl Start {
+    /// Begins the session; waits where it only takes time until everybody has a common version.
+    async fn run(self, store: &Path) -> Result<Response, AgentError> {
+        let patience = Duration::from_secs(if self.no_wait { 0 } else { self.wait });
+        let (begun, command) = (Instant::now(), self.request());
+        let mut told = String::new();
+        loop {
+            match ask::running(store, &command).await {
+                Err(error) if error.code == "NoAgreement" && begun.elapsed() < patience => {
+                    if error.message != told {
+                        eprintln!("waiting: {} (or pass --no-wait)", error.message);
+                        told = error.message;
+                    }
+                    sleep(PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     fn request(self) -> Command {
         Command::StartSession(StartRequest {
             alias: self.alias,
@@ -124,11 +151,18 @@ fn find(sessions: Vec<api::Session>, id: &str) -> Result<Option<api::Session>, A
     }
 }
 
-/// The whole id of a session on the running device.
+/// The whole id of a session on the running device. One that was opened elsewhere a moment ago may
+/// still be on its way.
 async fn whole_id(context: &Context, id: &str) -> Result<String, AgentError> {
-    let sessions = sessions(ask::running(&context.store, &Command::Sessions).await?)?;
-    let found = find(sessions.sessions, id)?.ok_or_else(|| unknown(id))?;
-    Ok(found.session)
+    let begun = Instant::now();
+    loop {
+        let sessions = sessions(ask::running(&context.store, &Command::Sessions).await?)?;
+        match find(sessions.sessions, id)? {
+            Some(session) => return Ok(session.session),
+            None if ARRIVAL_MAX <= begun.elapsed() => return Err(unknown(id)),
+            None => sleep(PAUSE).await,
+        }
+    }
 }
 
 /// Looks at the running device until the session has ended or the time is up.
