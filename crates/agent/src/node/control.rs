@@ -84,19 +84,27 @@ impl Node {
     }
 
     fn decided(&mut self, entry: CertifiedEntry) {
-        let (k, says) = (entry.slot.k, view::entry_says(&entry.value));
-        match self.ledger.import_entry(entry.clone()) {
-            Ok(_) => {
-                self.log(format!("decided at {k}: {says}"));
-                self.notify(AgentEvent::Decided { k, says });
-                for to in self.peers.clone() {
-                    let message = SyncMessage::Entries(vec![entry.clone()]);
-                    self.out.push(Effect::Send { to, message });
-                }
-            }
-            Err(error) => self.log(format!("the decision at {k} cannot be taken: {error}")),
+        let k = entry.slot.k;
+        if let Err(error) = self.ledger.import_entry(entry) {
+            self.log(format!("the decision at {k} cannot be taken: {error}"));
         }
         self.voter.advance(self.ledger.chain());
+    }
+
+    /// Tells of entries that were decided since the last time, here or elsewhere, and passes them on.
+    pub(super) fn note_decisions(&mut self) {
+        let entries = self.ledger.chain().entries();
+        let new: Vec<CertifiedEntry> = entries.iter().skip(self.noted).cloned().collect();
+        self.noted = entries.len();
+        for entry in new {
+            let (k, says) = (entry.slot.k, view::entry_says(&entry.value));
+            self.log(format!("decided at {k}: {says}"));
+            self.notify(AgentEvent::Decided { k, says });
+            for to in self.peers.clone() {
+                let message = SyncMessage::Entries(vec![entry.clone()]);
+                self.out.push(Effect::Send { to, message });
+            }
+        }
     }
 
     /// Proposes the first intent, unless a value that this device would accept is under way.

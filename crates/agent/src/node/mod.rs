@@ -67,6 +67,7 @@ pub struct Node {
     intents: VecDeque<Intent>,
     invitations: BTreeMap<Digest, Invitation>,
     pending: BTreeMap<RequestId, Pending>,
+    noted: usize,
     offered: usize,
     pushed: usize,
     sources: BTreeMap<Digest, DeviceId>,
@@ -133,6 +134,7 @@ impl Node {
             self.pump_records();
             self.pump_sessions();
             self.pump_control();
+            self.note_decisions();
             if self.progress() == before {
                 break;
             }

@@ -69,6 +69,7 @@ impl Node {
             intents: std::collections::VecDeque::new(),
             invitations: prefixed::<_, Invitation>(stored, "ticket/")?,
             pending: BTreeMap::new(),
+            noted: ledger.chain().entries().len(),
             offered: ledger.len(),
             pushed: ledger.len(),
             sources: BTreeMap::new(),

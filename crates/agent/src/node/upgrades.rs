@@ -25,11 +25,23 @@ impl Node {
     pub(super) fn advance_upgrades(&mut self) {
         let proposals: Vec<Digest> = self.ledger.state().proposals.keys().copied().collect();
         for proposal in proposals {
-            self.upgrades.entry(proposal).or_insert_with(|| {
-                UpgradeCoordinator::propose(proposal, usize::from(self.ledger.chain().config().m))
-            });
+            if !self.upgrades.contains_key(&proposal) {
+                let upgrade = self.new_upgrade(proposal);
+                self.upgrades.insert(proposal, upgrade);
+            }
             self.advance_upgrade(proposal);
         }
+    }
+
+    fn new_upgrade(&self, proposal: Digest) -> UpgradeCoordinator {
+        let state = self.ledger.state();
+        let activated = state.proposals.get(&proposal).is_some_and(|it| it.activated_at.is_some());
+        let is_active = state.apps.values().any(|it| it.active.proposal == Some(proposal));
+        if activated && !is_active {
+            // A later version is active: there is nothing left to do for this one.
+            return UpgradeCoordinator::activated(proposal);
+        }
+        UpgradeCoordinator::propose(proposal, usize::from(self.ledger.chain().config().m))
     }
 
     fn advance_upgrade(&mut self, proposal: Digest) {

@@ -74,6 +74,13 @@ impl UpgradeCoordinator {
         Self { proposal, quorum, state, certified: false, proposed: false }
     }
 
+    /// An upgrade that was activated before this device's memory begins.
+    #[must_use]
+    pub const fn activated(proposal: Digest) -> Self {
+        let state = UpgradeState::Active;
+        Self { proposal, quorum: 0, state, certified: true, proposed: true }
+    }
+
     /// The unit that proposed it.
     #[must_use]
     pub const fn proposal(&self) -> Digest {
