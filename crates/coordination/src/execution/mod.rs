@@ -1,5 +1,6 @@
 //! The interpreter of one session (choreographic protocol integration, section 3).
 
+mod bounds;
 pub mod context;
 pub mod time;
 pub mod types;

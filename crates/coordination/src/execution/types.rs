@@ -10,8 +10,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Instruction {
-    /// Run one step of the protocol, and answer with [`InstructionResult::Stepped`] or
-    /// [`InstructionResult::Trapped`].
+    /// Run one step of the protocol, and answer with [`InstructionResult::Stepped`],
+    /// [`InstructionResult::Refused`] or [`InstructionResult::Trapped`].
     Step {
         /// What the last step returned.
         state: Vec<u8>,

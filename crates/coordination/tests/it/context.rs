@@ -23,24 +23,24 @@ fn start() -> SessionStart {
     }
 }
 
-fn context(caps: &[Capability]) -> ProtocolContext {
+pub fn context(caps: &[Capability]) -> ProtocolContext {
     let caps: ProtocolCapabilities = caps.iter().copied().collect();
     ProtocolContext::new(start(), Digest::of(b"module"), caps)
 }
 
-fn input(instruction: Option<Instruction>) -> ProtocolInput {
+pub fn input(instruction: Option<Instruction>) -> ProtocolInput {
     match instruction {
         Some(Instruction::Step { input, .. }) => *input,
         other => panic!("expected a step, found {other:?}"),
     }
 }
 
-fn stepped(state: &[u8], effects: Vec<ProtocolEffect>) -> InstructionResult {
+pub fn stepped(state: &[u8], effects: Vec<ProtocolEffect>) -> InstructionResult {
     let step = ProtocolStep { effects, wake: None, outcome: None };
     InstructionResult::Stepped { state: state.to_vec(), step }
 }
 
-fn ended(batch: Vec<RecordWrite>) -> InstructionResult {
+pub fn ended(batch: Vec<RecordWrite>) -> InstructionResult {
     let outcome = Some(Outcome::Completed { result: Vec::new(), batch });
     let step = ProtocolStep { effects: Vec::new(), wake: None, outcome };
     InstructionResult::Stepped { state: Vec::new(), step }

@@ -8,4 +8,6 @@
 )]
 
 mod context;
+mod context_limits;
+mod replay;
 mod upgrade;
