@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::control::{Entry, Slot};
 
-/// The two phases of a decision.
+/// What a vote says: the two phases of a decision, and the way from one attempt to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = false)]
 pub enum Phase {
@@ -14,6 +14,9 @@ pub enum Phase {
     Prepare,
     /// "I have seen a quorum prepared for it, and am locked on it." A quorum of these decides.
     Commit,
+    /// "I have left the views below this one." The value is the one that the voter is locked on, or
+    /// zero. Not a vote for it: it only brings devices whose votes were split into one view.
+    NewView,
 }
 
 /// A signature by a vote key over (σ, phase, view, H(value)), valid outside whatever carries it.

@@ -3,21 +3,26 @@
 //! Pure: it sees messages, asks a policy, and says what to sign, keep and send. A value is prepared
 //! by those who want it, and committed by all who saw a quorum prepare it: a commit says "I am locked
 //! on this", not "I wanted this", so that one that changed its mind cannot leave a slot half decided.
-//! No message moves the view yet, so every vote is of view 0; two values that split the voters so
-//! that neither reaches a quorum stay split until there is one.
+//!
+//! Two values that are proposed at once can split the voters so that neither reaches a quorum. Then
+//! devices go to the next view, each after a time of its own that its caller measures, or after m
+//! others; there all vote anew, in an order of the values that depends on the view, but a locked one
+//! only for what it is locked on or for what a quorum prepared after its lock. Votes are units of the
+//! ledger, so a quorum that justifies a value need not be attached to it: it is there.
 //!
 //! Invariants:
 //! - INV-J8: a device prepares at most one value per slot and view, across any number of crashes, and
 //!   none after it committed there.
 //! - INV-J9: it commits only what a quorum prepared.
 //! - INV-J10: with fewer than 2m − N equivocators no slot certifies two values.
+//! - INV-J16: a contended slot is decided once m honest devices hear each other and time passes.
 //! - INV-J11: memory is bounded whatever is sent, and no sender uses up another's share.
 //! - INV-J15: one proposed value that m voters want is decided, in whatever order messages come.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aura_crypto::SecretKey;
-use aura_protocol_core::{DeviceId, Digest};
+use aura_protocol_core::{DeviceId, Digest, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::control::{
@@ -31,8 +36,9 @@ pub const PROPOSALS_PER_AUTHOR_MAX: usize = 8;
 /// Most messages kept per author for slots that are not open yet, newest last: all of an author's
 /// proposals and both its votes for the slot that the others work on, and as many again.
 pub const FUTURE_PER_AUTHOR_MAX: usize = 2 * (PROPOSALS_PER_AUTHOR_MAX + 2);
-/// The view in which all voting happens while no message moves it.
-const VIEW: u64 = 0;
+/// How far above this device's own view a message may be. Honest devices go up one by one; a liar
+/// could otherwise fill the memory with views.
+const VIEWS_AHEAD_MAX: u64 = 16;
 
 /// Q1: what a device has voted at one slot. Durable before a vote leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -141,6 +147,7 @@ pub struct Voter {
     proposals: BTreeMap<Digest, Entry>,
     proposed_by: BTreeMap<DeviceId, BTreeSet<Digest>>,
     ballots: Ballots,
+    timed_out: bool,
     future: BTreeMap<DeviceId, VecDeque<ControlMessage>>,
 }
 
@@ -154,6 +161,7 @@ impl Voter {
             proposals: BTreeMap::new(),
             proposed_by: BTreeMap::new(),
             ballots: Ballots::default(),
+            timed_out: false,
             future: BTreeMap::new(),
         }
     }
@@ -162,6 +170,24 @@ impl Voter {
     #[must_use]
     pub const fn record(&self) -> Option<&VoteRecord> {
         self.record.as_ref()
+    }
+
+    /// The slot and the view in which more than one value is proposed and none is decided. As long as
+    /// that lasts, the caller measures the view's time, and calls [`Voter::time_out`] when it is over.
+    #[must_use]
+    pub fn contended(&self) -> Option<(Slot, u64)> {
+        let slot = self.slot.filter(|_| 1 < self.proposals.len())?;
+        Some((slot, self.view(slot)))
+    }
+
+    /// The time of the current view is over: the next poll leaves it. Only a slot that is contended is
+    /// left: one value that waits for votes waits as long as it takes.
+    pub fn time_out(&mut self) {
+        self.timed_out = self.contended().is_some();
+    }
+
+    fn view(&self, slot: Slot) -> u64 {
+        self.record.filter(|it| it.slot == slot).map_or(0, |it| it.view)
     }
 
     /// The values proposed for the next slot.
@@ -183,13 +209,13 @@ impl Voter {
             ControlMessage::Propose { slot, view, .. } => (slot, *view),
             ControlMessage::Vote(vote) => (&vote.slot, vote.view),
         };
-        if slot.account != next.account || view != VIEW {
+        if slot.account != next.account {
             return Observed::Elsewhere;
         }
         if next.k < slot.k {
             return self.keep(author, message);
         }
-        if *slot != next {
+        if *slot != next || self.view(next).saturating_add(VIEWS_AHEAD_MAX) < view {
             return Observed::Elsewhere;
         }
         match message {
@@ -242,7 +268,7 @@ impl Voter {
         if self.ballots.contains(vote) {
             return Observed::Known;
         }
-        if self.ballots.is_spent(vote.phase, &vote.key) {
+        if self.ballots.is_spent(vote) {
             return Observed::OverLimit;
         }
         if vote.verify().is_err() {
@@ -288,15 +314,34 @@ impl Voter {
             out.extend(self.proposals.keys().map(waiting));
             return;
         };
-        if let Some(value) = self.to_prepare(&record, policy, out) {
-            let record = VoteRecord { prepared: Some(value), ..record };
+        let m = usize::from(chain.config().m);
+        let mut record = record;
+        if let Some(view) = self.next_view(&record, m, chain.config().voters().count()) {
+            record = VoteRecord { view, prepared: None, ..record };
+            let locked = record.lock.map_or(Digest::ZERO, |it| it.value);
+            self.cast(record, Phase::NewView, locked, key, out);
+        }
+        if let Some(value) = self.to_prepare(&record, policy, m, out) {
+            record = VoteRecord { prepared: Some(value), ..record };
             self.cast(record, Phase::Prepare, value, key, out);
         }
-        let record = self.record.filter(|it| it.slot == slot).unwrap_or(record);
-        if let Some(value) = self.to_commit(&record, chain) {
-            let record = VoteRecord { lock: Some(Lock { view: VIEW, value }), ..record };
+        if let Some(value) = self.to_commit(&record, m) {
+            record = VoteRecord { lock: Some(Lock { view: record.view, value }), ..record };
             self.cast(record, Phase::Commit, value, key, out);
         }
+    }
+
+    /// The view to go to: one that m voters have entered; after a timeout also the next one, or the
+    /// highest that at least one honest voter must have entered, so that devices that slept meet the
+    /// others.
+    fn next_view(&mut self, record: &VoteRecord, m: usize, voters: usize) -> Option<u64> {
+        let timed_out = std::mem::take(&mut self.timed_out);
+        let by_quorum = self.ballots.entered_by(m);
+        let by_time = timed_out.then(|| {
+            let honest = self.ballots.entered_by(voters.saturating_sub(m).saturating_add(1));
+            honest.unwrap_or_default().max(record.view.saturating_add(1))
+        });
+        by_quorum.max(by_time).filter(|view| record.view < *view)
     }
 
     /// What binds this device at `slot`; none when it must not vote there at all. Its record is ahead
@@ -306,47 +351,58 @@ impl Voter {
         match self.record {
             Some(record) if record.slot == slot => Some(record),
             Some(record) if slot.k <= record.slot.k => None,
-            Some(_) | None => Some(VoteRecord { slot, view: VIEW, prepared: None, lock: None }),
+            Some(_) | None => Some(VoteRecord { slot, view: 0, prepared: None, lock: None }),
         }
     }
 
-    /// Q2: at most one value per view, none after a commit, none beside a lock. Among those that the
-    /// policy accepts, the one that most have prepared, then the least hash: it joins the others
-    /// where it can, and does not prefer its own.
+    /// Q2: at most one value per view, none after a commit in it, and beside a lock only what a quorum
+    /// prepared after it. What a quorum prepared in an earlier view comes first. Among the rest that
+    /// the policy accepts, the one that most have prepared, then the least in the view's order: it
+    /// joins the others where it can, and does not prefer its own.
     fn to_prepare(
         &self,
         record: &VoteRecord,
         policy: &dyn EntryPolicy,
+        m: usize,
         out: &mut Vec<VoterOutput>,
     ) -> Option<Digest> {
-        if record.prepared.is_some() || record.lock.is_some() {
+        if record.prepared.is_some() || record.lock.is_some_and(|it| it.view == record.view) {
             return None;
         }
-        let mut best: Option<(usize, Digest)> = None;
+        let earlier = self.ballots.last_prepared(None, record.view, m).map(|(_, value)| value);
+        let mut best: Option<(bool, usize, std::cmp::Reverse<Digest>, Digest)> = None;
         for (hash, value) in &self.proposals {
-            let value = match policy.check(&record.slot, value) {
+            let locked = record.lock.is_some_and(|it| it.value == *hash);
+            if !locked && !self.may_prepare(record, *hash, m) {
+                continue;
+            }
+            // What it committed once it wants still, whatever its policy says by now.
+            let verdict = if locked { Verdict::Accept } else { policy.check(&record.slot, value) };
+            match verdict {
                 Verdict::Accept => {
-                    let prepared = self.ballots.count(Phase::Prepare, *hash);
-                    if best.is_none_or(|(most, _)| most < prepared) {
-                        best = Some((prepared, *hash));
-                    }
-                    continue;
+                    let prepared = self.ballots.count(record.view, Phase::Prepare, *hash);
+                    let order = std::cmp::Reverse(order_in(record, *hash));
+                    best = best.max(Some((earlier == Some(*hash), prepared, order, *hash)));
                 }
-                Verdict::Wait(reason) => VoterOutput::Waiting { value: *hash, reason },
-                Verdict::Deny(denied) => VoterOutput::Denied { value: *hash, denied },
-            };
-            out.push(value);
+                Verdict::Wait(reason) => out.push(VoterOutput::Waiting { value: *hash, reason }),
+                Verdict::Deny(denied) => out.push(VoterOutput::Denied { value: *hash, denied }),
+            }
         }
-        best.map(|(_, hash)| hash)
+        best.map(|(_, _, _, hash)| hash)
     }
 
-    /// Q3: only what a quorum prepared, once per view. The value must be here, so that the decision
-    /// can be read wherever it is made.
-    fn to_commit(&self, record: &VoteRecord, chain: &ControlChain) -> Option<Digest> {
-        if record.lock.is_some() {
+    /// Whether the lock, if there is one, lets this device prepare another value in the view.
+    fn may_prepare(&self, record: &VoteRecord, value: Digest, m: usize) -> bool {
+        record.lock.is_none_or(|lock| self.ballots.was_prepared(value, lock.view, record.view, m))
+    }
+
+    /// Q3: only what a quorum prepared in this view, once per view. The value must be here, so that
+    /// the decision can be read wherever it is made.
+    fn to_commit(&self, record: &VoteRecord, m: usize) -> Option<Digest> {
+        if record.lock.is_some_and(|it| it.view == record.view) {
             return None;
         }
-        let prepared = self.ballots.quorums(Phase::Prepare, usize::from(chain.config().m));
+        let prepared = self.ballots.quorums(record.view, Phase::Prepare, m);
         prepared.into_iter().find(|value| self.proposals.contains_key(value))
     }
 
@@ -358,7 +414,7 @@ impl Voter {
         key: &SecretKey,
         out: &mut Vec<VoterOutput>,
     ) {
-        let vote = Box::new(Vote::sign(record.slot, phase, VIEW, value, key));
+        let vote = Box::new(Vote::sign(record.slot, phase, record.view, value, key));
         self.record = Some(record);
         self.ballots.add(&vote);
         out.push(VoterOutput::Vote { record, vote });
@@ -368,7 +424,7 @@ impl Voter {
     fn decided(&self, chain: &ControlChain) -> Option<CertifiedEntry> {
         let m = usize::from(chain.config().m);
         self.proposals.iter().find_map(|(hash, value)| {
-            let certificate = self.ballots.certificate(VIEW, *hash, m)?;
+            let certificate = self.ballots.certificate(*hash, m)?;
             Some(CertifiedEntry { slot: chain.next_slot(), value: value.clone(), certificate })
         })
     }
@@ -384,10 +440,21 @@ impl Voter {
         self.proposals.clear();
         self.proposed_by.clear();
         self.ballots = Ballots::default();
+        self.timed_out = false;
         for (author, messages) in std::mem::take(&mut self.future) {
             for message in messages {
                 self.observe(chain, author, &message);
             }
         }
     }
+}
+
+/// The order in which a view's voters prefer values: by hash in the first, by one that nobody can
+/// choose a value for in the later ones.
+fn order_in(record: &VoteRecord, value: Digest) -> Digest {
+    if record.view == 0 {
+        return value;
+    }
+    let view = record.view.to_le_bytes();
+    Digest::tagged("aura view order v1", &[&encode(&record.slot), &view, value.as_bytes()])
 }

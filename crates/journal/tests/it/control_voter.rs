@@ -93,6 +93,61 @@ proptest! {
         }
     }
 
+    /// INV-J8, INV-J9, INV-J10 across views: devices time out whenever they like, two of five sign
+    /// whatever is asked in every view, power fails at any output, and nothing ever conflicts.
+    #[test]
+    fn views_never_certify_two_values(
+        steps in prop::collection::vec((0usize..3, 0usize..64, power(), 0u8..8), 1..240),
+    ) {
+        let mut net = Net::new(3, 2);
+        net.propose(0, &value(1));
+        net.propose(1, &value(2));
+        for view in 0..4 {
+            net.equivocate_in(view, &[value(1), value(2)]);
+            net.equivocate_in(view, &[value(2), value(1)]);
+        }
+        for (at, which, power, clock) in steps {
+            if clock == 0 {
+                net.time_out(at, &AcceptAll, power);
+            } else {
+                net.deliver(at, which, &AcceptAll, power);
+            }
+            prop_assert!(!net.voted_twice());
+            prop_assert!(net.decided().len() <= 1);
+        }
+        net.run(&[(0, 1), (2, 5), (1, 3)], &AcceptAll);
+        prop_assert!(net.decided().len() <= 1);
+    }
+
+    /// INV-J16: however the votes were split, a few views later all have decided one value, also with
+    /// one device silent.
+    #[test]
+    fn a_split_vote_is_healed(
+        honest in 2usize..6, silent in any::<bool>(), choices in schedule(),
+    ) {
+        let silent = usize::from(silent && 3 < honest);
+        let mut net = Net::new(honest - silent, silent);
+        for by in 0..net.nodes.len() {
+            let own = value(u8::try_from(by).unwrap() + 1);
+            net.propose(by, &own);
+            // Each hears its own proposal first, and prepares it.
+            let waiting = net.inboxes[by].len();
+            net.deliver(by, waiting - 1, &AcceptAll, Power::Stays);
+        }
+        net.run(&choices, &AcceptAll);
+        for _view in 0..4 {
+            for at in 0..net.nodes.len() {
+                net.time_out(at, &AcceptAll, Power::Stays);
+            }
+            net.run(&choices, &AcceptAll);
+        }
+        prop_assert_eq!(net.decided().len(), 1);
+        for node in &net.nodes {
+            prop_assert_eq!(node.chain.height(), 2);
+        }
+        prop_assert!(!net.voted_twice());
+    }
+
     /// INV-J8: one device, both values before it, any message first, power failing at any output:
     /// what has left it names one value, even when its own units are lost with the memory.
     #[test]
@@ -226,6 +281,56 @@ fn a_record_ahead_of_the_chain_forbids_to_vote() {
     assert_eq!(votes(&poll(&mut voter, &chain, me)), [(Phase::Prepare, value(1).hash())]);
 }
 
+/// INV-J10: a device that is locked votes in later views for what it is locked on, unless a quorum
+/// prepared something else after its lock.
+#[test]
+fn a_lock_gives_way_only_to_a_later_quorum() {
+    let (devices, chain, _) = five();
+    let (slot, me) = (chain.next_slot(), &devices[0]);
+    let lock = Some(Lock { view: 0, value: value(1).hash() });
+    let locked = VoteRecord { slot, view: 2, prepared: None, lock };
+    let mut voter = Voter::new(Some(locked));
+    voter.observe(&chain, devices[1].id(), &propose(slot, &value(2)));
+    assert_eq!(votes(&poll(&mut voter, &chain, me)), [], "locked on something else");
+    for by in &devices[1..] {
+        let vote = Vote::sign(slot, Phase::Prepare, 1, value(2).hash(), &by.vote_key);
+        voter.observe(&chain, by.id(), &ControlMessage::Vote(Box::new(vote)));
+    }
+    assert_eq!(votes(&poll(&mut voter, &chain, me)), [(Phase::Prepare, value(2).hash())]);
+
+    // What it is locked on it prepares again, even if its policy has turned against it.
+    let mut voter = Voter::new(Some(locked));
+    voter.observe(&chain, devices[1].id(), &propose(slot, &value(1)));
+    let denies = Picky { denies: [value(1).hash()].into(), ..Picky::default() };
+    let outputs = voter.poll(&chain, &denies, Some(&me.vote_key));
+    assert_eq!(votes(&outputs), [(Phase::Prepare, value(1).hash())]);
+}
+
+/// One value that waits for votes waits as long as it takes; two are contended.
+#[test]
+fn only_a_contended_slot_times_out() {
+    let (devices, chain, mut voter) = five();
+    let (slot, me) = (chain.next_slot(), &devices[0]);
+    voter.observe(&chain, me.id(), &propose(slot, &value(1)));
+    assert_eq!(votes(&poll(&mut voter, &chain, me)).len(), 1);
+    voter.time_out();
+    assert_eq!((voter.contended(), votes(&poll(&mut voter, &chain, me))), (None, vec![]));
+    voter.observe(&chain, devices[1].id(), &propose(slot, &value(2)));
+    assert_eq!(voter.contended(), Some((slot, 0)));
+    voter.time_out();
+    let phases: Vec<Phase> =
+        votes(&poll(&mut voter, &chain, me)).into_iter().map(|(phase, _)| phase).collect();
+    assert_eq!(phases, [Phase::NewView, Phase::Prepare]);
+    assert_eq!(voter.contended(), Some((slot, 1)));
+    // A quorum that is further ahead takes it along without any timeout.
+    for by in &devices[1..] {
+        let vote = Vote::sign(slot, Phase::NewView, 5, Digest::ZERO, &by.vote_key);
+        voter.observe(&chain, by.id(), &ControlMessage::Vote(Box::new(vote)));
+    }
+    poll(&mut voter, &chain, me);
+    assert_eq!(voter.contended(), Some((slot, 5)));
+}
+
 #[test]
 fn a_policy_that_waits_votes_later_and_one_that_denies_never() {
     let (devices, chain, mut voter) = five();
@@ -298,7 +403,7 @@ fn bad_messages_are_told_apart() {
     assert_eq!(observe(&propose(beside, &value(1))), Observed::Elsewhere);
     let below = chain.entries()[1].slot;
     assert_eq!(observe(&propose(below, &value(1))), Observed::Elsewhere);
-    let later_view = ControlMessage::Propose { slot, view: 1, value: Box::new(value(1)) };
+    let later_view = ControlMessage::Propose { slot, view: 99, value: Box::new(value(1)) };
     assert_eq!(observe(&later_view), Observed::Elsewhere);
     let genesis = chain.entries()[0].value.clone();
     assert_eq!(observe(&propose(slot, &genesis)), Observed::Invalid(ChainError::SecondGenesis));

@@ -144,6 +144,11 @@ impl Net {
 
     /// Each equivocator proposes every value, and votes for each in both phases.
     pub fn equivocate(&mut self, values: &[Entry]) {
+        self.equivocate_in(0, values);
+    }
+
+    /// The same in one view, which they claim to have entered with either lock.
+    pub fn equivocate_in(&mut self, view: u64, values: &[Entry]) {
         let slot = self.nodes[0].chain.next_slot();
         let mut messages = Vec::new();
         for device in &self.equivocators {
@@ -151,8 +156,8 @@ impl Net {
                 let propose =
                     ControlMessage::Propose { slot, view: 0, value: Box::new(value.clone()) };
                 messages.push((device.id(), propose));
-                for phase in [Phase::Prepare, Phase::Commit] {
-                    let vote = Vote::sign(slot, phase, 0, value.hash(), &device.vote_key);
+                for phase in [Phase::Prepare, Phase::Commit, Phase::NewView] {
+                    let vote = Vote::sign(slot, phase, view, value.hash(), &device.vote_key);
                     messages.push((device.id(), ControlMessage::Vote(Box::new(vote))));
                 }
             }
@@ -181,6 +186,12 @@ impl Net {
             }
             self.broadcast(me, &message);
         }
+    }
+
+    /// The time of node `at`'s view is over.
+    pub fn time_out(&mut self, at: usize, policy: &dyn EntryPolicy, power: Power) {
+        self.nodes[at].voter.time_out();
+        self.poll(at, policy, power);
     }
 
     /// Delivers everything, in the order of `choices`.
