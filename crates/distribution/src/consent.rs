@@ -1,10 +1,13 @@
 //! What a device agrees to: the rules behind each of its votes.
 //!
-//! Implements the ledger's [`EntryPolicy`]. Pure: what the device knows beyond its ledger, its
-//! rehearsals and its clock, comes in with them. The fold never looks at another account's chain; whatever an entry rests on is
-//! embedded with its proof, and checked here before the vote.
+//! Implements the ledger's [`EntryPolicy`]. Pure: all that a device knows comes in as its ledger, its
+//! rehearsals and the time. No other account's chain is looked at: whatever an entry rests on is
+//! embedded in it with its proof, and the proof is checked here before the vote.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+};
 
 use aura_journal::{
     AccountState, AppState, Ledger, ProposalState,
@@ -13,9 +16,15 @@ use aura_journal::{
         Slot, Verdict,
     },
 };
-use aura_protocol_core::{AppId, Digest, ProtocolCapabilities, UnixTime, quorum::tally};
+use aura_protocol_core::{
+    AppId, Digest, ProtocolCapabilities, Requirement, UnixTime, limits::NAME_BYTES_MAX,
+    quorum::tally,
+};
 
-use crate::{Rehearsal, repository::check_content};
+use crate::{
+    Rehearsal,
+    repository::{Repository, check_content, check_release},
+};
 
 /// The policy of one device at one moment.
 pub struct Consent<'a> {
@@ -39,7 +48,7 @@ impl EntryPolicy for Consent<'_> {
             EntryBody::Install(install) => check_install(state, install),
             EntryBody::SetUpgradePolicy { app, .. } => check_installed(state, *app),
             EntryBody::ActivateVersion(activate) => self.check_activation(state, value, activate),
-            EntryBody::Release(_) => check_own_release(self.ledger, value),
+            EntryBody::Release(release) => check_own_release(self.ledger, release),
             _ => deny("UnknownEntry", "this device does not know this kind of entry"),
         }
     }
@@ -77,16 +86,25 @@ fn check_installed(state: &AccountState, app: AppId) -> Verdict {
 }
 
 fn check_install(state: &AccountState, install: &Install) -> Verdict {
-    let taken = state.apps.values().any(|it| it.install.alias == install.alias);
+    let (alias, length) = (&install.alias, install.alias.len());
+    if length == 0 || NAME_BYTES_MAX < length || alias.contains(char::is_control) {
+        let rule = format!("an alias has 1 to {NAME_BYTES_MAX} bytes and no control characters");
+        return deny("BadAlias", rule);
+    }
+    let taken = state.apps.values().any(|it| it.install.alias == *alias);
     if taken || state.apps.contains_key(&install.app) {
-        return deny("AlreadyInstalled", format!("`{}` is already installed", install.alias));
+        return deny("AlreadyInstalled", format!("`{alias}` is already installed"));
+    }
+    if install.distributor.is_some() {
+        // Nothing here could ask for its consent, and an account that names one counts on that.
+        return deny("UnknownDistributor", "this device cannot ask a distributor for its consent");
     }
     if install.app != AppId::derive(install.repository, &install.protocol) {
         return deny("AppMismatch", "the app's id is not that of its repository and protocol");
     }
     let proved = match install.release.verify() {
         Ok(proved) => proved,
-        Err(error) => return deny("ReleaseUnproved", error.to_string()),
+        Err(error) => return deny("ReleaseUnproved", with_causes(&error)),
     };
     let EntryBody::Release(release) = &proved.entry.body else {
         return deny("ReleaseUnproved", "the proof leads to something else than a release");
@@ -103,7 +121,18 @@ fn check_install(state: &AccountState, install: &Install) -> Verdict {
     check_capabilities(release, &install.capabilities)
 }
 
-fn outside(requirement: &aura_protocol_core::Requirement, release: &Release) -> String {
+/// An error's text, and those of the errors behind it, which it does not print itself.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn outside(requirement: &Requirement, release: &Release) -> String {
     format!("version {} is outside the installed requirement `{requirement}`", release.version)
 }
 
@@ -118,12 +147,9 @@ fn check_capabilities(release: &Release, granted: &ProtocolCapabilities) -> Verd
     }
 }
 
-fn check_own_release(ledger: &Ledger, value: &Entry) -> Verdict {
-    let EntryBody::Release(release) = &value.body else {
-        return deny("UnknownEntry", "not a release");
-    };
-    let repository = crate::Repository::of(ledger.chain(), &release.protocol);
-    match crate::check_release(&repository, release) {
+fn check_own_release(ledger: &Ledger, release: &Release) -> Verdict {
+    let repository = Repository::of(ledger.chain(), &release.protocol);
+    match check_release(&repository, release) {
         Ok(()) => Verdict::Accept,
         Err(error) => deny(error.code(), error.to_string()),
     }
@@ -183,17 +209,26 @@ pub fn check_proposal(
     if said.from != app.active.version {
         return Err(deny("Superseded", format!("version {} is active now", app.active.version)));
     }
-    if release.version.major != said.from.major.saturating_add(1) || release.migration.is_none() {
+    let is_next_major = said.from.major.checked_add(1) == Some(release.version.major);
+    let Some(migration) = release.migration.as_ref().filter(|_| is_next_major) else {
         return Err(deny("NotAMajor", "only the next major version is activated by decision"));
-    }
+    };
     if !app.install.requirement.matches(release.version) {
         return Err(deny("OutsideRequirement", outside(&app.install.requirement, release)));
     }
     if let Err(error) = check_content(release) {
         return Err(deny(error.code(), error.to_string()));
     }
-    let steps: Vec<Digest> = release.migration.iter().map(|it| it.module.digest).collect();
-    if said.steps != steps || said.digest != release.module.digest || said.plan.is_some() {
+    let reads_active = migration.descriptor.migration().is_some_and(|offer| {
+        offer.from.matches(app.active.version) && offer.from_schema == app.active.schema
+    });
+    if !reads_active {
+        return Err(deny("MigrationMismatch", "the migration does not read the active records"));
+    }
+    if said.steps != [migration.module.digest]
+        || said.digest != release.module.digest
+        || said.plan.is_some()
+    {
         return Err(deny("PlanMismatch", "the proposal's steps are not the release's"));
     }
     match check_capabilities(release, &said.capabilities) {
@@ -232,5 +267,5 @@ pub fn confirmed(ledger: &Ledger, proposal: &ProposalState, rehearsal: &Rehearsa
         voters.voters().any(|it| it.device == **device) && rehearsal.confirms(**device, receipt)
     });
     let by_root = tally(ready.map(|(device, receipt)| (*device, receipt.post_root)));
-    by_root.get(&rehearsal.post_root).map_or(0, std::collections::BTreeSet::len)
+    by_root.get(&rehearsal.post_root).map_or(0, BTreeSet::len)
 }

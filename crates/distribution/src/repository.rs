@@ -1,7 +1,11 @@
 //! Repositories: what a publisher's chain may release (`05-upgrades`, section 3).
 
-use aura_journal::control::{ControlChain, EntryBody, Release};
-use aura_protocol_core::{ProtocolName, ProtocolVersion, Requirement, abi, descriptor::ModuleRole};
+use aura_journal::control::{ControlChain, EntryBody, Release, ReleasedMigration};
+use aura_protocol_core::{
+    ProtocolName, ProtocolVersion, Requirement, abi,
+    descriptor::ModuleRole,
+    limits::{MODULE_BYTES_MAX, MODULE_URLS_MAX, URL_BYTES_MAX},
+};
 use thiserror::Error;
 
 /// Why a release is refused. Always the publisher's fault.
@@ -32,20 +36,26 @@ pub enum ReleaseError {
         version: ProtocolVersion,
     },
     /// A migration where records must not change.
-    #[error("version {version} is no major version: its records must not need a migration")]
+    #[error("version {version} begins no major version after another: a migration is not allowed")]
     MigrationNotAllowed {
         /// The version.
         version: ProtocolVersion,
     },
-    /// The module says of itself something else than the release says of it.
-    #[error("the module's descriptor does not fit the release: {what}")]
+    /// A module says of itself something else than the release, or the releases before it, say.
+    #[error("a module's descriptor does not fit the release: {what}")]
     DescriptorMismatch {
         /// What differs.
-        what: String,
+        what: &'static str,
     },
-    /// The module's size or locations are beyond the limits.
-    #[error("the module's size or locations are beyond the limits")]
-    Limits,
+    /// A module's size or locations are beyond the limits.
+    #[error(
+        "{module} is empty, or exceeds {MODULE_BYTES_MAX} bytes, {MODULE_URLS_MAX} locations or \
+         {URL_BYTES_MAX} bytes in one of them"
+    )]
+    LimitExceeded {
+        /// Which module.
+        module: &'static str,
+    },
 }
 
 impl ReleaseError {
@@ -59,7 +69,7 @@ impl ReleaseError {
             Self::MigrationRequired { .. } => "MigrationRequired",
             Self::MigrationNotAllowed { .. } => "MigrationNotAllowed",
             Self::DescriptorMismatch { .. } => "DescriptorMismatch",
-            Self::Limits => "LimitExceeded",
+            Self::LimitExceeded { .. } => "LimitExceeded",
         }
     }
 }
@@ -112,23 +122,54 @@ impl<'a> Repository<'a> {
 /// # Errors
 /// [`ReleaseError`], naming the first rule that it breaks.
 pub fn check_release(repository: &Repository<'_>, release: &Release) -> Result<(), ReleaseError> {
+    let version = release.version;
     let published: Vec<ProtocolVersion> =
         repository.releases().iter().map(|it| it.version).collect();
-    check_version(&published, release.version)?;
+    check_version(&published, version)?;
     check_content(release)?;
-    let migration_due = published.iter().any(|it| it.major < release.version.major);
+    let begins_major = !published.is_empty() && published.iter().all(|it| it.major < version.major);
     match &release.migration {
-        None if migration_due && begins_major(release.version) => {
-            Err(ReleaseError::MigrationRequired { version: release.version })
-        }
-        Some(_) if !migration_due || !begins_major(release.version) => {
-            Err(ReleaseError::MigrationNotAllowed { version: release.version })
-        }
-        _ => Ok(()),
+        None if begins_major => Err(ReleaseError::MigrationRequired { version }),
+        Some(_) if !begins_major => Err(ReleaseError::MigrationNotAllowed { version }),
+        Some(migration) => check_reads_major_before(repository, version, migration),
+        None => check_layout(repository, release),
     }
 }
 
-/// Whether `version` may follow the `published` ones.
+/// Records are told apart by their layout, and no migration stands between two versions of one major.
+fn check_layout(repository: &Repository<'_>, release: &Release) -> Result<(), ReleaseError> {
+    let mut same_major =
+        repository.releases().iter().filter(|it| it.version.major == release.version.major);
+    if same_major.all(|it| it.descriptor.schema == release.descriptor.schema) {
+        Ok(())
+    } else {
+        mismatch("the record layout changes inside a major version")
+    }
+}
+
+/// An account may be at any version of the major before, so the migration has to read them all.
+fn check_reads_major_before(
+    repository: &Repository<'_>,
+    version: ProtocolVersion,
+    migration: &ReleasedMigration,
+) -> Result<(), ReleaseError> {
+    let before = repository.releases().iter().filter(|it| it.version.major < version.major);
+    let newest = before.clone().map(|it| it.version.major).max();
+    let mut to_read = before.filter(|it| Some(it.version.major) == newest);
+    let offer = migration.descriptor.migration();
+    let reads = |it: &&Release| {
+        offer.is_some_and(|offer| {
+            offer.from.matches(it.version) && offer.from_schema == it.descriptor.schema
+        })
+    };
+    if to_read.all(reads) {
+        Ok(())
+    } else {
+        mismatch("the migration module does not read every version of the major before")
+    }
+}
+
+/// Whether `version` may follow the `published` ones. The first may be any.
 ///
 /// # Errors
 /// `ZeroRelease`, `VersionExists` or `VersionNotSequential`.
@@ -153,69 +194,50 @@ pub fn check_version(
 /// Whether a release and the modules that it names agree with each other, taken by themselves.
 ///
 /// # Errors
-/// `DescriptorMismatch` or `Limits`.
+/// `DescriptorMismatch` or `LimitExceeded`.
 pub fn check_content(release: &Release) -> Result<(), ReleaseError> {
-    let mismatch = |what: &str| Err(ReleaseError::DescriptorMismatch { what: what.to_string() });
     let descriptor = &release.descriptor;
     if descriptor.protocol != release.protocol {
-        return mismatch("another protocol");
+        return mismatch("the module is of another protocol");
     }
     if descriptor.version != release.version {
-        return mismatch("another version");
+        return mismatch("the module is of another version");
     }
     if descriptor.abi != abi::VERSION {
-        return mismatch("another ABI");
+        return mismatch("the module speaks another ABI");
     }
     if descriptor.role != ModuleRole::Protocol {
-        return mismatch("the released module is a migration");
+        return mismatch("the module is a migration");
     }
-    let Some(migration) = &release.migration else {
-        return if release.module.is_within_limits() { Ok(()) } else { Err(ReleaseError::Limits) };
-    };
-    let Some(offer) = migration.descriptor.migration() else {
+    if !release.module.is_within_limits() {
+        return Err(ReleaseError::LimitExceeded { module: "the module" });
+    }
+    release.migration.as_ref().map_or(Ok(()), |migration| check_migration(release, migration))
+}
+
+fn check_migration(release: &Release, migration: &ReleasedMigration) -> Result<(), ReleaseError> {
+    let descriptor = &migration.descriptor;
+    let Some(offer) = descriptor.migration() else {
         return mismatch("the migration module is a protocol");
     };
-    if migration.descriptor.protocol != release.protocol
-        || migration.descriptor.version != release.version
-        || migration.descriptor.schema != descriptor.schema
+    if descriptor.abi != abi::VERSION {
+        return mismatch("the migration module speaks another ABI");
+    }
+    if descriptor.protocol != release.protocol
+        || descriptor.version != release.version
+        || descriptor.schema != release.descriptor.schema
     {
         return mismatch("the migration module leads elsewhere");
     }
     if offer.from_schema == descriptor.schema {
         return mismatch("the migration module reads what it writes");
     }
-    if !release.module.is_within_limits() || !migration.module.is_within_limits() {
-        return Err(ReleaseError::Limits);
+    if !migration.module.is_within_limits() {
+        return Err(ReleaseError::LimitExceeded { module: "the migration module" });
     }
     Ok(())
 }
 
-const fn begins_major(version: ProtocolVersion) -> bool {
-    version.minor == 0 && version.patch == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(published: &str, version: &str, expect: &str) {
-        let published: Vec<ProtocolVersion> =
-            published.split_whitespace().map(|it| it.parse().unwrap()).collect();
-        let found = check_version(&published, version.parse().unwrap());
-        assert_eq!(found.map_or_else(|it| it.code(), |()| "ok"), expect, "{version}");
-    }
-
-    /// INV-D1
-    #[test]
-    fn versions_follow_each_other() {
-        check("", "1.0.0", "ok");
-        check("", "0.0.0", "ZeroRelease");
-        check("1.0.0", "1.0.0", "VersionExists");
-        check("1.0.0 1.1.0", "2.0.0", "ok");
-        check("1.0.0 1.1.0", "1.0.1", "ok");
-        check("1.0.0", "1.0.2", "VersionNotSequential");
-        check("1.0.0", "3.0.0", "VersionNotSequential");
-        check("1.0.0", "1.1.1", "VersionNotSequential");
-    }
+const fn mismatch(what: &'static str) -> Result<(), ReleaseError> {
+    Err(ReleaseError::DescriptorMismatch { what })
 }

@@ -1,0 +1,204 @@
+//! What a device votes for, for every kind of entry but installations and activations.
+
+use std::collections::BTreeMap;
+
+use aura_distribution::Consent;
+use aura_journal::{
+    Event, Ledger,
+    control::{
+        Configuration, Entry, EntryBody, EntryPolicy as _, Genesis, RecoveryRole, Role,
+        UpgradePolicy, Verdict,
+    },
+};
+use aura_protocol_core::{AppId, Digest};
+
+use crate::{
+    account::{Account, NOW, VOTERS, device},
+    publisher::{Publisher, migration_to, release, version},
+};
+
+#[test]
+fn a_chain_begins_once() {
+    let account = Account::new();
+    let first = account.devices[0].entry.clone();
+    let genesis = Genesis { nonce: [1; 32], name: "again".to_owned(), first };
+    account.check_body(EntryBody::Genesis(genesis.into()), "SecondGenesis");
+}
+
+/// A device does not vote for what closes over a unit that it has not seen.
+#[test]
+fn what_rests_on_a_missing_unit_waits() {
+    let publisher = Publisher::of("1.0.0");
+    let mut account = Account::with(&publisher, "1.0.0", "^1");
+    let policy = UpgradePolicy::Patch;
+    let body = || EntryBody::SetUpgradePolicy { app: publisher.app(), policy };
+    let missing = Digest::of(b"nobody wrote this");
+    let waits = format!("wait: unit {} has not arrived", missing.short());
+    account.check(&Entry { past: vec![missing], body: body() }, &waits);
+    let proposal = Digest::of(b"nor this");
+    let here = account.write(1, Event::AcknowledgeUpgrade { proposal });
+    account.check(&Entry { past: vec![here], body: body() }, "accept");
+    let mut past = vec![here, missing];
+    past.sort_unstable();
+    account.check(&Entry { past, body: body() }, &waits);
+    account.check(&Entry { past: Vec::new(), body: body() }, "accept");
+}
+
+#[test]
+fn a_policy_is_of_an_installed_app() {
+    let publisher = Publisher::of("1.0.0");
+    let account = Account::with(&publisher, "1.0.0", "^1");
+    for policy in [UpgradePolicy::Manual, UpgradePolicy::Patch, UpgradePolicy::Minor] {
+        account.check_body(EntryBody::SetUpgradePolicy { app: publisher.app(), policy }, "accept");
+        let app = AppId::from_bytes([1; 32]);
+        account.check_body(EntryBody::SetUpgradePolicy { app, policy }, "NotInstalled");
+    }
+}
+
+/// What the account says to a configuration of its devices and the one numbered 50, changed.
+#[track_caller]
+fn check_reconfigure(change: impl FnOnce(&mut Configuration), expect: &str) {
+    let account = Account::new();
+    let entries = account.devices.iter().map(|it| it.entry.clone());
+    let mut next = Configuration::with_defaults(entries.chain([device(50).entry]));
+    change(&mut next);
+    account.check_body(EntryBody::Reconfigure(next.into()), expect);
+}
+
+#[test]
+fn one_device_more_and_nothing_else() {
+    check_reconfigure(|_| {}, "accept");
+    let denied = "RosterChange";
+    let reader = |it: &mut Configuration| {
+        let mut entries: Vec<_> = it.roster.values().cloned().collect();
+        let added = device(50).id;
+        entries.iter_mut().filter(|it| it.device == added).for_each(|it| it.role = Role::Reader);
+        *it = Configuration::with_defaults(entries);
+    };
+    check_reconfigure(reader, "accept");
+    let leaves = |it: &mut Configuration, number: u8| {
+        it.roster.remove(&device(number).id);
+    };
+    let comes = |it: &mut Configuration, number: u8| {
+        it.roster.insert(device(number).id, device(number).entry);
+    };
+    check_reconfigure(|it| leaves(it, 50), denied);
+    check_reconfigure(|it| comes(it, 51), denied);
+    check_reconfigure(|it| leaves(it, 1), denied);
+    let swapped = |it: &mut Configuration| {
+        leaves(it, 1);
+        comes(it, 51);
+    };
+    check_reconfigure(swapped, denied);
+}
+
+#[test]
+fn who_is_there_stays_as_it_is() {
+    let denied = "RosterChange";
+    let of = |it: &mut Configuration, number: u8| it.roster[&device(number).id].clone();
+    check_reconfigure(
+        |it| {
+            let mut entry = of(it, 1);
+            entry.role = Role::Reader;
+            it.roster.insert(entry.device, entry);
+        },
+        denied,
+    );
+    check_reconfigure(
+        |it| {
+            let mut entry = of(it, VOTERS as u8);
+            entry.role = Role::Voter;
+            it.roster.insert(entry.device, entry);
+        },
+        denied,
+    );
+    check_reconfigure(
+        |it| {
+            let mut entry = of(it, 2);
+            entry.vote_key = device(60).entry.vote_key;
+            it.roster.insert(entry.device, entry);
+        },
+        denied,
+    );
+    check_reconfigure(
+        |it| {
+            let mut entry = of(it, 2);
+            entry.transport_key = device(60).entry.transport_key;
+            it.roster.insert(entry.device, entry);
+        },
+        denied,
+    );
+}
+
+#[test]
+fn thresholds_and_recovery_follow_their_rules() {
+    let denied = "RosterChange";
+    check_reconfigure(|it| it.m -= 1, denied);
+    check_reconfigure(|it| it.m += 1, denied);
+    check_reconfigure(|it| it.t_sign -= 1, denied);
+    check_reconfigure(|it| it.t_dkd += 1, denied);
+    check_reconfigure(|it| it.group_key = Some((device(1).key.public(), Digest::ZERO)), denied);
+    let recovery = |it: &mut Configuration| {
+        let keys = [device(60).key.public()].into();
+        it.recovery = RecoveryRole::Keys { keys, threshold: 1, delay_seconds: 0 };
+    };
+    check_reconfigure(recovery, denied);
+}
+
+/// What an account has set beyond the defaults stays when a device comes.
+#[test]
+fn a_new_device_does_not_undo_what_was_set() {
+    let mut account = Account::new();
+    let config = account.ledger.chain().config().clone();
+    let keys = [device(60).key.public()].into();
+    let recovery = RecoveryRole::Keys { keys, threshold: 1, delay_seconds: 60 };
+    let group_key = Some((device(61).key.public(), Digest::of(b"transcript")));
+    let set = Configuration { recovery, group_key, ..config };
+    account.decide(EntryBody::Reconfigure(set.clone().into()));
+
+    let entries: Vec<_> = set.roster.values().cloned().chain([device(50).entry]).collect();
+    let defaults = Configuration::with_defaults(entries);
+    account.check_body(EntryBody::Reconfigure(defaults.clone().into()), "RosterChange");
+    let kept = Configuration { recovery: set.recovery, group_key: set.group_key, ..defaults };
+    account.check_body(EntryBody::Reconfigure(kept.into()), "accept");
+}
+
+/// INV-D1: a publisher's devices vote by the rules of its own chain.
+#[test]
+fn a_release_follows_those_on_its_own_chain() {
+    let publisher = Publisher::of("1.0.0 1.1.0");
+    let ledger = Ledger::new(publisher.chain.clone());
+    let rehearsals = BTreeMap::new();
+    let consent = Consent { ledger: &ledger, rehearsals: &rehearsals, now: NOW };
+    let check = |release, expect: &str| {
+        let body = EntryBody::Release(Box::new(release));
+        let value = Entry { past: Vec::new(), body };
+        match consent.check(&publisher.chain.next_slot(), &value) {
+            Verdict::Accept => assert_eq!(expect, "accept"),
+            Verdict::Deny(denied) => assert_eq!(denied.code, expect),
+            Verdict::Wait(reason) => panic!("{reason}"),
+        }
+    };
+    check(release("1.1.1"), "accept");
+    check(release("2.0.0"), "accept");
+    check(release("1.1.0"), "VersionExists");
+    check(release("1.3.0"), "VersionNotSequential");
+    check(release("0.0.0"), "ZeroRelease");
+    let mut bare = release("2.0.0");
+    bare.migration = None;
+    check(bare, "MigrationRequired");
+    let mut loaded = release("1.2.0");
+    loaded.migration = Some(migration_to(version("2.0.0")));
+    loaded.migration.as_mut().unwrap().descriptor.version = version("1.2.0");
+    loaded.migration.as_mut().unwrap().descriptor.schema = loaded.descriptor.schema;
+    loaded.descriptor.abi = 2;
+    check(loaded, "DescriptorMismatch");
+    let mut large = release("1.2.0");
+    large.module.size = u32::MAX;
+    check(large, "LimitExceeded");
+    // Another protocol of the same publisher counts for itself.
+    let mut chess = release("1.0.0");
+    chess.protocol = "chess".parse().unwrap();
+    chess.descriptor.protocol = "chess".parse().unwrap();
+    check(chess, "accept");
+}
