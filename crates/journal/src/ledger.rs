@@ -51,6 +51,8 @@ pub struct Ledger {
     fold: Fold,
     subscriptions: Subscriptions,
     batch: StoreBatch,
+    /// While a batch is imported: how the order of the fold has changed since it began.
+    unfolded: Option<Change>,
 }
 
 impl Ledger {
@@ -58,7 +60,7 @@ impl Ledger {
     #[must_use]
     pub fn new(chain: ControlChain) -> Self {
         let batch = StoreBatch { entries: chain.entries().to_vec(), ..StoreBatch::default() };
-        let mut ledger = Self::unfolded(chain);
+        let mut ledger = Self::of_chain(chain);
         ledger.fold_everything();
         ledger.batch = batch;
         ledger
@@ -73,7 +75,7 @@ impl Ledger {
     /// [`RestoreError`] when what is stored is not a ledger.
     pub fn restore(stored: &Stored) -> Result<Self, RestoreError> {
         let chain = ControlChain::from_entries(stored.entries.iter().cloned())?;
-        let mut ledger = Self::unfolded(chain);
+        let mut ledger = Self::of_chain(chain);
         for (index, bytes) in stored.units.iter().enumerate() {
             let hash = Unit::hash_of(bytes);
             if ledger.dag.contains(&hash) {
@@ -92,7 +94,7 @@ impl Ledger {
     }
 
     /// A ledger of which nothing but the chain is read yet.
-    fn unfolded(chain: ControlChain) -> Self {
+    fn of_chain(chain: ControlChain) -> Self {
         let mut ledger = Self {
             chain,
             dag: Dag::default(),
@@ -103,6 +105,7 @@ impl Ledger {
             fold: Fold::default(),
             subscriptions: Subscriptions::default(),
             batch: StoreBatch::default(),
+            unfolded: None,
         };
         for entry in ledger.chain.entries() {
             ledger.proved.entry(entry);
@@ -143,6 +146,22 @@ impl Ledger {
             tracing::warn!(peer = ?from, code = reject.code(), %reject, "unit refused");
         }
         outcome
+    }
+
+    /// Takes units from a peer, one after the other, and brings the state up to date once, after the
+    /// last. A device that was away brings many units that sort before what is here: one by one, each
+    /// would have all that follows folded again.
+    pub fn import_all<'a>(
+        &mut self,
+        from: PeerTag,
+        units: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Vec<Result<Outcome, Reject>> {
+        self.unfolded = Some(Change::default());
+        let outcomes = units.into_iter().map(|bytes| self.import(from, bytes)).collect();
+        if let Some(change) = self.unfolded.take() {
+            self.refold(change);
+        }
+        outcomes
     }
 
     fn import_quietly(&mut self, from: PeerTag, bytes: &[u8]) -> Result<Outcome, Reject> {
@@ -296,6 +315,9 @@ impl Ledger {
     }
 
     fn refold(&mut self, change: Change) {
+        if let Some(unfolded) = &mut self.unfolded {
+            return unfolded.merge(change);
+        }
         let sources = Sources { dag: &self.dag, chain: &self.chain, proved: &self.proved };
         self.fold.change(sources, change);
     }

@@ -24,11 +24,15 @@ proptest! {
 
     /// INV-J20: replicas that hold the same units and entries have the same state and roots.
     #[test]
-    fn same_set_same_state((history, order, entries_at) in scrambled()) {
-        let ledger = scramble(&history, &order, &entries_at);
-        prop_assert_eq!(ledger.waiting(), 0);
-        prop_assert_eq!(ledger.len(), history.units.len());
-        prop_assert_eq!(view(&history, &ledger), view(&history, &reference(&history)));
+    fn same_set_same_state((history, order, entries_at) in scrambled(), size in 1usize..20) {
+        let expected = view(&history, &reference(&history));
+        let one_by_one = scramble(&history, &order, &entries_at);
+        let in_batches = scramble_in_batches(&history, &order, size);
+        for ledger in [one_by_one, in_batches] {
+            prop_assert_eq!(ledger.waiting(), 0);
+            prop_assert_eq!(ledger.len(), history.units.len());
+            prop_assert_eq!(&view(&history, &ledger), &expected);
+        }
     }
 
     /// INV-J23: the records of a prestate are the same for everybody who holds its closure.

@@ -266,3 +266,22 @@ pub fn scramble(history: &History, order: &[usize], entries_at: &[Index]) -> Led
     }
     ledger
 }
+
+/// Gives a fresh replica the units in this order, in batches of this size, with an entry after each.
+pub fn scramble_in_batches(history: &History, order: &[usize], size: usize) -> Ledger {
+    let mut ledger = Ledger::new(history.founded.clone());
+    let mut entries = history.entries.iter();
+    for batch in order.chunks(size) {
+        let units = batch.iter().map(|it| history.units[*it].as_slice());
+        let outcomes = ledger.import_all(PEER, units);
+        assert_eq!(outcomes.len(), batch.len());
+        assert!(outcomes.iter().all(Result::is_ok));
+        if let Some(entry) = entries.next() {
+            ledger.import_entry(entry.clone()).unwrap();
+        }
+    }
+    for entry in entries {
+        ledger.import_entry(entry.clone()).unwrap();
+    }
+    ledger
+}

@@ -302,9 +302,13 @@ fn orphans(devices: &[Device], ledger: &Ledger, count: u32, tag: u8) -> Vec<Vec<
 /// INV-J22: what waits is bounded per peer, and no peer can push out what another sent.
 #[test]
 fn a_flood_fills_only_the_ring_of_its_sender() {
+    flood(PeerTag([0; 32]));
+    flood(PeerTag([2; 32]));
+}
+
+fn flood(honest: PeerTag) {
     let (devices, mut ledger) = fixture();
     let parent = write_elsewhere(&devices, &ledger);
-    let honest = PeerTag([2; 32]);
     assert_eq!(ledger.import(honest, &parent[1]), Ok(Outcome::Parked));
     for orphan in orphans(&devices, &ledger, 1000, 0) {
         assert_eq!(ledger.import(PEER, &orphan), Ok(Outcome::Parked));

@@ -1,7 +1,7 @@
 //! What events and entries mean.
 
 use aura_journal::{
-    Event, Ledger, SessionStatus,
+    Event, Filter, Finality, Ledger, SessionStatus,
     control::{Configuration, EntryBody, UpgradePolicy},
     event::CloseSession,
     session_id,
@@ -116,7 +116,7 @@ fn later_writes_win_and_deletions_are_kept() {
         let heads = ledger.heads();
         let records = ledger.records_at(app(), &heads).unwrap();
         let stored = &ledger.state().records[&(app(), schema(), RecordKey::from("sum"))];
-        assert_eq!(records, [stored.clone()]);
+        assert_eq!(records.iter().collect::<Vec<_>>(), [stored]);
         assert_eq!(stored.deleted, text.is_none());
         assert_eq!(stored.record.bytes, text.unwrap_or_default().as_bytes());
     }
@@ -240,4 +240,62 @@ fn a_fork_shows_when_frontiers_differ() {
     assert_eq!(missing.len(), 1);
     assert_eq!(two.import(PEER, &missing[0]).unwrap_err().code(), "Forked");
     assert_eq!(one.missing_for(&one.frontier()).count(), 0);
+}
+
+/// An activation that arrives before the unit that proposed it takes effect when that comes, whether
+/// or not the entry closes over it.
+#[test]
+fn an_activation_waits_for_its_proposal() {
+    for closes_over_it in [true, false] {
+        let (devices, mut there) = fixture();
+        let mut here = Ledger::new(there.chain().clone());
+        decide(&mut there, &devices, install());
+        let proposal = write(&mut there, &devices[1], propose());
+        let past = if closes_over_it { vec![proposal] } else { Vec::new() };
+        let entry = certify(there.chain(), &devices, past, activate(proposal));
+        there.import_entry(entry).unwrap();
+        for entry in there.chain().entries() {
+            here.import_entry(entry.clone()).unwrap();
+        }
+        let app_state = &here.state().apps[&app()];
+        assert_eq!(app_state.active.version, ProtocolVersion::new(1, 0, 0));
+        assert_eq!(app_state.activations.len(), 1);
+        sync(&there, &mut here);
+        assert_eq!(here.state(), there.state());
+        assert_eq!(here.state().apps[&app()].active.version, ProtocolVersion::new(1, 1, 0));
+        assert_eq!(here.state().proposals[&proposal].activated_at, Some(3));
+        assert_eq!(here.segment(&proposal), Some(3).filter(|_| closes_over_it));
+    }
+}
+
+/// Two entries close over one unit. The later one's past arrives first; when the other's comes, the
+/// unit goes to the earlier segment, and is final only once.
+#[test]
+fn a_unit_belongs_to_the_first_entry_that_closes_over_it() {
+    let (devices, mut one) = fixture();
+    let mut two = Ledger::new(one.chain().clone());
+    let mut here = Ledger::new(one.chain().clone());
+    let shared = write(&mut one, &devices[0], metadata(&devices[0], "shared"));
+    sync(&one, &mut two);
+    let first = write(&mut one, &devices[0], metadata(&devices[0], "first"));
+    let second = write(&mut two, &devices[1], metadata(&devices[1], "second"));
+    let policy = EntryBody::SetUpgradePolicy { app: app(), policy: UpgradePolicy::Manual };
+    decide(&mut one, &devices, policy.clone());
+    two.import_entry(one.chain().entries()[2].clone()).unwrap();
+    decide(&mut two, &devices, policy);
+    for entry in &two.chain().entries()[2..] {
+        here.import_entry(entry.clone()).unwrap();
+    }
+    let filter = Filter { finality: Finality::Final, ..Filter::default() };
+    let stream = here.subscribe(filter);
+    let take = |here: &mut Ledger, unit, from: &Ledger| {
+        assert!(here.import(PEER, from.unit_bytes(&unit).unwrap()).is_ok());
+        here.poll(stream)
+    };
+    assert_eq!(take(&mut here, shared, &one), []);
+    assert_eq!(take(&mut here, second, &two), [shared, second]);
+    assert_eq!((here.segment(&shared), here.segment(&second)), (Some(3), Some(3)));
+    assert_eq!(take(&mut here, first, &one), [first]);
+    let segments = [shared, first, second].map(|it| here.segment(&it));
+    assert_eq!(segments, [Some(2), Some(2), Some(3)]);
 }
