@@ -70,3 +70,31 @@ pub(super) fn check(what: &str, unit: &str, found: usize, limit: usize) -> Resul
     let reason = format!("{what} has at most {limit} {unit}, found {found}");
     Err(Breach { code: "LimitExceeded", reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use aura_protocol_core::RecordKey;
+
+    use super::*;
+
+    /// A record that is too large is named as what it is, not as too large an outcome.
+    #[test]
+    fn the_breach_names_the_limit() {
+        let write = |key: usize, content: usize| RecordWrite {
+            key: RecordKey(vec![b'k'; key]),
+            bytes: Some(vec![0; content]),
+        };
+        let reason = |batch: Vec<RecordWrite>| {
+            let outcome = Outcome::Completed { result: Vec::new(), batch };
+            check_outcome(&outcome).unwrap_err().reason
+        };
+        let large = RECORD_BYTES_MAX + 1;
+        let expected = format!("a record has at most {RECORD_BYTES_MAX} bytes, found {large}");
+        assert_eq!(reason(vec![write(1, RECORD_BYTES_MAX)]), expected);
+        let long = RECORD_KEY_BYTES_MAX + 1;
+        let expected =
+            format!("a record's key has at most {RECORD_KEY_BYTES_MAX} bytes, found {long}");
+        assert_eq!(reason(vec![write(long, 0)]), expected);
+        assert_eq!(reason(vec![write(1, 0), write(1, 1)]), "an outcome writes record `k` twice");
+    }
+}

@@ -140,15 +140,29 @@ fn a_bad_event_does_not_end_a_session_but_a_trap_does() {
     assert!(matches!(session.status(), SessionStatus::Failed { code, .. } if code == "OutOfFuel"));
 }
 
+/// What cannot begin, or cannot go on from its own state, is broken; what is only told nonsense is not.
 #[test]
-fn limits_hold() {
+fn a_refusal_of_the_start_or_of_the_state_ends_a_session() {
+    let unexpected = || ProtocolError::Unexpected { reason: "ended".into() };
     let mut session = context(&[]);
     session.next_step().unwrap();
-    let log = ProtocolEffect::Log(String::new());
-    session.complete(stepped(b"", vec![log; 257])).unwrap();
+    session.complete(InstructionResult::Refused(unexpected())).unwrap();
     assert!(
-        matches!(session.status(), SessionStatus::Failed { code, .. } if code == "LimitExceeded")
+        matches!(session.status(), SessionStatus::Failed { code, .. } if code == "ProtocolRefused")
     );
+
+    let mut session = context(&[]);
+    session.next_step().unwrap();
+    session.complete(stepped(b"s", vec![])).unwrap();
+    for (error, running) in [(unexpected(), true), (ProtocolError::BadState, false)] {
+        session.signal(Vec::new()).unwrap();
+        let Some(Instruction::Step { state, .. }) = session.next_step() else {
+            panic!("a signal waits");
+        };
+        assert_eq!(state, b"s", "a refusal changes nothing");
+        session.complete(InstructionResult::Refused(error)).unwrap();
+        assert_eq!(session.is_running(), running);
+    }
 }
 
 #[test]

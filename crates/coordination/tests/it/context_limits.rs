@@ -69,6 +69,10 @@ fn events_and_outcomes_fit_a_unit() {
     check(result(UNIT_BODY_BYTES_MAX), Err("LimitExceeded"));
     check(ended(vec![write(1, UNIT_BODY_BYTES_MAX - 200)]), Ok(()));
     check(ended(vec![write(1, UNIT_BODY_BYTES_MAX - 40)]), Err("LimitExceeded"));
+    // The ledger adds to each record which write it replaces.
+    let many = |bytes: u8| (1..=220).map(|key| write(key, usize::from(bytes))).collect();
+    check(ended(many(100)), Ok(()));
+    check(ended(many(150)), Err("LimitExceeded"));
 }
 
 #[test]

@@ -72,6 +72,34 @@ fn an_expired_or_superseded_upgrade_changes_nothing() {
     }
 }
 
+#[test]
+fn what_ended_first_stays() {
+    let mut upgrade = coordinator();
+    upgrade.handle(Input::Accepted);
+    upgrade.handle(refused());
+    for later in [Input::Expired, Input::Superseded, refused()] {
+        assert_eq!(upgrade.handle(later), []);
+        let UpgradeState::Failed(reason) = upgrade.state() else {
+            panic!("it has failed");
+        };
+        assert_eq!(reason.to_string(), "DigestMismatch: another digest");
+    }
+}
+
+/// A certificate stands, whatever is said after it, and however often it is shown.
+#[test]
+fn what_is_certified_stays() {
+    use Input::{Accepted, Certified, Expired, Migrated, Obtained, Rehearsed, Superseded};
+    let activating = [Accepted, Obtained, Rehearsed, Certified];
+    for later in [Certified, Expired, Superseded, Rehearsed] {
+        check(&[&activating[..], std::slice::from_ref(&later)].concat(), "Activating", &[]);
+        let active = [&activating[..], &[Migrated, later]].concat();
+        check(&active, "Active", &[]);
+    }
+    check(&[&activating[..], &[Migrated, refused()]].concat(), "Active", &[]);
+    check(&[&activating[..], &[refused()]].concat(), "Blocked", &[]);
+}
+
 /// INV-U1, INV-U2: in every order of inputs up to seven, readiness follows obtaining and rehearsing,
 /// an activation is proposed only with a quorum, and records are migrated only after a certificate.
 #[test]

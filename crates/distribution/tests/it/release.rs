@@ -162,6 +162,7 @@ fn the_layout_stays_inside_a_major() {
     let mut changed = release("1.0.1");
     changed.descriptor.schema = schema(2);
     check_next("1.0.0 2.0.0", &changed, "DescriptorMismatch");
+    check_next("1.0.0 2.0.0", &release("2.0.1"), "ok");
 }
 
 /// INV-D1: an account at any version of the major before can follow.

@@ -144,9 +144,7 @@ impl UpgradeCoordinator {
     /// lacks first, and is blocked if it cannot.
     fn certified(&mut self) -> Vec<Effect> {
         use UpgradeState as State;
-        if std::mem::replace(&mut self.certified, true) {
-            return Vec::new();
-        }
+        self.certified = true;
         match self.state {
             State::AwaitingQuorum => {
                 self.state = State::Activating;
@@ -173,6 +171,7 @@ impl UpgradeCoordinator {
         vec![Effect::Decline { code, reason }]
     }
 
+    /// The first reason stays.
     fn ended(&mut self, reason: FailureReason) -> Vec<Effect> {
         if !self.certified && !matches!(self.state, UpgradeState::Failed(_)) {
             self.state = UpgradeState::Failed(reason);
