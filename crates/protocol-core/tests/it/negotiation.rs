@@ -1,7 +1,10 @@
 //! Negotiation, by table and by property.
 
+use std::collections::BTreeSet;
+
 use aura_protocol_core::{
-    AppId, DeviceId, Digest, Manifest, NegotiationPolicy, NoAgreement, ProtocolVersion, negotiate,
+    AppId, DeviceId, Digest, Manifest, NegotiationPolicy, NoAgreement, ProtocolVersion,
+    manifest::transcript, negotiate,
 };
 use proptest::prelude::*;
 
@@ -78,6 +81,29 @@ fn the_refusal_says_who_lacks_what() {
     );
 }
 
+/// INV-M1: two binaries of one label stay two things: in what is agreed on, and in the transcript
+/// that the session's first event names.
+#[test]
+fn one_label_of_two_binaries_is_not_one_thing() {
+    let version: ProtocolVersion = "2.0.0".parse().unwrap();
+    let with = |index: u8, binary: &[u8]| {
+        let mut manifest = Manifest::empty(DeviceId::from_bytes([index; 32]));
+        assert!(manifest.announce(app(), version, Digest::of(binary)));
+        manifest
+    };
+    let (alike, apart) = ([with(1, b"one"), with(2, b"one")], [with(1, b"one"), with(2, b"other")]);
+    let runs = |manifests: &[Manifest]| -> BTreeSet<Digest> {
+        let agreement = negotiate(app(), manifests, &NegotiationPolicy::default()).unwrap();
+        agreement.runs.values().map(|(_, digest)| *digest).collect()
+    };
+    assert_eq!(runs(&alike).len(), 1);
+    assert_eq!(runs(&apart), [Digest::of(b"one"), Digest::of(b"other")].into());
+    assert_ne!(transcript(&alike), transcript(&apart));
+    let mut replaced = with(1, b"one");
+    assert!(!replaced.announce(app(), version, Digest::of(b"one")));
+    assert!(replaced.announce(app(), version, Digest::of(b"other")), "the same label is news");
+}
+
 fn arb_manifests() -> impl Strategy<Value = Vec<Manifest>> {
     let versions = prop::collection::vec((0u16..3, 0u16..3, 0u16..3), 0..6);
     prop::collection::vec(versions, 1..6).prop_map(|devices| {
@@ -121,7 +147,7 @@ proptest! {
         }
     }
 
-    /// INV-M1: a label counts for nothing without its digest.
+    /// INV-M1: everybody runs the digest that it announced under the label.
     #[test]
     fn digests_are_what_is_agreed_on(manifests in arb_manifests()) {
         if let Ok(agreement) = negotiate(app(), &manifests, &NegotiationPolicy::default()) {
