@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     agent::read_module,
-    driver::sha256,
+    engine::sha256,
     error::{AgentError, Whose},
 };
 

@@ -7,6 +7,7 @@ pub mod api;
 pub mod chain_file;
 pub mod control;
 mod driver;
+pub mod engine;
 mod error;
 pub mod identity;
 pub mod inspect;
@@ -14,6 +15,7 @@ pub mod join;
 pub mod node;
 pub mod offline;
 pub mod repository;
+mod text;
 pub mod ticket;
 pub mod time;
 

@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::{
     agent::open_host,
     api::{App, Command, Devices, Log, Proposals, Response, Session, Sessions, Status},
-    driver::{migrate_records, open_store, store_error},
+    driver::{open_store, store_error},
+    engine::derive_records,
     error::{AgentError, Whose},
     identity::Identity,
     node::{Node, NodeKeys},
@@ -154,16 +155,15 @@ fn derive_again(
     host: &aura_wasm_host::ModuleHost,
     app: AppId,
 ) -> Result<bool, AgentError> {
-    let Some(derivation) = node.derivation(app) else { return Ok(false) };
-    let needed = derivation.job.groups.iter().flat_map(|(steps, _)| steps);
-    for module in needed {
+    let Some(job) = node.derivation(app) else { return Ok(false) };
+    for module in job.groups.iter().flat_map(|(steps, _)| steps) {
         let here = host.contains(*module).map_err(|error| damaged(&error))?;
         if !here {
             return Ok(false);
         }
     }
-    let migrated = migrate_records(host, derivation.job)?;
-    if node.agrees_with(app, migrated.records.into_iter().chain(derivation.direct)) {
+    let migrated = derive_records(host, job)?;
+    if node.agrees_with(app, migrated.records) {
         return Ok(true);
     }
     Err(damaged(&format!(

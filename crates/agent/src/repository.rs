@@ -18,7 +18,8 @@ use crate::{
     account::create_with,
     agent::read_module,
     chain_file,
-    driver::{open_store, sha256, store_error},
+    driver::{open_store, store_error},
+    engine::sha256,
     error::{AgentError, Whose},
     identity::Identity,
 };

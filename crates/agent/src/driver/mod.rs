@@ -22,7 +22,6 @@ use aura_journal::{LedgerStore, StoreBatch, control::CertifiedEntry, store::Disk
 use aura_wasm_host::ModuleHost;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-pub(crate) use modules::{migrate_records, sha256};
 pub(crate) use network::{Network, accept, dial};
 pub(crate) use wire::ChannelKind;
 

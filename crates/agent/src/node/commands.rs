@@ -7,9 +7,9 @@ use aura_journal::{
     session_id,
 };
 use aura_protocol_core::{
-    AppId, DeviceId, Digest, Manifest, NegotiationPolicy, NoAgreement, ProtocolCapabilities,
-    ProtocolName, ProtocolVersion, Requirement, SessionId, UnixTime, manifest::transcript,
-    negotiate,
+    Agreement, AppId, Descriptor, DeviceId, Digest, Manifest, NegotiationPolicy, NoAgreement,
+    ProtocolCapabilities, ProtocolName, ProtocolVersion, Requirement, SessionId, UnixTime,
+    manifest::transcript, negotiate,
 };
 
 use crate::{
@@ -17,13 +17,14 @@ use crate::{
         Command, InstallRequest, ProposeRequest, Response, StartRequest, Started, UpgradeRequest,
     },
     error::{AgentError, Whose},
-    node::{Effect, Files, Node, RequestId, control::Intent},
+    node::{Effect, Files, Node, RequestId, control::Intent, sessions::RUNNING_PER_OPENER_MAX},
 };
 
 /// A command that waits for modules.
 #[derive(Debug)]
 pub(super) struct Pending {
-    modules: Vec<Digest>,
+    /// The modules, and what their release says of them.
+    modules: Vec<(Digest, Descriptor)>,
     then: Then,
 }
 
@@ -100,7 +101,7 @@ impl Node {
             release: found.proof,
         };
         self.obtain(&found.release.module, files.module);
-        let modules = vec![found.release.module.digest];
+        let modules = vec![said_of(&found.release)];
         self.pending.insert(id, Pending { modules, then: Then::Install(Box::new(install)) });
         Ok(None)
     }
@@ -127,7 +128,7 @@ impl Node {
             ));
         }
         self.obtain(&found.release.module, files.module);
-        let modules = vec![found.release.module.digest];
+        let modules = vec![said_of(&found.release)];
         let then = Then::Upgrade { app, release: Box::new(found.release) };
         self.pending.insert(id, Pending { modules, then });
         Ok(None)
@@ -166,7 +167,8 @@ impl Node {
         };
         self.obtain(&found.release.module, files.module);
         self.obtain(&migration.module, files.migration);
-        let modules = vec![found.release.module.digest, migration.module.digest];
+        let lens = (migration.module.digest, migration.descriptor);
+        let modules = vec![said_of(&found.release), lens];
         self.pending.insert(id, Pending { modules, then: Then::Propose(Box::new(proposal)) });
         Ok(None)
     }
@@ -176,14 +178,28 @@ impl Node {
         let waiting: Vec<RequestId> = self.pending.keys().copied().collect();
         for id in waiting {
             let Some(pending) = self.pending.get(&id) else { continue };
-            let failure = pending.modules.iter().find_map(|it| self.module_failure(it)).cloned();
-            if let Some(error) = failure {
+            let failure = pending.modules.iter().find_map(|(it, _)| self.module_failure(it));
+            if let Some(error) = failure.cloned().or_else(|| self.first_lie(pending)) {
                 self.pending.remove(&id);
                 self.out.push(Effect::Answer { id, result: Err(error) });
-            } else if pending.modules.iter().all(|it| self.has_module(it)) {
+            } else if pending.modules.iter().all(|(it, _)| self.has_module(it)) {
                 self.go_on(id);
             }
         }
+    }
+
+    /// A module that is something else than its release says.
+    fn first_lie(&self, pending: &Pending) -> Option<AgentError> {
+        let lies = |(digest, said): &&(Digest, Descriptor)| {
+            self.descriptor(digest).is_some_and(|found| found != said)
+        };
+        let (digest, _) = pending.modules.iter().find(lies)?;
+        Some(AgentError::new(
+            "DescriptorMismatch",
+            format!("module {} is not what its release says", digest.short()),
+            Whose::Publisher,
+            "do not use it; tell its publisher",
+        ))
     }
 
     fn go_on(&mut self, id: RequestId) {
@@ -191,7 +207,7 @@ impl Node {
         match pending.then {
             Then::Install(install) => self.intents.push_back(Intent::Install { install, id }),
             Then::Upgrade { app, release } => {
-                self.adopt(app, release.version, &release.module);
+                self.adopt(app, &release);
                 self.publish_manifest();
                 let alias = self.alias(app);
                 let result = self.app_response(&alias);
@@ -230,6 +246,7 @@ impl Node {
         let floor = Some(ProtocolVersion::new(active.major, 0, 0));
         let policy = NegotiationPolicy { floor, major_max: Some(active.major) };
         let agreement = negotiate(app, &manifests, &policy).map_err(|it| self.disagreement(&it))?;
+        self.check_own_start(app, &agreement)?;
         let open = OpenSession {
             app,
             protocol: installed.install.protocol.clone(),
@@ -243,9 +260,9 @@ impl Node {
         let opened = self.author(Some(session), Event::OpenSession(Box::new(open)));
         opened.ok_or_else(|| too_large("the session's parameters"))?;
         self.offer_new_units();
+        self.judge_sessions();
         if let Some(input) = request.input.clone() {
-            self.say(session, input)?;
-            self.signals.entry(session).or_default().push_back(None);
+            self.say(session, input, None)?;
         }
         let runs = agreement
             .runs
@@ -258,6 +275,23 @@ impl Node {
         }))
     }
 
+    /// Whether this device itself can begin at once.
+    fn check_own_start(&self, app: AppId, agreement: &Agreement) -> Result<(), AgentError> {
+        let own = agreement.runs.get(&self.me);
+        if let Some((version, _)) = own.filter(|(_, digest)| !self.runs(app, digest)) {
+            return Err(waiting(format!("this device is still preparing version {version}")));
+        }
+        if self.sessions.values().filter(|it| it.is_of(self.me)).count() < RUNNING_PER_OPENER_MAX {
+            return Ok(());
+        }
+        Err(AgentError::new(
+            "TooManySessions",
+            format!("{RUNNING_PER_OPENER_MAX} sessions that this device opened are running"),
+            Whose::Caller,
+            "wait until one of them has ended",
+        ))
+    }
+
     fn participants(&self, with: &[String]) -> Result<Vec<DeviceId>, AgentError> {
         let roster = &self.ledger.chain().config().roster;
         if with.is_empty() {
@@ -265,8 +299,13 @@ impl Node {
         }
         let mut devices = vec![self.me];
         for text in with {
-            let named = |id: &&DeviceId| self.device_name(**id) == *text || id.to_string() == *text;
-            let found: Vec<DeviceId> = roster.keys().filter(named).copied().collect();
+            // An id names one device, whatever others call themselves.
+            let by_id = roster.keys().copied().filter(|id| id.to_string() == *text);
+            let mut found: Vec<DeviceId> = by_id.collect();
+            if found.is_empty() {
+                let named = |id: &DeviceId| self.device_name(*id) == *text;
+                found = roster.keys().copied().filter(named).collect();
+            }
             match found.as_slice() {
                 [device] if devices.contains(device) => {}
                 [device] => devices.push(*device),
@@ -308,25 +347,8 @@ impl Node {
         input: Vec<u8>,
     ) -> Result<Option<Response>, AgentError> {
         let session: SessionId = session.parse().map_err(|it| usage(&it))?;
-        self.say(session, input)?;
-        self.signals.entry(session).or_default().push_back(Some(id));
+        self.say(session, input, Some(id))?;
         Ok(None)
-    }
-
-    fn say(&mut self, session: SessionId, input: Vec<u8>) -> Result<(), AgentError> {
-        let Some(context) = self.sessions.get_mut(&session) else {
-            return Err(AgentError::new(
-                "NotInSession",
-                format!("this device takes no part in session {}", session.short()),
-                Whose::Caller,
-                "see `aura session list`",
-            ));
-        };
-        context.signal(input).map_err(|error| {
-            AgentError::new("SessionEnded", error, Whose::Caller, "start another session")
-        })?;
-        self.keep_session(session);
-        Ok(())
     }
 
     pub(super) fn app_of(&self, alias: &str) -> Result<AppId, AgentError> {
@@ -407,6 +429,10 @@ fn only_protocol(chain: &ControlChain, alias: &str) -> Result<ProtocolName, Agen
             "install under the protocol's own name",
         )),
     }
+}
+
+fn said_of(release: &Release) -> (Digest, Descriptor) {
+    (release.module.digest, release.descriptor.clone())
 }
 
 fn all_asked(release: &Release) -> ProtocolCapabilities {

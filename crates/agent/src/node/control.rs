@@ -5,17 +5,35 @@ use aura_distribution::{Consent, consent::activation};
 use aura_journal::{
     control::{
         CertifiedEntry, Configuration, ControlMessage, Denied, Entry, EntryBody, EntryPolicy as _,
-        Install, RosterEntry, Verdict, VoterOutput,
+        Install, RosterEntry, Slot, Verdict, VoterOutput,
     },
     event::Event,
     sync::SyncMessage,
 };
-use aura_protocol_core::Digest;
+use aura_protocol_core::{Digest, UnixTime};
 
 use crate::{
     error::{AgentError, Whose},
     node::{AgentEvent, Effect, Node, RequestId, view},
 };
+
+/// How long the first view of a contended slot lasts, in seconds. Each next one lasts twice as long
+/// (`02-ledger`, section 5).
+const VIEW_SECONDS: u64 = 30;
+/// After this many doublings a view's time grows no more: nine hours.
+const VIEW_DOUBLINGS_MAX: u64 = 10;
+
+/// For how long a value that this device cannot judge keeps it from proposing another, in seconds.
+/// What the value rests on is on its way for as long as one sync takes.
+const UNJUDGED_SECONDS_MAX: u64 = 30;
+
+/// A view of a contended slot, and since when this device has been in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Contention {
+    slot: Slot,
+    view: u64,
+    since: UnixTime,
+}
 
 /// Something that this device wants decided. It is proposed again at every free slot until it is
 /// decided, cannot be any more, or is refused.
@@ -43,6 +61,23 @@ pub(super) enum Intent {
 }
 
 impl Node {
+    /// Measures the view of a slot for which several values are proposed, and leaves it when its time
+    /// is over.
+    pub(super) fn watch_contention(&mut self) {
+        let Some((slot, view)) = self.voter.contended() else {
+            self.contention = None;
+            return;
+        };
+        let fresh = Contention { slot, view, since: self.now };
+        let known = self.contention.filter(|it| it.slot == slot && it.view == view);
+        let contention = *self.contention.insert(known.unwrap_or(fresh));
+        let lasts = VIEW_SECONDS << view.min(VIEW_DOUBLINGS_MAX);
+        if contention.since.saturating_add(lasts) <= self.now {
+            self.log(format!("slot {}: the vote is split, on to the next view", slot.k));
+            self.voter.time_out();
+        }
+    }
+
     /// Votes, decides and proposes as far as it goes.
     pub(super) fn pump_control(&mut self) {
         while self.poll_voter() {}
@@ -67,10 +102,7 @@ impl Node {
                     self.author(None, Event::Control(ControlMessage::Vote(vote)));
                     moved = true;
                 }
-                VoterOutput::Decided(entry) => {
-                    self.decided(entry);
-                    return true;
-                }
+                VoterOutput::Decided(entry) => return self.decided(entry),
                 _ => {}
             }
         }
@@ -83,12 +115,15 @@ impl Node {
         true
     }
 
-    fn decided(&mut self, entry: CertifiedEntry) {
+    /// Says whether the chain has grown.
+    fn decided(&mut self, entry: CertifiedEntry) -> bool {
         let k = entry.slot.k;
-        if let Err(error) = self.ledger.import_entry(entry) {
+        let imported = self.ledger.import_entry(entry);
+        self.voter.advance(self.ledger.chain());
+        if let Err(error) = &imported {
             self.log(format!("the decision at {k} cannot be taken: {error}"));
         }
-        self.voter.advance(self.ledger.chain());
+        imported.is_ok()
     }
 
     /// Tells of entries that were decided since the last time, here or elsewhere, and passes them on.
@@ -107,45 +142,91 @@ impl Node {
         }
     }
 
-    /// Proposes the first intent, unless a value that this device would accept is under way.
+    /// Proposes the first intent that this device would vote for now, unless another value is under
+    /// way. Those that can never be decided are dropped; those that have to wait hold nobody up.
     fn propose_next(&mut self) {
-        let Some(body) = self.intents.front().and_then(|it| self.body(it)) else { return };
+        let slot = self.ledger.chain().next_slot();
+        let mut at = 0;
+        while let Some(intent) = self.intents.get(at) {
+            let Some(value) = self.value(intent) else {
+                at += 1;
+                continue;
+            };
+            match self.judge_own(&slot, &value) {
+                Verdict::Wait(_) => at += 1,
+                Verdict::Deny(denied) => self.intent_denied(at, &denied),
+                Verdict::Accept if self.is_under_way(&slot, &value) => return,
+                Verdict::Accept => {
+                    self.propose_value(slot, &value);
+                    if self.voter.proposals().any(|(_, it)| same_body(it, &value)) {
+                        return;
+                    }
+                    let reason = "the value cannot be proposed for this slot".to_string();
+                    self.intent_denied(at, &Denied { code: "NotProposed".to_string(), reason });
+                }
+            }
+        }
+    }
+
+    /// What nobody's chain could hold must not be proposed: it would be proposed again and again.
+    fn judge_own(&self, slot: &Slot, value: &Entry) -> Verdict {
+        if let Err(error) = self.ledger.chain().check_next(value) {
+            let (code, reason) = (error.code().to_string(), error.to_string());
+            return Verdict::Deny(Denied { code, reason });
+        }
+        self.consent().check(slot, value)
+    }
+
+    const fn consent(&self) -> Consent<'_> {
+        Consent { ledger: &self.ledger, rehearsals: &self.rehearsals, now: self.now }
+    }
+
+    /// Whether this value, or another one that this device would vote for, is proposed for the slot.
+    /// One that it cannot judge yet is given some time, so that two do not split the voters; but not
+    /// for ever, since anybody can propose one that nobody will ever be able to judge.
+    fn is_under_way(&mut self, slot: &Slot, value: &Entry) -> bool {
+        let consent = self.consent();
+        let mut waits = false;
+        for (_, other) in self.voter.proposals() {
+            match consent.check(slot, other) {
+                _ if same_body(other, value) => return true,
+                Verdict::Accept => return true,
+                Verdict::Wait(_) => waits = true,
+                Verdict::Deny(_) => {}
+            }
+        }
+        if !waits {
+            return false;
+        }
+        match self.deferred {
+            Some((since, until)) if since == *slot => self.now < until,
+            _ => {
+                let until = self.now.saturating_add(UNJUDGED_SECONDS_MAX);
+                self.deferred = Some((*slot, until));
+                true
+            }
+        }
+    }
+
+    fn propose_value(&mut self, slot: Slot, value: &Entry) {
+        let value = Box::new(value.clone());
+        let message = ControlMessage::Propose { slot, view: 0, value };
+        self.author(None, Event::Control(message));
+        self.offer_new_units();
+    }
+
+    fn value(&self, intent: &Intent) -> Option<Entry> {
+        let body = self.body(intent)?;
         let past = match &body {
             EntryBody::ActivateVersion(activate) => activate.prestate.clone(),
             _ => self.ledger.heads(),
         };
-        let value = Entry { past, body };
-        let slot = self.ledger.chain().next_slot();
-        let consent = Consent { ledger: &self.ledger, rehearsals: &self.rehearsals, now: self.now };
-        let under_way = self.voter.proposals().any(|(_, other)| {
-            same_body(other, &value) || !matches!(consent.check(&slot, other), Verdict::Deny(_))
-        });
-        if under_way {
-            return;
-        }
-        match consent.check(&slot, &value) {
-            Verdict::Accept => {
-                let value = Box::new(value);
-                let message = ControlMessage::Propose { slot, view: 0, value };
-                self.author(None, Event::Control(message));
-                self.offer_new_units();
-            }
-            Verdict::Wait(_) => {}
-            Verdict::Deny(denied) => self.intent_denied(&denied),
-        }
+        Some(Entry { past, body })
     }
 
     fn body(&self, intent: &Intent) -> Option<EntryBody> {
         match intent {
-            Intent::AddDevice { entry, .. } => {
-                let current = self.ledger.chain().config();
-                let entries = current.roster.values().chain([&**entry]).cloned();
-                Some(EntryBody::Reconfigure(Box::new(Configuration {
-                    recovery: current.recovery.clone(),
-                    group_key: current.group_key,
-                    ..Configuration::with_defaults(entries)
-                })))
-            }
+            Intent::AddDevice { entry, .. } => Some(self.with_device(entry)),
             Intent::Install { install, .. } => Some(EntryBody::Install(install.clone())),
             Intent::Activate { proposal } => {
                 let known = self.ledger.state().proposals.get(proposal)?;
@@ -155,14 +236,25 @@ impl Node {
         }
     }
 
-    fn intent_denied(&mut self, denied: &Denied) {
+    /// The configuration with one device more.
+    pub(super) fn with_device(&self, entry: &RosterEntry) -> EntryBody {
+        let current = self.ledger.chain().config();
+        let entries = current.roster.values().chain([entry]).cloned();
+        EntryBody::Reconfigure(Box::new(Configuration {
+            recovery: current.recovery.clone(),
+            group_key: current.group_key,
+            ..Configuration::with_defaults(entries)
+        }))
+    }
+
+    fn intent_denied(&mut self, at: usize, denied: &Denied) {
         let error = AgentError::new(
             denied.code.clone(),
             &denied.reason,
             Whose::Caller,
             "change what the message names, and try again",
         );
-        match self.intents.pop_front() {
+        match self.intents.remove(at) {
             Some(Intent::AddDevice { id, .. }) => {
                 self.out.push(Effect::AnswerJoin { id, result: Err(error) });
             }

@@ -111,8 +111,8 @@ pub struct RehearseJob {
     pub version: ProtocolVersion,
     /// The rights that it is granted.
     pub caps: ProtocolCapabilities,
-    /// The app's records in the prestate.
-    pub records: Vec<Record>,
+    /// The app's records in the prestate, by the migrations that lead to the active layout.
+    pub groups: Vec<(Vec<Digest>, Vec<Record>)>,
     /// The devices whose receipts are computed.
     pub signers: BTreeSet<DeviceId>,
 }
@@ -122,7 +122,7 @@ pub struct RehearseJob {
 pub struct MigrateJob {
     /// The app.
     pub app: AppId,
-    /// Records of one layout, and the migrations that lead from there to the active one.
+    /// Records, by the migrations that lead from the layout that they were written in.
     pub groups: Vec<(Vec<Digest>, Vec<Record>)>,
 }
 

@@ -1,6 +1,7 @@
 //! Letting new devices in: invitations, and the requests that redeem them.
 
 use aura_crypto::PublicKey;
+use aura_journal::control::{ChainError, Entry, RosterEntry};
 use aura_protocol_core::{Digest, UnixTime};
 use aura_transport::{PeerAddr, PeerId};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -12,6 +13,9 @@ use crate::{
     node::{Effect, Node, RequestId, control::Intent},
     ticket::Ticket,
 };
+
+/// Most requests to join that wait for the account's decision.
+const JOINS_MAX: usize = 64;
 
 /// What this device remembers of an invitation: never the secret itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -63,6 +67,14 @@ impl Node {
             self.out.push(Effect::AnswerJoin { id, result: Ok(entries) });
             return;
         }
+        let under_way = self.intents.iter().filter(|it| matches!(it, Intent::AddDevice { .. }));
+        if JOINS_MAX <= under_way.count() {
+            let next = "wait a little, and run the same command again";
+            let message = "too many devices are joining at this moment";
+            let result = Err(AgentError::new("Busy", message, Whose::Nobody, next));
+            self.out.push(Effect::AnswerJoin { id, result });
+            return;
+        }
         let used_by = Some(request.entry.unit_key);
         if let Some(invitation) = self.invitations.get_mut(&ticket) {
             invitation.used_by = used_by;
@@ -92,6 +104,24 @@ impl Node {
         if request.verify().is_err() {
             return refuse("BadJoinRequest", "the request is not by the device it enrols", again);
         }
-        Ok(())
+        self.check_entry(&request.entry)
+    }
+
+    /// What no configuration could hold must not become a proposal.
+    fn check_entry(&self, entry: &RosterEntry) -> Result<(), AgentError> {
+        let bad = |reason: &dyn std::fmt::Display| {
+            let next = "join with a new identity";
+            Err(AgentError::new("BadJoinRequest", reason, Whose::Caller, next))
+        };
+        if let Some(known) = self.ledger.chain().config().roster.get(&entry.device) {
+            let same = known == entry;
+            return if same { Ok(()) } else { bad(&"a device of this id is in the account") };
+        }
+        let value = Entry { past: Vec::new(), body: self.with_device(entry) };
+        match self.ledger.chain().check_next(&value) {
+            Ok(()) => Ok(()),
+            Err(ChainError::Configuration(error)) => bad(&error),
+            Err(error) => bad(&error),
+        }
     }
 }

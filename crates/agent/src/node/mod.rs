@@ -9,6 +9,7 @@
 
 mod commands;
 mod control;
+mod derived;
 mod effect;
 mod input;
 mod joins;
@@ -16,29 +17,40 @@ mod modules;
 mod peers;
 mod records;
 mod restore;
+mod running;
 mod sessions;
 mod upgrades;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use aura_coordination::{
-    choreography::upgrade::UpgradeCoordinator,
-    execution::{Instruction, ProtocolContext},
-};
+use aura_coordination::choreography::upgrade::UpgradeCoordinator;
 use aura_crypto::SecretKey;
 use aura_distribution::Rehearsal;
-use aura_journal::{control::Voter, event::Event, ledger::Ledger, store::StoreBatch};
+use aura_journal::{
+    control::{Slot, Voter},
+    event::Event,
+    ledger::Ledger,
+    store::StoreBatch,
+};
 use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
 
 pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
-pub use records::Derivation;
 pub use restore::NodeKeys;
 
-use crate::node::{
-    commands::Pending, control::Intent, joins::Invitation, modules::Modules, records::Records,
+pub(crate) use derived::latest;
+
+use crate::{
+    node::{
+        commands::Pending, control::Intent, joins::Invitation, modules::Modules, records::Records,
+        running::Running, sessions::Waiting,
+    },
+    text::printable,
 };
+
+/// Longest line in the log, in bytes: a path, two ids and a sentence.
+const LINE_BYTES_MAX: usize = 1024;
 
 /// One device of one account.
 pub struct Node {
@@ -49,6 +61,7 @@ pub struct Node {
     transport_key: [u8; 32],
     ledger: Ledger,
     voter: Voter,
+    contention: Option<control::Contention>,
     now: UnixTime,
     clock_stored: UnixTime,
     addresses: Vec<String>,
@@ -58,13 +71,14 @@ pub struct Node {
     roster: Roster,
     modules: Modules,
     records: Records,
-    sessions: BTreeMap<SessionId, ProtocolContext>,
-    signals: BTreeMap<SessionId, VecDeque<Option<RequestId>>>,
-    signalling: BTreeSet<SessionId>,
-    reads: BTreeMap<SessionId, Vec<Instruction>>,
+    sessions: BTreeMap<SessionId, Running>,
+    unjudged: Waiting,
     upgrades: BTreeMap<Digest, UpgradeCoordinator>,
     rehearsals: BTreeMap<Digest, Rehearsal>,
+    rehearsing: BTreeSet<Digest>,
     intents: VecDeque<Intent>,
+    /// A slot for which a value was proposed that cannot be judged, and how long it is waited for.
+    deferred: Option<(Slot, UnixTime)>,
     invitations: BTreeMap<Digest, Invitation>,
     pending: BTreeMap<RequestId, Pending>,
     noted: usize,
@@ -73,6 +87,7 @@ pub struct Node {
     sources: BTreeMap<Digest, DeviceId>,
     batch: StoreBatch,
     out: Vec<Effect>,
+    logged: usize,
 }
 
 impl Node {
@@ -110,16 +125,13 @@ impl Node {
     fn started(&mut self, addresses: Vec<String>) {
         self.addresses = addresses;
         self.publish_manifest();
-        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for session in sessions {
-            self.catch_up(session);
-        }
     }
 
     fn tick(&mut self, now: UnixTime) {
         self.now = self.now.max(now);
         self.retry_modules();
         self.expire_upgrades();
+        self.watch_contention();
         self.say_hello_when_due();
     }
 
@@ -142,10 +154,12 @@ impl Node {
         self.refresh_roster();
     }
 
-    /// A number that grows with everything that could let another part go on.
+    /// A number that grows with everything that could let another part go on. A line in the log could
+    /// not.
     fn progress(&self) -> (usize, u64, usize, usize) {
         let (units, height) = (self.ledger.len(), self.ledger.chain().height());
-        (units, height, self.out.len(), self.batch.local.len() + self.batch.records.len())
+        let effects = self.out.len().saturating_sub(self.logged);
+        (units, height, effects, self.batch.local.len() + self.batch.records.len())
     }
 
     fn flush(&mut self) -> Vec<Effect> {
@@ -161,6 +175,7 @@ impl Node {
             effects.push(Effect::Commit(Box::new(std::mem::take(&mut self.batch))));
         }
         effects.append(&mut self.out);
+        self.logged = 0;
         effects
     }
 
@@ -184,8 +199,10 @@ impl Node {
         self.batch.local.push((key.to_string(), Some(bytes)));
     }
 
+    /// Others choose parts of what is logged; neither terminal nor log file must obey them.
     fn log(&mut self, line: String) {
-        self.out.push(Effect::Log(line));
+        self.logged += 1;
+        self.out.push(Effect::Log(printable(&line, LINE_BYTES_MAX)));
     }
 
     fn notify(&mut self, event: AgentEvent) {

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_journal::{
-    Stored,
+    ActiveVersion, Stored,
+    control::Release,
     event::{DeviceMetadata, Event},
 };
 use aura_protocol_core::{
-    AppId, Descriptor, DeviceId, Digest, Manifest, ModuleRef, ProtocolVersion, UnixTime,
+    AppId, Descriptor, DeviceId, Digest, Manifest, ModuleRef, ProtocolVersion, UnixTime, encode,
+    limits::{MANIFEST_VERSIONS_MAX, UNIT_BODY_BYTES_MAX},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
-    error::AgentError,
+    error::{AgentError, Whose},
     node::{Effect, Node, restore::prefixed},
 };
 
@@ -22,7 +24,7 @@ const RETRY_SECONDS_MAX: u64 = 30;
 /// The modules of this device.
 #[derive(Debug, Default)]
 pub(super) struct Modules {
-    /// What this device runs, by digest: announced in its manifest while it is ready.
+    /// What this device runs, by app and digest: announced in its manifest while it is ready.
     adopted: BTreeMap<Digest, Adopted>,
     /// Verified and compiled.
     ready: BTreeMap<Digest, Descriptor>,
@@ -38,6 +40,8 @@ pub(super) struct Adopted {
     app: AppId,
     version: ProtocolVersion,
     module: ModuleRef,
+    /// What its release says of it. A module that says something else of itself is not run.
+    descriptor: Descriptor,
 }
 
 impl Modules {
@@ -49,12 +53,20 @@ impl Modules {
     pub(super) fn is_ready(&self, digest: &Digest) -> bool {
         self.ready.contains_key(digest)
     }
+
+    /// How many are ready.
+    pub(super) fn ready_count(&self) -> usize {
+        self.ready.len()
+    }
 }
 
 #[derive(Debug)]
 struct Failure {
     attempts: u32,
-    retry: UnixTime,
+    /// When it is tried again; never, where the module itself is at fault: its bytes stay the same.
+    retry: Option<UnixTime>,
+    /// Whether the time to try again has come.
+    due: bool,
     error: AgentError,
 }
 
@@ -69,7 +81,8 @@ impl Node {
 
     /// The last failure to get a module, while there is one.
     pub(super) fn module_failure(&self, digest: &Digest) -> Option<&AgentError> {
-        self.modules.failed.get(digest).map(|it| &it.error)
+        let failed = self.modules.failed.get(digest);
+        failed.filter(|_| !self.modules.under_way.contains(digest)).map(|it| &it.error)
     }
 
     pub(super) fn modules_under_way(&self) -> bool {
@@ -81,11 +94,10 @@ impl Node {
     pub(super) fn obtain(&mut self, module: &ModuleRef, offered: Option<Vec<u8>>) {
         let digest = module.digest;
         let known = self.has_module(&digest) || self.modules.under_way.contains(&digest);
-        let failed = offered.is_none() && self.modules.failed.contains_key(&digest);
-        if known || failed {
+        let paused = self.modules.failed.get(&digest).is_some_and(|it| !it.due);
+        if known || (offered.is_none() && paused) {
             return;
         }
-        self.modules.failed.remove(&digest);
         self.modules.under_way.insert(digest);
         let providers = self.providers(&digest);
         self.out.push(Effect::Obtain { module: module.clone(), offered, providers });
@@ -120,41 +132,65 @@ impl Node {
                 self.log(format!("module {}: {error}", digest.short()));
                 let attempts = self.modules.failed.get(&digest).map_or(0, |it| it.attempts);
                 let pause = 1u64.checked_shl(attempts).unwrap_or(RETRY_SECONDS_MAX);
-                let retry = self.now.saturating_add(pause.min(RETRY_SECONDS_MAX));
+                let next = self.now.saturating_add(pause.min(RETRY_SECONDS_MAX));
+                let retry = (error.whose != Whose::Publisher).then_some(next);
                 let attempts = attempts.saturating_add(1);
-                self.modules.failed.insert(digest, Failure { attempts, retry, error });
+                let failure = Failure { attempts, retry, due: false, error };
+                self.modules.failed.insert(digest, failure);
             }
         }
     }
 
     /// Lets failed modules be tried again whose pause is over.
     pub(super) fn retry_modules(&mut self) {
-        let now = self.now;
-        self.modules.failed.retain(|_, failure| now < failure.retry);
-    }
-
-    /// Lets all failed modules be tried again: somebody new may have them.
-    pub(super) fn retry_modules_now(&mut self) {
-        self.modules.failed.clear();
-    }
-
-    /// Has this device run `module` as `version` of `app`, now and after every restart.
-    pub(super) fn adopt(&mut self, app: AppId, version: ProtocolVersion, module: &ModuleRef) {
-        let adopted = Adopted { app, version, module: module.clone() };
-        if self.modules.adopted.get(&module.digest) != Some(&adopted) {
-            self.keep(&format!("adopted/{}", module.digest), &adopted);
-            self.modules.adopted.insert(module.digest, adopted);
+        for failure in self.modules.failed.values_mut() {
+            failure.due |= failure.retry.is_some_and(|it| it <= self.now);
         }
+    }
+
+    /// Lets all failed modules be tried again that are not at fault themselves: somebody new may have
+    /// them.
+    pub(super) fn retry_modules_now(&mut self) {
+        for failure in self.modules.failed.values_mut() {
+            failure.due |= failure.retry.is_some();
+        }
+    }
+
+    /// Has this device run a release of `app`, now and after every restart.
+    pub(super) fn adopt(&mut self, app: AppId, release: &Release) {
+        let (version, module) = (release.version, release.module.clone());
+        let adopted = Adopted { app, version, module, descriptor: release.descriptor.clone() };
+        // Two apps may release the same bytes.
+        let name = adopted_name(app, &release.module.digest);
+        if self.modules.adopted.get(&name) != Some(&adopted) {
+            self.keep(&format!("adopted/{name}"), &adopted);
+            self.modules.adopted.insert(name, adopted);
+        }
+    }
+
+    /// Whether this device runs a module for `app`: it is ready, and is what its release says of it
+    /// (INV-A3).
+    pub(super) fn runs(&self, app: AppId, digest: &Digest) -> bool {
+        let adopted = self.modules.adopted.get(&adopted_name(app, digest));
+        adopted.is_some_and(|it| self.is_as_released(it))
+    }
+
+    fn is_as_released(&self, adopted: &Adopted) -> bool {
+        self.descriptor(&adopted.module.digest) == Some(&adopted.descriptor)
     }
 
     /// Gets the active version of every app and whatever else this device runs, and announces it.
     pub(super) fn want_modules(&mut self) {
         let apps = self.ledger.state().apps.iter();
-        let active: Vec<(AppId, ProtocolVersion, ModuleRef)> = apps
-            .map(|(id, it)| (*id, it.active.version, it.active.release.module.clone()))
+        let is_adopted = |app: AppId, it: &ActiveVersion| {
+            self.modules.adopted.contains_key(&adopted_name(app, &it.digest))
+        };
+        let fresh: Vec<(AppId, Release)> = apps
+            .filter(|(id, it)| !is_adopted(**id, &it.active))
+            .map(|(id, it)| (*id, it.active.release.clone()))
             .collect();
-        for (app, version, module) in active {
-            self.adopt(app, version, &module);
+        for (app, release) in fresh {
+            self.adopt(app, &release);
         }
         let adopted = self.modules.adopted.values().map(|it| it.module.clone());
         // Migrations stay at hand: a session that began before an activation may still write.
@@ -177,17 +213,32 @@ impl Node {
         let published = state.metadata.get(&self.me).map(|(_, it)| it);
         let mut manifest =
             published.map_or_else(|| Manifest::empty(self.me), |it| it.manifest.clone());
-        for (digest, adopted) in &self.modules.adopted {
-            if self.has_module(digest) {
-                manifest.announce(adopted.app, adopted.version, *digest);
+        for adopted in self.modules.adopted.values().filter(|it| self.is_as_released(it)) {
+            manifest.announce(adopted.app, adopted.version, adopted.module.digest);
+        }
+        for versions in manifest.apps.values_mut() {
+            while MANIFEST_VERSIONS_MAX < versions.len() {
+                // The oldest: nobody begins a session with it any more.
+                versions.pop_first();
             }
         }
         let (name, addresses) = (self.name.clone(), self.addresses.clone());
         let metadata = DeviceMetadata { name, addresses, manifest };
-        if published != Some(&metadata) && metadata.manifest.is_within_limits() {
+        let enrolled = self.ledger.chain().config().roster.contains_key(&self.me);
+        if enrolled && published != Some(&metadata) && fits(&metadata) {
             self.author(None, Event::PublishManifest(metadata));
         }
     }
+}
+
+fn adopted_name(app: AppId, digest: &Digest) -> Digest {
+    Digest::tagged("aura adopted module v1", &[app.as_bytes(), digest.as_bytes()])
+}
+
+/// Whether a unit can carry it, and everybody takes it for what it is.
+fn fits(metadata: &DeviceMetadata) -> bool {
+    // The event's tag is one byte.
+    metadata.manifest.is_within_limits() && encode(metadata).len() < UNIT_BODY_BYTES_MAX
 }
 
 fn announces(manifest: &Manifest, digest: &Digest) -> bool {

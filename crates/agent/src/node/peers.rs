@@ -1,13 +1,17 @@
 //! Exchanging units and entries with connected devices.
 
+use std::net::SocketAddr;
+
 use aura_journal::{
     Event, Outcome, PeerTag, Reject,
+    control::ChainError,
     sync::{self, SyncMessage},
 };
 use aura_protocol_core::{
     DeviceId, Digest,
     limits::{FRAME_BYTES_MAX, UNIT_BODY_BYTES_MAX},
 };
+use aura_transport::DIRECT_ADDRS_MAX;
 
 use crate::node::{AgentEvent, Contact, Effect, Node, Roster};
 
@@ -68,8 +72,8 @@ impl Node {
         }
     }
 
-    fn entry_refused(&mut self, from: DeviceId, error: &aura_journal::control::ChainError) {
-        if error.code() == "Gap" {
+    fn entry_refused(&mut self, from: DeviceId, error: &ChainError) {
+        if matches!(error, ChainError::Gap { .. }) {
             // It is ahead by more than it sent: ask for the rest.
             self.say_hello(from);
         } else {
@@ -79,9 +83,10 @@ impl Node {
 
     fn import_units(&mut self, from: DeviceId, units: &[Vec<u8>]) {
         let peer = PeerTag(*from.as_bytes());
+        let outcomes = self.ledger.import_all(peer, units.iter().map(Vec::as_slice));
         let mut incomplete = false;
-        for bytes in units {
-            match self.ledger.import(peer, bytes) {
+        for outcome in outcomes {
+            match outcome {
                 Ok(Outcome::Applied(applied)) => {
                     self.sources.extend(applied.into_iter().map(|unit| (unit, from)));
                 }
@@ -136,9 +141,9 @@ impl Node {
                         self.session_opened(session);
                     }
                 }
-                Event::SessionMessage(message) => {
+                Event::SessionMessage(_) => {
                     if let Some(session) = session {
-                        self.session_message(session, hash, author, message);
+                        self.session_message(session, hash, author);
                     }
                 }
                 _ => {}
@@ -182,8 +187,11 @@ impl Node {
         let config = self.ledger.chain().config();
         let devices = config.roster.values().filter(|it| it.device != self.me).map(|entry| {
             let published = state.metadata.get(&entry.device).map(|(_, it)| it.addresses.clone());
-            let addresses =
-                published.or_else(|| self.seeds.get(&entry.device).cloned()).unwrap_or_default();
+            let addresses = published.or_else(|| self.seeds.get(&entry.device).cloned());
+            let mut addresses = addresses.unwrap_or_default();
+            // Each costs a dialler packets, and a device says of itself what it likes.
+            addresses.retain(|it| it.parse::<SocketAddr>().is_ok());
+            addresses.truncate(DIRECT_ADDRS_MAX);
             Contact { device: entry.device, key: *entry.transport_key.as_bytes(), addresses }
         });
         let roster = Roster { devices: devices.collect(), open: self.has_open_invitation() };

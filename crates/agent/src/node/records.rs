@@ -1,22 +1,32 @@
 //! Each app's records in the layout of the version that runs here.
 //!
-//! The ledger keeps records as they were written. What sessions and people see is derived from them,
-//! one by one, through the migrations between the layout that a record was written in and the active
-//! one; so a record that an old session writes after an activation takes the same way as those that
-//! were there before.
+//! The ledger keeps records as they were written. What sessions and people see is derived from them:
+//! of each key the last write counts, in whichever layout it was made, and it is taken through the
+//! migrations between that layout and the active one. So a record that an old session writes after an
+//! activation takes the same way as those that were there before, and what a device derived in which
+//! order does not show. A write in a layout that the app never had is left where it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aura_journal::{Ledger, RawRecord, RecordChange, Stored};
-use aura_protocol_core::{AppId, Digest, Record, RecordKey, SchemaId, record::records_root};
+use aura_journal::{ActiveVersion, AppState, Ledger, RawRecord, RecordChange, RecordId, Stored};
+use aura_protocol_core::{
+    AppId, Digest, ProtocolVersion, Record, RecordKey, SchemaId, UnixTime, record::records_root,
+};
 
 use crate::{
     error::AgentError,
-    node::{Effect, MigrateJob, MigratedRecords, Node, restore::prefixed},
+    node::{
+        Effect, MigrateJob, MigratedRecords, Node,
+        derived::{Derived, Replaced, latest},
+        restore::prefixed,
+    },
 };
 
-/// The key of a record in the ledger: the layout that it was written in, and its key there.
-type RawKey = (SchemaId, RecordKey);
+/// Pause before a derivation is tried again that failed for a reason of this machine, in seconds.
+const RETRY_SECONDS: u64 = 30;
+
+/// Records by the migrations that they have to go through.
+type Groups = BTreeMap<Vec<Digest>, Vec<Record>>;
 
 /// The derived records of all apps.
 #[derive(Debug, Default)]
@@ -27,21 +37,39 @@ pub(super) struct Records {
 #[derive(Debug, Default)]
 struct AppRecords {
     /// The records in the layout of the activation at height `applied`.
-    current: BTreeMap<RecordKey, Record>,
+    current: Derived,
     /// The height of the entry that made the active version active; none before the install.
     applied: Option<u64>,
     /// The height to which a swap is due.
     swap_to: Option<u64>,
-    /// Written in the ledger, and not yet derived.
-    dirty: BTreeSet<RawKey>,
-    /// Being migrated, and whether everything is.
+    /// Keys that were written in the ledger and are not derived yet.
+    dirty: BTreeSet<RecordKey>,
+    /// Two keys once became one, so that only all records together say which of them stays.
+    overlaps: bool,
+    /// Being derived.
     under_way: Option<Job>,
+    /// No attempt before this time.
+    retry: Option<UnixTime>,
 }
 
 #[derive(Debug)]
 struct Job {
-    swap_to: Option<u64>,
-    keys: BTreeSet<RawKey>,
+    /// The height of the layout that is derived.
+    target: u64,
+    /// Whether all records are.
+    everything: bool,
+    /// The keys that were written.
+    keys: BTreeSet<RecordKey>,
+}
+
+/// What the ledger holds under one key.
+enum Newest<'a> {
+    /// Nothing, or a deletion.
+    Gone,
+    /// A write in the layout of this version.
+    Write(&'a RawRecord, u64),
+    /// A write in a layout that comes after the one that is asked for.
+    Later,
 }
 
 impl Records {
@@ -53,38 +81,83 @@ impl Records {
             apps.entry(app).or_default().applied = Some(k);
         }
         for (app, records) in &stored.records {
-            apps.entry(*app).or_default().current = records.clone();
+            apps.entry(*app).or_default().current = Derived::of(records.values().cloned());
         }
-        for ((app, schema, key), raw) in &ledger.state().records {
-            let entry = apps.entry(*app).or_default();
-            let mut derived = entry.current.values().filter(|it| it.origin == *key);
-            let is_derived = match raw.deleted {
-                true => derived.next().is_none(),
-                false => derived.any(|it| it.tag == raw.record.tag),
+        let mut restored = Self { apps };
+        let raw: BTreeSet<(AppId, RecordKey)> =
+            ledger.state().records.keys().map(|(app, _, key)| (*app, key.clone())).collect();
+        for (app, key) in raw {
+            restored.apps.entry(app).or_default().dirty.insert(key);
+        }
+        for (app, entry) in &mut restored.apps {
+            let (Some(target), Some(known)) = (entry.applied, ledger.state().apps.get(app)) else {
+                continue;
             };
-            if !is_derived {
-                entry.dirty.insert((*schema, key.clone()));
-            }
+            entry.dirty.extend(entry.current.origins().cloned());
+            let current = &entry.current;
+            entry.dirty.retain(|key| {
+                let mut derived = current.of_origin(key);
+                match newest(&ledger.state().records, *app, known, key, target) {
+                    Newest::Gone => derived.next().is_some(),
+                    Newest::Write(raw, _) => !derived.any(|it| it.tag == raw.record.tag),
+                    Newest::Later => true,
+                }
+            });
         }
-        Ok(Self { apps })
+        Ok(restored)
     }
 
     /// The root over an app's derived records.
     pub(super) fn root(&self, app: AppId) -> Digest {
-        records_root(self.apps.get(&app).into_iter().flat_map(|it| it.current.values()))
+        let records = self.apps.get(&app).map(|it| it.current.records());
+        records_root(records.into_iter().flat_map(BTreeMap::values))
     }
 
     /// How many derived records an app has.
     pub(super) fn count(&self, app: AppId) -> usize {
-        self.apps.get(&app).map_or(0, |it| it.current.len())
+        self.apps.get(&app).map_or(0, |it| it.current.records().len())
     }
 
-    /// Whether everything that was written is derived.
+    /// Whether everything is derived that was written for apps that are installed.
     pub(super) fn is_settled(&self) -> bool {
-        self.apps
-            .values()
+        let installed = self.apps.values().filter(|it| it.applied.is_some());
+        installed
+            .into_iter()
             .all(|it| it.dirty.is_empty() && it.under_way.is_none() && it.swap_to.is_none())
     }
+}
+
+/// The versions that an app has had, oldest first.
+fn versions(app: &AppState) -> impl DoubleEndedIterator<Item = &ActiveVersion> {
+    app.history.iter().chain([&app.active])
+}
+
+/// The last write of a key, seen from the layout of the version that became active at `target`.
+fn newest<'a>(
+    records: &'a BTreeMap<RecordId, RawRecord>,
+    app: AppId,
+    known: &AppState,
+    key: &RecordKey,
+    target: u64,
+) -> Newest<'a> {
+    let mut layouts: BTreeMap<SchemaId, u64> = BTreeMap::new();
+    for version in versions(known) {
+        layouts.entry(version.schema).or_insert(version.k);
+    }
+    let written = layouts
+        .into_iter()
+        .filter_map(|(schema, k)| records.get(&(app, schema, key.clone())).map(|raw| (raw, k)));
+    match written.max_by_key(|(raw, _)| raw.position) {
+        Some((_, k)) if target < k => Newest::Later,
+        Some((raw, k)) if !raw.deleted => Newest::Write(raw, k),
+        _ => Newest::Gone,
+    }
+}
+
+/// The migrations that lead from the layout of the version of height `from` to that of `target`.
+fn steps(known: &AppState, from: u64, target: u64) -> Vec<Digest> {
+    let later = known.activations.iter().filter(|(k, _)| from < *k && *k <= target);
+    later.flat_map(|(_, activation)| activation.steps.clone()).collect()
 }
 
 impl Node {
@@ -96,19 +169,24 @@ impl Node {
     }
 
     pub(super) fn record(&self, app: AppId, key: &RecordKey) -> Option<&Record> {
-        self.records.apps.get(&app)?.current.get(key)
+        self.records.apps.get(&app)?.current.records().get(key)
     }
 
     pub(super) fn records_after<'a>(
         &'a self,
         app: AppId,
         prefix: &'a [u8],
-        after: Option<&'a RecordKey>,
-    ) -> impl Iterator<Item = &'a Record> {
-        let records = self.records.apps.get(&app).into_iter().flat_map(|it| it.current.values());
-        records
-            .filter(move |it| it.key.0.starts_with(prefix))
-            .filter(move |it| after.is_none_or(|after| *after < it.key))
+        after: Option<&RecordKey>,
+    ) -> impl Iterator<Item = &'a Record> + use<'a> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let first = RecordKey(prefix.to_vec());
+        let from = match after {
+            Some(after) if first <= *after => Excluded(after.clone()),
+            _ => Included(first),
+        };
+        let records = self.records.apps.get(&app).map(|it| it.current.records());
+        let range = records.into_iter().flat_map(move |it| it.range((from.clone(), Unbounded)));
+        range.map(|(_, record)| record).take_while(move |it| it.key.0.starts_with(prefix))
     }
 
     /// Begins the swap to the layout of the active version.
@@ -119,8 +197,8 @@ impl Node {
 
     /// Derives what was written since the last time.
     pub(super) fn pump_records(&mut self) {
-        for (app, schema, key) in self.ledger.take_record_changes() {
-            self.records.apps.entry(app).or_default().dirty.insert((schema, key));
+        for (app, _, key) in self.ledger.take_record_changes() {
+            self.records.apps.entry(app).or_default().dirty.insert(key);
         }
         let installed: Vec<(AppId, u64)> =
             self.ledger.state().apps.iter().map(|(id, it)| (*id, it.installed_at)).collect();
@@ -130,236 +208,168 @@ impl Node {
                 entry.applied = Some(k);
                 self.keep(&format!("applied/{app}"), &k);
             }
-        }
-        let apps: Vec<AppId> = self.records.apps.keys().copied().collect();
-        for app in apps {
             self.pump_app_records(app);
         }
     }
 
     fn pump_app_records(&mut self, app: AppId) {
-        let Some(entry) = self.records.apps.get_mut(&app) else { return };
-        if entry.under_way.is_some() || (entry.dirty.is_empty() && entry.swap_to.is_none()) {
+        let Some(entry) = self.records.apps.get(&app) else { return };
+        let due = !entry.dirty.is_empty() || entry.swap_to.is_some();
+        let paused = entry.retry.is_some_and(|it| self.now < it);
+        let Some(target) = entry.swap_to.or(entry.applied) else { return };
+        if entry.under_way.is_some() || !due || paused {
             return;
         }
-        let (applied, swap_to) = (entry.applied, entry.swap_to);
-        let Some(target) = swap_to.or(applied) else { return };
-        let Some(layout) = self.layout_at(app, target) else { return };
-        let keys = self.raw_keys(app, swap_to.is_some());
-        let mut direct = Vec::new();
-        let mut groups: BTreeMap<SchemaId, Vec<Record>> = BTreeMap::new();
-        for (schema, key) in &keys {
-            let raw = self.ledger.state().records.get(&(app, *schema, key.clone()));
-            match raw {
-                Some(raw) if !raw.deleted && *schema != layout => {
-                    groups.entry(*schema).or_default().push(raw.record.clone());
-                }
-                _ => direct.push((*schema, key.clone())),
-            }
+        let everything = entry.swap_to.is_some() || entry.overlaps;
+        let asked = if everything { self.raw_keys(app) } else { entry.dirty.clone() };
+        let Some((keys, groups)) = self.to_derive(app, target, asked) else { return };
+        let needed = || groups.keys().flatten();
+        if (keys.is_empty() && !everything) || !needed().all(|it| self.has_module(it)) {
+            return;
         }
-        let Some(groups) = self.with_steps(app, target, groups) else { return };
+        let migrates = needed().next().is_some();
         if let Some(entry) = self.records.apps.get_mut(&app) {
             entry.dirty.retain(|it| !keys.contains(it));
+            entry.retry = None;
+            entry.under_way = Some(Job { target, everything, keys });
         }
-        if groups.is_empty() && swap_to.is_none() {
-            self.apply_direct(app, &direct);
-            return;
+        if migrates {
+            let groups = groups.into_iter().collect();
+            self.out.push(Effect::Migrate(Box::new(MigrateJob { app, groups })));
+        } else {
+            self.derived(app, groups.into_values().flatten().collect());
         }
-        if let Some(entry) = self.records.apps.get_mut(&app) {
-            entry.under_way = Some(Job { swap_to, keys });
-        }
-        self.out.push(Effect::Migrate(Box::new(MigrateJob { app, groups })));
     }
 
-    /// What is to be derived: everything for a swap, else what is dirty.
-    fn raw_keys(&self, app: AppId, everything: bool) -> BTreeSet<RawKey> {
-        if !everything {
-            return self.records.apps.get(&app).map(|it| it.dirty.clone()).unwrap_or_default();
-        }
-        let all = self.ledger.state().records.keys().filter(|(it, _, _)| *it == app);
-        all.map(|(_, schema, key)| (*schema, key.clone())).collect()
+    /// The keys of all records that an app has in the ledger, and of those derived from them.
+    fn raw_keys(&self, app: AppId) -> BTreeSet<RecordKey> {
+        let first = (app, SchemaId::from_bytes([0; 32]), RecordKey(Vec::new()));
+        let raw = self.ledger.state().records.range(first..);
+        let raw = raw.take_while(|((it, _, _), _)| *it == app).map(|((_, _, key), _)| key.clone());
+        let derived = self.records.apps.get(&app).into_iter();
+        raw.chain(derived.flat_map(|it| it.current.origins().cloned())).collect()
     }
 
-    /// The layout of the version that became active at height `k`.
-    fn layout_at(&self, app: AppId, k: u64) -> Option<SchemaId> {
-        let state = self.ledger.state().apps.get(&app)?;
-        let mut versions = state.history.iter().chain([&state.active]);
-        versions.find(|it| it.k == k).map(|it| it.schema)
-    }
-
-    /// Pairs each group with the migrations that lead from its layout to the one at height `target`.
-    /// None while one of them is not here yet.
-    fn with_steps(
+    /// Those of `keys` whose last write can be brought to the layout at `target`, and the records to
+    /// bring there.
+    fn to_derive(
         &self,
         app: AppId,
         target: u64,
-        groups: BTreeMap<SchemaId, Vec<Record>>,
-    ) -> Option<Vec<(Vec<Digest>, Vec<Record>)>> {
-        groups
-            .into_iter()
-            .map(|(schema, records)| {
-                let steps = self.steps_from(app, schema, target)?;
-                steps.iter().all(|it| self.has_module(it)).then_some((steps, records))
-            })
-            .collect()
-    }
-
-    fn steps_from(&self, app: AppId, schema: SchemaId, target: u64) -> Option<Vec<Digest>> {
-        let state = self.ledger.state().apps.get(&app)?;
-        let mut versions = state.history.iter().chain([&state.active]);
-        let from = versions.find(|it| it.schema == schema)?.k;
-        let later = state.activations.iter().filter(|(k, _)| from < *k && *k <= target);
-        Some(later.flat_map(|(_, activation)| activation.steps.clone()).collect())
-    }
-
-    /// Records that are in the active layout already, and records that were deleted.
-    fn apply_direct(&mut self, app: AppId, keys: &[RawKey]) {
-        for (schema, key) in keys {
-            let raw = self.ledger.state().records.get(&(app, *schema, key.clone())).cloned();
-            match raw {
-                Some(raw) if !raw.deleted => self.put_record(raw.record),
-                _ => self.delete_derived(app, key),
+        keys: BTreeSet<RecordKey>,
+    ) -> Option<(BTreeSet<RecordKey>, Groups)> {
+        let known = self.ledger.state().apps.get(&app)?;
+        let mut groups = Groups::new();
+        let mut taken = BTreeSet::new();
+        for key in keys {
+            match newest(&self.ledger.state().records, app, known, &key, target) {
+                Newest::Later => continue,
+                Newest::Gone => {}
+                Newest::Write(raw, k) => {
+                    groups.entry(steps(known, k, target)).or_default().push(raw.record.clone());
+                }
             }
+            taken.insert(key);
         }
-    }
-
-    /// Puts a derived record, unless a later write is there already.
-    fn put_record(&mut self, record: Record) {
-        let Some(entry) = self.records.apps.get_mut(&record.app) else { return };
-        let held = entry.current.get(&record.key);
-        if held.is_some_and(|it| it == &record || record.tag < it.tag) {
-            return;
-        }
-        self.batch.records.push(RecordChange::Put(record.clone()));
-        entry.current.insert(record.key.clone(), record);
-    }
-
-    fn delete_derived(&mut self, app: AppId, origin: &RecordKey) {
-        let Some(entry) = self.records.apps.get_mut(&app) else { return };
-        let gone: Vec<RecordKey> = entry
-            .current
-            .values()
-            .filter(|it| it.origin == *origin)
-            .map(|it| it.key.clone())
-            .collect();
-        for key in gone {
-            entry.current.remove(&key);
-            self.batch.records.push(RecordChange::Delete { app, key });
-        }
+        Some((taken, groups))
     }
 
     pub(super) fn migrated(&mut self, app: AppId, result: Result<MigratedRecords, AgentError>) {
-        let Some(job) = self.records.apps.get_mut(&app).and_then(|it| it.under_way.take()) else {
-            return;
-        };
-        let migrated = match result {
-            Ok(migrated) => migrated,
-            Err(error) => {
-                self.records_blocked(app, &error);
-                return;
+        match result {
+            Ok(migrated) => {
+                for (key, reason) in &migrated.quarantined {
+                    self.log(format!("record `{key}` is set aside: {reason}"));
+                }
+                self.derived(app, migrated.records);
             }
-        };
-        for (key, reason) in &migrated.quarantined {
-            self.log(format!("record `{key}` is set aside: {reason}"));
+            Err(error) => self.derivation_failed(app, &error),
         }
-        let Some(k) = job.swap_to else {
-            for record in migrated.records {
-                self.put_record(record);
+    }
+
+    /// Nothing has changed. It is tried again, but not at once: the machine may need a person.
+    fn derivation_failed(&mut self, app: AppId, error: &AgentError) {
+        let retry = self.now.saturating_add(RETRY_SECONDS);
+        let Some(entry) = self.records.apps.get_mut(&app) else { return };
+        let Some(job) = entry.under_way.take() else { return };
+        entry.dirty.extend(job.keys);
+        entry.retry = Some(retry);
+        self.records_blocked(app, error);
+    }
+
+    /// The records of the job that is under way are here.
+    fn derived(&mut self, app: AppId, records: Vec<Record>) {
+        let Some(entry) = self.records.apps.get_mut(&app) else { return };
+        let Some(Job { target, everything, keys }) = entry.under_way.take() else { return };
+        if entry.swap_to.or(entry.applied) != Some(target) {
+            // Another layout is wanted by now.
+            entry.dirty.extend(keys);
+            return self.pump_app_records(app);
+        }
+        if !everything {
+            match entry.current.replace(&keys, records) {
+                Replaced::Changed(put, deleted) => {
+                    let deleted = deleted.into_iter().map(|key| RecordChange::Delete { app, key });
+                    self.batch.records.extend(deleted);
+                    self.batch.records.extend(put.into_iter().map(RecordChange::Put));
+                }
+                Replaced::Overlap => {
+                    entry.overlaps = true;
+                    entry.dirty.extend(keys);
+                    self.pump_app_records(app);
+                }
             }
-            let rest: Vec<RawKey> = job.keys.into_iter().collect();
-            self.apply_written_here(app, &rest);
             return;
-        };
-        self.commit_swap(app, k, migrated.records, job.keys);
-    }
-
-    /// The part of a job that needed no migration.
-    fn apply_written_here(&mut self, app: AppId, keys: &[RawKey]) {
-        let layout = self.records.apps.get(&app).and_then(|it| it.applied);
-        let layout = layout.and_then(|k| self.layout_at(app, k));
-        let direct: Vec<RawKey> = keys
-            .iter()
-            .filter(|(schema, key)| {
-                let raw = self.ledger.state().records.get(&(app, *schema, key.clone()));
-                Some(*schema) == layout || raw.is_none_or(|it| it.deleted)
-            })
-            .cloned()
-            .collect();
-        self.apply_direct(app, &direct);
-    }
-
-    /// New layout, new records and the height that they belong to, in one transaction.
-    fn commit_swap(&mut self, app: AppId, k: u64, migrated: Vec<Record>, keys: BTreeSet<RawKey>) {
-        let layout = self.layout_at(app, k);
-        let written = keys.iter().filter(|(schema, _)| Some(*schema) == layout);
-        let written = written.filter_map(|(schema, key)| {
-            let raw = self.ledger.state().records.get(&(app, *schema, key.clone()))?;
-            (!raw.deleted).then(|| raw.record.clone())
-        });
-        let current = latest(migrated.into_iter().chain(written));
-        let records = current.values().cloned().collect();
+        }
+        let count = records.len();
+        entry.current = Derived::of(records);
+        entry.overlaps |= entry.current.records().len() < count;
+        let records = entry.current.records().values().cloned().collect();
+        // New layout, new records and the height that they belong to, in one transaction.
         self.batch.records.push(RecordChange::Swap { app, records });
-        self.keep(&format!("applied/{app}"), &k);
-        if let Some(entry) = self.records.apps.get_mut(&app) {
-            entry.current = current;
-            entry.applied = Some(k);
-            entry.swap_to = None;
+        if entry.swap_to.take_if(|it| *it == target).is_some() {
+            entry.applied = Some(target);
+            self.keep(&format!("applied/{app}"), &target);
+            self.log(format!("app {}: records are in the layout of entry {target}", app.short()));
+            self.records_swapped(app, target);
         }
-        self.log(format!("app {}: records are in the layout of entry {k}", app.short()));
-        self.records_swapped(app, k);
     }
 
-    /// The records of an app in the past of some units, as a rehearsal takes them.
-    pub(super) fn prestate(&self, app: AppId, past: &[Digest]) -> Option<Vec<Record>> {
+    /// The records of an app in the past of some units, by the migrations that lead to the layout of
+    /// the version `from`. None while one of those is not here.
+    pub(super) fn prestate(
+        &self,
+        app: AppId,
+        from: ProtocolVersion,
+        past: &[Digest],
+    ) -> Option<Vec<(Vec<Digest>, Vec<Record>)>> {
+        let known = self.ledger.state().apps.get(&app)?;
+        let target = versions(known).find(|it| it.version == from)?.k;
         let raw: Vec<RawRecord> = self.ledger.records_at(app, past).ok()?;
-        Some(raw.into_iter().filter(|it| !it.deleted).map(|it| it.record).collect())
-    }
-
-    /// How an app's records follow from the ledger; none while a swap is due.
-    pub fn derivation(&self, app: AppId) -> Option<Derivation> {
-        let applied = self.records.apps.get(&app)?.applied?;
-        let layout = self.layout_at(app, applied)?;
-        let mut direct = Vec::new();
-        let mut groups: BTreeMap<SchemaId, Vec<Record>> = BTreeMap::new();
-        for (schema, key) in self.raw_keys(app, true) {
-            let raw = self.ledger.state().records.get(&(app, schema, key))?;
-            match (raw.deleted, schema == layout) {
-                (true, _) => {}
-                (false, true) => direct.push(raw.record.clone()),
-                (false, false) => groups.entry(schema).or_default().push(raw.record.clone()),
+        let keys: BTreeSet<RecordKey> = raw.iter().map(|it| it.record.key.clone()).collect();
+        let raw: BTreeMap<RecordId, RawRecord> = raw
+            .into_iter()
+            .map(|it| ((app, it.record.schema, it.record.key.clone()), it))
+            .collect();
+        let mut groups = Groups::new();
+        for key in keys {
+            if let Newest::Write(raw, k) = newest(&raw, app, known, &key, target) {
+                groups.entry(steps(known, k, target)).or_default().push(raw.record.clone());
             }
         }
-        let groups = groups
-            .into_iter()
-            .map(|(schema, records)| Some((self.steps_from(app, schema, applied)?, records)))
-            .collect::<Option<Vec<_>>>()?;
-        Some(Derivation { job: MigrateJob { app, groups }, direct })
+        let here = groups.keys().flatten().all(|it| self.has_module(it));
+        here.then(|| groups.into_iter().collect())
+    }
+
+    /// How an app's records follow from the ledger; none while something is yet to be derived.
+    pub fn derivation(&self, app: AppId) -> Option<MigrateJob> {
+        let target = self.records.apps.get(&app)?.applied?;
+        let (_, groups) = self.to_derive(app, target, self.raw_keys(app))?;
+        Some(MigrateJob { app, groups: groups.into_iter().collect() })
     }
 
     /// Whether an app's records here are these, the latest write of a key winning.
     pub fn agrees_with(&self, app: AppId, records: impl IntoIterator<Item = Record>) -> bool {
-        let held = self.records.apps.get(&app).map(|it| &it.current);
+        let held = self.records.apps.get(&app).map(|it| it.current.records());
         held.is_some_and(|held| *held == latest(records))
     }
-}
-
-/// How an app's records follow from the ledger.
-#[derive(Debug)]
-pub struct Derivation {
-    /// The records that have to be migrated.
-    pub job: MigrateJob,
-    /// The records that are in the active layout already.
-    pub direct: Vec<Record>,
-}
-
-/// The latest write of each key.
-fn latest(records: impl IntoIterator<Item = Record>) -> BTreeMap<RecordKey, Record> {
-    let mut latest: BTreeMap<RecordKey, Record> = BTreeMap::new();
-    for record in records {
-        let held = latest.get(&record.key);
-        if held.is_none_or(|it| it.tag < record.tag) {
-            latest.insert(record.key.clone(), record);
-        }
-    }
-    latest
 }

@@ -1,16 +1,19 @@
 //! A node from what its store holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aura_coordination::execution::ProtocolContext;
 use aura_crypto::SecretKey;
 use aura_journal::{Event, Ledger, StoreBatch, Stored, control::Voter};
-use aura_protocol_core::{DeviceId, SessionId, UnixTime, decode, limits::FRAME_BYTES_MAX};
+use aura_protocol_core::{DeviceId, SessionId, UnixTime, decode};
 
 use crate::{
     error::{AgentError, Whose},
     identity::Identity,
-    node::{Node, Roster, joins::Invitation, modules::Modules, records::Records},
+    node::{
+        Node, Roster, joins::Invitation, modules::Modules, records::Records, running::Running,
+        sessions::Waiting,
+    },
 };
 
 /// The keys that a node signs with, and the public one that it is dialled by.
@@ -51,22 +54,23 @@ impl Node {
             vote_key: keys.vote,
             transport_key: keys.transport,
             voter: Voter::new(stored.vote_record),
+            contention: None,
             now: clock,
             clock_stored: clock,
             addresses: Vec::new(),
             seeds: prefixed(stored, "seed/")?,
-            peers: std::collections::BTreeSet::new(),
+            peers: BTreeSet::new(),
             hello_due: clock,
             roster: Roster::default(),
             modules: Modules::restore(stored)?,
             records: Records::restore(stored, &ledger)?,
-            sessions: contexts(stored)?,
-            signals: BTreeMap::new(),
-            signalling: std::collections::BTreeSet::new(),
-            reads: BTreeMap::new(),
+            sessions: sessions(stored, &ledger)?,
+            unjudged: Waiting::default(),
             upgrades: BTreeMap::new(),
             rehearsals: BTreeMap::new(),
+            rehearsing: BTreeSet::new(),
             intents: std::collections::VecDeque::new(),
+            deferred: None,
             invitations: prefixed::<_, Invitation>(stored, "ticket/")?,
             pending: BTreeMap::new(),
             noted: ledger.chain().entries().len(),
@@ -75,14 +79,16 @@ impl Node {
             sources: BTreeMap::new(),
             batch: StoreBatch::default(),
             out: Vec::new(),
+            logged: 0,
             ledger,
         };
         node.replay_votes();
-        for (session, context) in &node.sessions {
-            // What was said before the restart has nobody waiting for its answer any more.
-            let nobody = std::iter::repeat_n(None, context.signals_waiting());
-            node.signals.insert(*session, nobody.collect());
-        }
+        let open = node.ledger.state().sessions.values().filter(|it| {
+            it.outcome.is_none()
+                && it.open.agreement.runs.contains_key(&me)
+                && !node.sessions.contains_key(&it.id)
+        });
+        node.unjudged = Waiting::of(open.map(|it| it.id));
         Ok(node)
     }
 
@@ -104,7 +110,7 @@ fn local<T: borsh::BorshDeserialize + borsh::BorshSerialize>(
     key: &str,
 ) -> Result<Option<T>, AgentError> {
     let Some(bytes) = stored.local.get(key) else { return Ok(None) };
-    decode(bytes, FRAME_BYTES_MAX).map(Some).map_err(|error| damaged(&error))
+    decode(bytes, bytes.len()).map(Some).map_err(|error| damaged(&error))
 }
 
 /// All values whose keys begin with `prefix` and go on with an id.
@@ -117,13 +123,16 @@ where
         stored.local.iter().filter_map(|(key, bytes)| Some((key.strip_prefix(prefix)?, bytes)));
     rows.map(|(id, bytes)| {
         let id = id.parse().map_err(|_| damaged(&format!("`{prefix}{id}` is no id")))?;
-        Ok((id, decode(bytes, FRAME_BYTES_MAX).map_err(|error| damaged(&error))?))
+        // The store's checksums have shown that these are this device's own bytes.
+        Ok((id, decode(bytes, bytes.len()).map_err(|error| damaged(&error))?))
     })
     .collect()
 }
 
-fn contexts(stored: &Stored) -> Result<BTreeMap<SessionId, ProtocolContext>, AgentError> {
-    prefixed(stored, "session/")
+fn sessions(stored: &Stored, ledger: &Ledger) -> Result<BTreeMap<SessionId, Running>, AgentError> {
+    let contexts: BTreeMap<SessionId, ProtocolContext> = prefixed(stored, "session/")?;
+    let sessions = contexts.into_iter();
+    Ok(sessions.map(|(id, context)| (id, Running::restore(context, ledger))).collect())
 }
 
 pub(super) fn damaged(error: &dyn std::fmt::Display) -> AgentError {

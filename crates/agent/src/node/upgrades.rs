@@ -20,17 +20,37 @@ use crate::{
     node::{AgentEvent, Effect, Node, RehearseJob, control::Intent},
 };
 
+/// Most open proposals of one author that a device follows at a time. Each costs it a fetch, a compile
+/// and a rehearsal.
+const OPEN_PER_AUTHOR_MAX: usize = 8;
+
 impl Node {
     /// Shows every coordinator what has happened since.
     pub(super) fn advance_upgrades(&mut self) {
         let proposals: Vec<Digest> = self.ledger.state().proposals.keys().copied().collect();
         for proposal in proposals {
             if !self.upgrades.contains_key(&proposal) {
+                if self.is_one_too_many(proposal) {
+                    continue;
+                }
                 let upgrade = self.new_upgrade(proposal);
                 self.upgrades.insert(proposal, upgrade);
             }
             self.advance_upgrade(proposal);
         }
+    }
+
+    /// A device follows a few open proposals of each author at a time; what is certified it follows in
+    /// any case.
+    fn is_one_too_many(&self, proposal: Digest) -> bool {
+        let proposals = &self.ledger.state().proposals;
+        let Some(known) = proposals.get(&proposal) else { return true };
+        let is_open = |(other, upgrade): &(&Digest, &UpgradeCoordinator)| {
+            let author = proposals.get(*other).map(|it| it.author);
+            author == Some(known.author) && !is_over(upgrade.state())
+        };
+        known.activated_at.is_none()
+            && OPEN_PER_AUTHOR_MAX <= self.upgrades.iter().filter(is_open).count()
     }
 
     fn new_upgrade(&self, proposal: Digest) -> UpgradeCoordinator {
@@ -52,10 +72,18 @@ impl Node {
         match self.upgrades.get(&proposal).map(UpgradeCoordinator::state) {
             Some(UpgradeState::Proposing) => self.judge_terms(proposal, &known),
             Some(UpgradeState::Acknowledging) => self.judge_modules(proposal, &known),
+            // Something that the prestate needs had not come yet.
+            Some(UpgradeState::SignallingReady) => self.rehearse(&known),
             Some(UpgradeState::AwaitingQuorum) => {
                 if let Some(rehearsal) = self.rehearsals.get(&proposal) {
+                    let roster = &self.ledger.chain().config().roster;
+                    let all = roster.keys().all(|it| rehearsal.personal.contains_key(it));
                     let ready = confirmed(&self.ledger, &known, rehearsal);
                     self.saw(proposal, Saw::Ready(ready));
+                    if !all {
+                        // A device has joined since, and its receipt has to be computed too.
+                        self.rehearse(&known);
+                    }
                 }
             }
             _ => {}
@@ -76,6 +104,8 @@ impl Node {
             return false;
         }
         if active.proposal != Some(proposal) {
+            // A later version is active: there is nothing left to do for this one.
+            self.upgrades.insert(proposal, UpgradeCoordinator::activated(proposal));
             return true;
         }
         self.saw(proposal, Saw::Certified);
@@ -84,6 +114,10 @@ impl Node {
 
     fn judge_terms(&mut self, proposal: Digest, known: &ProposalState) {
         let Some(app) = self.ledger.state().apps.get(&known.proposal.app) else { return };
+        if known.activated_at.is_none() && known.proposal.expires < self.now {
+            self.saw(proposal, Saw::Expired);
+            return;
+        }
         match check_proposal(app, known, self.now) {
             Ok(()) | Err(Verdict::Wait(_)) => self.saw(proposal, Saw::Accepted),
             Err(Verdict::Deny(Denied { code, reason })) => {
@@ -171,8 +205,12 @@ impl Node {
     }
 
     fn rehearse(&mut self, known: &ProposalState) {
-        let app = known.proposal.app;
-        let Some(records) = self.prestate(app, &[known.unit]) else { return };
+        let (app, from) = (known.proposal.app, known.proposal.from);
+        if self.rehearsing.contains(&known.unit) {
+            return;
+        }
+        let Some(groups) = self.prestate(app, from, &[known.unit]) else { return };
+        self.rehearsing.insert(known.unit);
         let signers: BTreeSet<DeviceId> =
             self.ledger.chain().config().roster.keys().copied().collect();
         self.out.push(Effect::Rehearse(Box::new(RehearseJob {
@@ -181,12 +219,13 @@ impl Node {
             module: known.proposal.digest,
             version: known.release.version,
             caps: known.proposal.capabilities.clone(),
-            records,
+            groups,
             signers,
         })));
     }
 
     pub(super) fn rehearsed(&mut self, proposal: Digest, result: Result<Rehearsal, AgentError>) {
+        self.rehearsing.remove(&proposal);
         match result {
             Ok(rehearsal) => {
                 if let Err(reason) = self.agrees_with_certificate(proposal, &rehearsal) {
@@ -221,7 +260,7 @@ impl Node {
     }
 
     fn signal_ready(&mut self, known: &ProposalState) {
-        self.adopt(known.proposal.app, known.release.version, &known.release.module);
+        self.adopt(known.proposal.app, &known.release);
         self.publish_manifest();
         let receipt = self.rehearsals.get(&known.unit).and_then(|it| it.receipt(self.me));
         if let Some(receipt) = receipt
@@ -234,7 +273,12 @@ impl Node {
 
     fn begin_swap(&mut self, known: &ProposalState) {
         let app = known.proposal.app;
-        if self.records_ready(app) {
+        let rehearsal = self.rehearsals.get(&known.unit);
+        let agrees = rehearsal.map(|it| self.agrees_with_certificate(known.unit, it));
+        if let Some(Err(reason)) = agrees {
+            let code = "ResultMismatch".to_string();
+            self.saw(known.unit, Saw::Refused { code, reason });
+        } else if self.records_ready(app) {
             // A restart after the swap: there is nothing left to do.
             self.saw(known.unit, Saw::Migrated);
         } else {
@@ -276,12 +320,21 @@ impl Node {
     /// Apps that this device cannot run as certified, and why.
     pub(super) fn blocked_apps(&self) -> BTreeMap<AppId, String> {
         let proposals = &self.ledger.state().proposals;
+        let refused = self.ledger.state().apps.iter().filter_map(|(app, it)| {
+            let error = self.module_failure(&it.active.digest).filter(|it| is_refusal(it))?;
+            Some((*app, format!("{}: {}", error.code, error.message)))
+        });
         let blocked = self.upgrades.iter().filter_map(|(proposal, upgrade)| {
             let UpgradeState::Blocked { code, reason } = upgrade.state() else { return None };
             Some((proposals.get(proposal)?.proposal.app, format!("{code}: {reason}")))
         });
-        blocked.collect()
+        refused.chain(blocked.filter(|(app, _)| !self.records_ready(*app))).collect()
     }
+}
+
+/// Whether nothing more happens to a proposal in this state, unless it is certified after all.
+const fn is_over(state: &UpgradeState) -> bool {
+    matches!(state, UpgradeState::Active | UpgradeState::Failed(_) | UpgradeState::Blocked { .. })
 }
 
 fn modules_of(known: &ProposalState) -> Vec<ModuleRef> {

@@ -16,11 +16,16 @@ use crate::{
         Session, Sessions, Status,
     },
     error::{AgentError, Whose},
+    identity::NAME_BYTES_MAX,
     node::{
         Node,
         commands::{unknown, usage},
     },
+    text::printable,
 };
+
+/// Longest text of others that an answer repeats, in bytes. Whole results are in the ledger.
+const SHOWN_BYTES_MAX: usize = 1024;
 
 impl Node {
     /// Answers a command that changes nothing.
@@ -146,14 +151,15 @@ impl Node {
 
     pub(super) fn alias(&self, app: AppId) -> String {
         let installed = self.ledger.state().apps.get(&app);
-        installed.map_or_else(|| app.short(), |it| it.install.alias.clone())
+        installed.map_or_else(|| app.short(), |it| shown(&it.install.alias))
     }
 
     fn published_name(&self, device: DeviceId) -> Option<String> {
         if device == self.me {
             return Some(self.name.clone());
         }
-        self.ledger.state().metadata.get(&device).map(|(_, it)| it.name.clone())
+        let published = self.ledger.state().metadata.get(&device);
+        published.map(|(_, it)| printable(&it.name, NAME_BYTES_MAX))
     }
 
     /// What a device is called; the beginning of its id where it has not said.
@@ -212,13 +218,13 @@ impl Node {
             from: known.proposal.from.to_string(),
             version: known.release.version.to_string(),
             state: state.map_or(from_ledger, ToString::to_string),
-            reason,
+            reason: shown(&reason),
             ready: known.ready.keys().map(|it| self.device_name(*it)).collect(),
             declined: known
                 .declined
                 .iter()
                 .map(|(device, (code, reason))| {
-                    (self.device_name(*device), format!("{code}: {reason}"))
+                    (self.device_name(*device), shown(&format!("{code}: {reason}")))
                 })
                 .collect(),
             needed: self.ledger.chain().config().m,
@@ -301,22 +307,30 @@ pub(super) fn status_of(status: &SessionStatus) -> (&'static str, String) {
     match status {
         SessionStatus::Running => ("active", String::new()),
         SessionStatus::Ended(outcome) => outcome_of(outcome),
-        SessionStatus::Failed { code, reason } => ("failed", format!("{code}: {reason}")),
+        SessionStatus::Failed { code, reason } => ("failed", shown(&format!("{code}: {reason}"))),
     }
 }
 
 fn outcome_of(outcome: &Outcome) -> (&'static str, String) {
     match outcome {
         Outcome::Completed { result, .. } => ("completed", text_or_hex(result)),
-        Outcome::Aborted { reason } => ("aborted", reason.clone()),
+        Outcome::Aborted { reason } => ("aborted", shown(reason)),
     }
 }
 
+/// A module's result for people: text where it is text, else hexadecimal digits.
 fn text_or_hex(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_string(),
-        Err(_) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Ok(text) => shown(text),
+        Err(_) => {
+            let first = bytes.iter().take(SHOWN_BYTES_MAX / 2);
+            first.map(|byte| format!("{byte:02x}")).collect()
+        }
     }
+}
+
+fn shown(text: &str) -> String {
+    printable(text, SHOWN_BYTES_MAX)
 }
 
 fn policy_name(policy: UpgradePolicy) -> &'static str {
@@ -329,7 +343,7 @@ fn policy_name(policy: UpgradePolicy) -> &'static str {
 
 /// An entry in a few words.
 pub(crate) fn entry_says(entry: &Entry) -> String {
-    match &entry.body {
+    let says = match &entry.body {
         EntryBody::Genesis(genesis) => format!("account `{}` begins", genesis.name),
         EntryBody::Reconfigure(next) => {
             format!("{} devices, {} votes decide", next.roster.len(), next.m)
@@ -341,12 +355,13 @@ pub(crate) fn entry_says(entry: &Entry) -> String {
         EntryBody::ActivateVersion(it) => format!("activate {} of {}", it.version, it.app.short()),
         EntryBody::Release(release) => format!("release {} {}", release.protocol, release.version),
         _ => "an entry of a newer version".to_string(),
-    }
+    };
+    shown(&says)
 }
 
 /// An event in a few words.
 fn event_says(event: &Event) -> String {
-    match event {
+    let says = match event {
         Event::PublishManifest(it) => format!("`{}` says what it runs", it.name),
         Event::Control(aura_journal::control::ControlMessage::Propose { slot, value, .. }) => {
             format!("propose for {}: {}", slot.k, entry_says(value))
@@ -367,5 +382,6 @@ fn event_says(event: &Event) -> String {
         Event::SessionMessage(it) => format!("`{}`, {} bytes", it.label, it.payload.len()),
         Event::CloseSession(it) => format!("close the session: {}", outcome_of(&it.outcome).0),
         _ => "an event of a newer version".to_string(),
-    }
+    };
+    shown(&says)
 }

@@ -1,3 +1,16 @@
-//! A device as its callers see it.
+//! A device as its callers see it: its pure node under every disorder, and the whole over real QUIC.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, also in its helpers"
+)]
+
+mod acts;
+mod carry;
 mod control;
+mod main_job;
+mod publisher;
+mod puppet;
+mod world;

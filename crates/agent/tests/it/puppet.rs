@@ -1,0 +1,89 @@
+//! A member of the account that keeps to the wire format and to nothing else.
+
+use aura_agent::node::Node;
+use aura_journal::{
+    Event, Ledger, PeerTag, Unit, UnitBody,
+    sync::{self, SyncMessage},
+};
+use aura_protocol_core::{Digest, SessionId};
+
+use crate::world::{Actor, World};
+
+pub struct Puppet {
+    pub ledger: Ledger,
+}
+
+impl Puppet {
+    pub fn hello(&self) -> SyncMessage {
+        SyncMessage::Hello(sync::hello(&self.ledger))
+    }
+
+    /// Takes what it is sent, so that it knows what the others know.
+    pub fn receive(&mut self, message: SyncMessage) -> Vec<SyncMessage> {
+        match message {
+            SyncMessage::Hello(hello) => sync::answer(&self.ledger, &hello),
+            SyncMessage::Entries(entries) => {
+                for entry in entries {
+                    let _appended = self.ledger.import_entry(entry).unwrap();
+                }
+                vec![]
+            }
+            SyncMessage::Units(units) => {
+                for bytes in units {
+                    let _outcome = self.ledger.import(PeerTag([0; 32]), &bytes).unwrap();
+                }
+                vec![]
+            }
+            _ => vec![self.hello()],
+        }
+    }
+}
+
+impl World {
+    /// Puts a puppet in the place of a device's node.
+    pub fn make_puppet(&mut self, index: usize) {
+        self.stop(index);
+        let device = &mut self.devices[index];
+        let ledger = Ledger::restore(&device.stored).unwrap();
+        device.actor = Actor::Puppet(Box::new(Puppet { ledger }));
+    }
+
+    pub fn puppet(&mut self, index: usize) -> &mut Puppet {
+        match &mut self.devices[index].actor {
+            Actor::Puppet(puppet) => puppet,
+            _ => panic!("device {index} is no puppet"),
+        }
+    }
+
+    /// Has a puppet write a unit of its own, and send it to everybody.
+    pub fn write(&mut self, index: usize, session: Option<SessionId>, event: Event) -> Digest {
+        let me = self.devices[index].id();
+        let seed = *self.devices[index].identity.unit.danger_seed();
+        let key = aura_crypto::SecretKey::from_seed(seed);
+        let puppet = self.puppet(index);
+        let unit = puppet.ledger.author(me, &key, session, event).unwrap();
+        let bytes = puppet.ledger.unit_bytes(&unit).unwrap().to_vec();
+        self.broadcast(index, SyncMessage::Units(vec![bytes]));
+        unit
+    }
+
+    /// Has a puppet sign any body.
+    pub fn sign(&self, index: usize, body: UnitBody) -> Unit {
+        body.sign(&self.devices[index].identity.unit)
+    }
+
+    /// Has a device send something to everybody that it is connected to.
+    pub fn broadcast(&mut self, index: usize, message: SyncMessage) {
+        let others: Vec<_> = self.devices.iter().map(|it| it.id()).collect();
+        for to in others {
+            self.send(index, to, message.clone());
+        }
+    }
+
+    /// A node that runs on a copy of what a device has stored.
+    pub fn copy_of(&self, index: usize) -> Node {
+        let device = &self.devices[index];
+        let keys = aura_agent::node::NodeKeys::of(&device.identity);
+        Node::restore(device.identity.name.clone(), keys, &device.stored).unwrap()
+    }
+}
