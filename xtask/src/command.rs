@@ -73,14 +73,10 @@ impl Invocation {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).stdin(Stdio::null());
-        // `cargo run` tells this program which package it is. A cargo that inherited that would
-        // build crates again whose build scripts look (ring's does), at every change of caller.
-        let of_this_package = env::vars_os().map(|(name, _)| name).filter(|name| {
-            let name = name.to_string_lossy();
-            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-        });
-        for name in of_this_package {
-            command.env_remove(name);
+        if Path::new(&self.program).file_stem() == Some(OsStr::new("cargo")) {
+            for name in env::vars_os().map(|(name, _)| name).filter(|it| tells_the_package(it)) {
+                command.env_remove(name);
+            }
         }
         for (name, value) in &self.env {
             match value {
@@ -93,6 +89,13 @@ impl Invocation {
         }
         command
     }
+}
+
+/// `cargo run` tells this program which package it is. A cargo that inherited that would build crates
+/// again whose build scripts look (ring's does), at every change of caller. A compiler needs it.
+fn tells_the_package(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
 /// As a person would type it, without its environment.
@@ -234,6 +237,20 @@ mod tests {
         let ran = Shell.run(&invocation, Streams::Captured).unwrap();
         assert_eq!((ran.code, ran.stdout.as_slice()), (Some(3), b"out\n".as_slice()));
         assert_eq!(ran.failure(), "exit code 3: err");
+    }
+
+    /// A nested cargo must not learn which package we are; a compiler cannot do without.
+    #[test]
+    fn only_cargo_is_not_told_the_package() {
+        let hidden = |program: &str| {
+            let command = Invocation::new(program).command();
+            let mut changed = command.get_envs().filter(|(_, value)| value.is_none());
+            changed.any(|(name, _)| name == "CARGO_PKG_VERSION_PATCH")
+        };
+        // Tests run under cargo, which sets the variable.
+        assert!(env::var_os("CARGO_PKG_VERSION_PATCH").is_some());
+        assert!(hidden("cargo") && hidden("/usr/bin/cargo"));
+        assert!(!hidden("rustc") && !hidden("/usr/bin/rustc"));
     }
 
     #[test]
