@@ -240,7 +240,7 @@ impl Seen {
 }
 
 impl Publisher {
-    fn release_of(&self, version: &str) -> aura_journal::control::Release {
+    pub fn release_of(&self, version: &str) -> aura_journal::control::Release {
         let releases = self.chain.entries().iter().filter_map(|it| match &it.value.body {
             aura_journal::control::EntryBody::Release(release) => Some((**release).clone()),
             _ => None,

@@ -10,7 +10,10 @@
 mod acts;
 mod carry;
 mod control;
+mod joins;
 mod main_job;
 mod publisher;
 mod puppet;
+mod refusals;
+mod upgrades;
 mod world;

@@ -3,9 +3,14 @@
 use aura_agent::node::Node;
 use aura_journal::{
     Event, Ledger, PeerTag, Unit, UnitBody,
+    event::{OpenSession, SessionMessage},
+    session_id,
     sync::{self, SyncMessage},
 };
-use aura_protocol_core::{Digest, SessionId};
+use aura_protocol_core::{
+    DeviceId, Digest, Manifest, NegotiationPolicy, SessionId, encode, manifest::transcript,
+    negotiate,
+};
 
 use crate::world::{Actor, World};
 
@@ -85,5 +90,42 @@ impl World {
         let device = &self.devices[index];
         let keys = aura_agent::node::NodeKeys::of(&device.identity);
         Node::restore(device.identity.name.clone(), keys, &device.stored).unwrap()
+    }
+}
+
+impl World {
+    /// What an honest opener would write: a session of these devices, by what they published.
+    pub fn honest_open(&mut self, index: usize, with: &[usize]) -> OpenSession {
+        let devices: Vec<DeviceId> = with.iter().map(|it| self.devices[*it].id()).collect();
+        let state = self.puppet(index).ledger.state();
+        let (app, installed) = state.apps.iter().next().unwrap();
+        let published: Vec<_> = devices.iter().map(|it| (*it, &state.metadata[it])).collect();
+        let manifests: Vec<Manifest> =
+            published.iter().map(|(_, (_, it))| it.manifest.clone()).collect();
+        let major = installed.active.version.major;
+        let policy = NegotiationPolicy { floor: None, major_max: Some(major) };
+        OpenSession {
+            app: *app,
+            protocol: installed.install.protocol.clone(),
+            agreement: negotiate(*app, &manifests, &policy).unwrap(),
+            transcript: transcript(&manifests),
+            manifests: published.iter().map(|(device, (unit, _))| (*device, *unit)).collect(),
+            params: vec![],
+        }
+    }
+
+    /// Has a puppet open a session.
+    pub fn write_open(&mut self, index: usize, open: OpenSession) -> SessionId {
+        let me = self.devices[index].id();
+        let ledger = &self.puppet(index).ledger;
+        let session = session_id(ledger.account(), me, ledger.next_seq(me));
+        self.write(index, Some(session), Event::OpenSession(Box::new(open)));
+        session
+    }
+
+    /// Has a puppet say a number to a session of the counter.
+    pub fn write_number(&mut self, index: usize, session: SessionId, number: u64) -> Digest {
+        let message = SessionMessage { label: "add".to_owned(), payload: encode(&number) };
+        self.write(index, Some(session), Event::SessionMessage(message))
     }
 }
