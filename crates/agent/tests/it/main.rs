@@ -8,6 +8,7 @@
 )]
 
 mod acts;
+mod attacks;
 mod carry;
 mod control;
 mod joins;
@@ -15,5 +16,6 @@ mod main_job;
 mod publisher;
 mod puppet;
 mod refusals;
+mod sessions;
 mod upgrades;
 mod world;
