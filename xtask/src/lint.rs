@@ -19,7 +19,7 @@ fn invocations(workspace: &Workspace) -> Vec<Invocation> {
     let cargo = || Invocation::new("cargo").dir(workspace.root());
     vec![
         cargo().args(["fmt", "--all", "--check"]),
-        cargo().args(["fmt", "--check", "--manifest-path", "protocols/Cargo.toml"]),
+        cargo().args(["fmt", "--all", "--check", "--manifest-path", "protocols/Cargo.toml"]),
         cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         Invocation::new("cargo")
             .args(["clippy", "--locked", "--all-targets", "--target-dir"])
