@@ -34,8 +34,8 @@ pub struct DeviceAgentBuilder {
     bind: SocketAddr,
 }
 
-/// A running device. Dropping it stops it without ceremony; [`DeviceAgent::shutdown`] lets what is
-/// under way arrive.
+/// A running device. Dropping it stops it: what has not been stored is lost, and the store is free.
+/// [`DeviceAgent::shutdown`] lets what is under way arrive, and frees the address too.
 pub struct DeviceAgent {
     world: Arc<World>,
     device: DeviceId,
@@ -45,7 +45,8 @@ pub struct DeviceAgent {
 }
 
 impl DeviceAgentBuilder {
-    /// Listens there. Any free port of the loopback interface otherwise.
+    /// Listens there. With port 0, and on the loopback interface when this is not called, it listens
+    /// where it did the last time, or on any free port if that is taken.
     #[must_use]
     pub const fn bind(mut self, bind: SocketAddr) -> Self {
         self.bind = bind;
@@ -64,7 +65,7 @@ impl DeviceAgentBuilder {
         let node = Node::restore(identity.name.clone(), NodeKeys::of(&identity), &stored)?;
         let host = open_host(&self.dir, &identity)?;
         let time = Arc::new(ProductionTimeSource::since(node.clock()));
-        let network = Network::bind(*identity.transport_seed, self.bind).await?;
+        let network = self.listen(&identity, &node.last_addresses()).await?;
         let address = network.addresses().first().copied().unwrap_or(self.bind);
         let addresses = network.addresses().iter().map(ToString::to_string).collect();
         let (world, inbox) = World::new(network, Arc::new(host), time);
@@ -81,6 +82,21 @@ impl DeviceAgentBuilder {
         tasks.spawn(tick(Arc::clone(&world)));
         let device = identity.device();
         Ok(DeviceAgent { world, device, address, tasks, thread: Some(thread) })
+    }
+}
+
+impl DeviceAgentBuilder {
+    /// Devices that were all off at a time know nothing of each other but where they were.
+    async fn listen(&self, identity: &Identity, last: &[String]) -> Result<Network, AgentError> {
+        let seed = *identity.transport_seed;
+        let last = last.iter().filter_map(|it| it.parse::<SocketAddr>().ok());
+        for address in last.filter(|it| self.bind.port() == 0 && it.ip() == self.bind.ip()) {
+            match Network::bind(seed, address).await {
+                Ok(network) => return Ok(network),
+                Err(error) => tracing::info!("not at the last address: {error}"),
+            }
+        }
+        Network::bind(seed, self.bind).await
     }
 }
 
@@ -219,10 +235,15 @@ impl DeviceAgent {
 
 impl Drop for DeviceAgent {
     fn drop(&mut self) {
-        // The node's thread would otherwise wait for inputs for ever.
-        if self.thread.is_some() && self.world.inputs.try_send(Message::Stop).is_err() {
-            tracing::debug!("the node could not be told to stop");
+        let Some(thread) = self.thread.take() else { return };
+        self.world.abandon();
+        // The thread never waits for the runtime, so this takes no longer than one commit; after it the
+        // store is free.
+        if thread.join().is_err() {
+            tracing::error!("the node's thread ended in a panic");
         }
+        let world = Arc::clone(&self.world);
+        self.world.runtime.spawn(async move { world.network.close().await });
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     driver::{ChannelKind, Network, store_error},
     error::{AgentError, Whose},
     identity::Identity,
+    text::printable,
     ticket::Ticket,
 };
 
@@ -186,6 +187,9 @@ async fn converse(
     let count = match reply {
         JoinReply::Refused { code, message, next } => {
             let whose = if code == "NoQuorum" { Whose::Nobody } else { Whose::Caller };
+            // Whoever answers chose the words, and may not be whom the ticket names.
+            let [code, message, next] =
+                [code, message, next].map(|it| printable(&it, JOIN_REPLY_BYTES_MAX));
             return Ok(Err(AgentError::new(code, message, whose, next)));
         }
         JoinReply::Accepted { entries } => entries,

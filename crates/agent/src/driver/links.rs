@@ -1,6 +1,15 @@
 //! What happens on one connection: channels are opened and accepted, and each does one thing.
+//!
+//! Each side opens a sync channel of its own and only ever writes to it; it reads from the other's. So
+//! neither waits with reading until the other has read, however much both have to say.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aura_journal::sync::SyncMessage;
 use aura_protocol_core::{DeviceId, Digest, decode, encode};
@@ -13,120 +22,173 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     driver::{ChannelKind, World},
+    error::{AgentError, Whose},
     join::{JOIN_REQUEST_BYTES_MAX, JoinReply, JoinRequest},
     node::Input,
 };
 
-/// How long a peer may take to say what a channel is for.
-const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to say what it wants: on a connection as a stranger, on a channel, and
+/// after it has said what the channel is for.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How long a stranger's request to join may take. It waits for a quorum of people's devices.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a stranger may stay: to ask once, and to be told the chain.
+const STRANGER_TIMEOUT: Duration = JOIN_TIMEOUT.saturating_add(Duration::from_secs(60));
 /// The code with which a peer is cut off that breaks the protocol above the frames.
 const VIOLATION: u32 = close::APPLICATION_MIN + 1;
 
-/// The dialling side: opens the sync channel, and serves whatever the other side opens.
-pub(crate) async fn open(world: Arc<World>, device: DeviceId, session: Arc<dyn Session>) {
-    let channel = async {
-        let mut channel = session.open().await?;
-        channel.send(ChannelKind::Sync.to_frame()).await?;
-        Ok::<_, TransportError>(channel)
+/// A connection, and what has begun on it.
+struct Connected {
+    world: Arc<World>,
+    session: Arc<dyn Session>,
+    /// This side's sync channel.
+    speaking: AtomicBool,
+    /// The other side's.
+    listening: AtomicBool,
+}
+
+impl Connected {
+    fn new(world: Arc<World>, session: Arc<dyn Session>) -> Arc<Self> {
+        let (speaking, listening) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { world, session, speaking, listening })
+    }
+
+    fn violation(&self, what: &str) {
+        tracing::warn!("{} is cut off: {what}", self.session.peer());
+        self.session.close(VIOLATION, what);
+    }
+}
+
+/// A device of the account was dialled.
+pub(crate) async fn dialled(world: Arc<World>, device: DeviceId, session: Arc<dyn Session>) {
+    let connected = Connected::new(world, session);
+    begin_speaking(&connected, device);
+    serve(connected).await;
+}
+
+/// Somebody has dialled this device, and was admitted.
+pub(crate) async fn accepted(world: Arc<World>, session: Arc<dyn Session>) {
+    let connected = Connected::new(world, session);
+    if connected.world.network.device(connected.session.peer()).is_some() {
+        return serve(connected).await;
+    }
+    let Ok(_place) = connected.world.strangers.try_acquire() else {
+        return connected.session.close(close::BUSY, "too many strangers");
     };
-    match channel.await {
-        Ok(channel) => {
-            let (sync_world, sync_session) = (Arc::clone(&world), Arc::clone(&session));
-            tokio::spawn(async move { sync(sync_world, device, sync_session, channel).await });
-            serve(world, session).await;
-        }
-        Err(error) => tracing::debug!("device {}: {error}", device.short()),
+    match timeout(SILENCE_MAX, connected.session.accept()).await {
+        Ok(Ok(channel)) => spawn_channel(&connected, channel),
+        Ok(Err(error)) => return tracing::debug!("a stranger left: {error}"),
+        Err(_) => return connected.violation("a stranger that says nothing"),
+    }
+    if timeout(STRANGER_TIMEOUT, serve(Arc::clone(&connected))).await.is_err() {
+        connected.violation("a stranger that stays");
     }
 }
 
 /// Serves the channels that the other side opens, until the session ends.
-pub(crate) async fn serve(world: Arc<World>, session: Arc<dyn Session>) {
-    while let Ok(channel) = session.accept().await {
-        let (world, session) = (Arc::clone(&world), Arc::clone(&session));
-        tokio::spawn(async move {
-            if let Err(error) = channel_opened(world, &session, channel).await {
-                tracing::debug!("a channel of {} ended: {error}", session.peer());
-            }
-        });
+async fn serve(connected: Arc<Connected>) {
+    while let Ok(channel) = connected.session.accept().await {
+        spawn_channel(&connected, channel);
     }
 }
 
+fn spawn_channel(connected: &Arc<Connected>, channel: Box<dyn Channel>) {
+    let connected = Arc::clone(connected);
+    tokio::spawn(async move {
+        if let Err(error) = channel_opened(&connected, channel).await {
+            tracing::debug!("a channel of {} ended: {error}", connected.session.peer());
+        }
+    });
+}
+
 async fn channel_opened(
-    world: Arc<World>,
-    session: &Arc<dyn Session>,
+    connected: &Arc<Connected>,
     mut channel: Box<dyn Channel>,
 ) -> Result<(), TransportError> {
-    let Ok(first) = timeout(FIRST_FRAME_TIMEOUT, channel.recv()).await else {
-        violation(session, "a channel that says nothing");
-        return Ok(());
-    };
-    let Some(frame) = first? else { return Ok(()) };
-    let device = world.network.device(session.peer());
+    let Some(frame) = next_frame(connected, channel.as_mut()).await? else { return Ok(()) };
+    let device = connected.world.network.device(connected.session.peer());
     match (ChannelKind::from_frame(&frame), device) {
-        (Ok(ChannelKind::Sync), Some(device)) => {
-            sync(world, device, Arc::clone(session), channel).await;
-        }
-        (Ok(ChannelKind::Module), Some(_)) => give_module(&world, channel).await?,
-        (Ok(ChannelKind::Join), _) => join(&world, session, channel).await?,
-        (Ok(_), None) => violation(session, "a stranger may only ask to join"),
-        (Err(_), _) => violation(session, "a channel that begins with garbage"),
+        (Ok(ChannelKind::Sync), Some(device)) => listen(connected, device, channel).await?,
+        (Ok(ChannelKind::Module), Some(_)) => give_module(connected, channel).await?,
+        (Ok(ChannelKind::Join), _) => join(connected, channel).await?,
+        (Ok(_), None) => connected.violation("a stranger may only ask to join"),
+        (Err(_), _) => connected.violation("a channel that begins with garbage"),
     }
     Ok(())
 }
 
-fn violation(session: &Arc<dyn Session>, what: &str) {
-    tracing::warn!("{} is cut off: {what}", session.peer());
-    session.close(VIOLATION, what);
-}
-
-/// Carries sync messages both ways.
-async fn sync(
-    world: Arc<World>,
-    device: DeviceId,
-    session: Arc<dyn Session>,
-    mut channel: Box<dyn Channel>,
-) {
-    let (link, mut queue) = world.network.add_link(device, &session);
-    tracing::debug!("device {} is connected", device.short());
-    world.tell(Input::PeerConnected(device)).await;
-    let end = exchange(&world, device, channel.as_mut(), &mut queue).await;
-    match end {
-        Err(Ended::Garbage) => violation(&session, "a sync message that is none"),
-        Err(Ended::Transport(error)) => tracing::debug!("device {}: {error}", device.short()),
-        Ok(()) => {}
-    }
-    if world.network.remove_link(device, link) {
-        world.tell(Input::PeerGone(device)).await;
-    }
-}
-
-enum Ended {
-    Transport(TransportError),
-    Garbage,
-}
-
-async fn exchange(
-    world: &Arc<World>,
-    device: DeviceId,
+/// The next frame of a channel on which the other side has something to say at once.
+async fn next_frame(
+    connected: &Connected,
     channel: &mut dyn Channel,
-    queue: &mut mpsc::Receiver<SyncMessage>,
-) -> Result<(), Ended> {
+) -> Result<Option<Bytes>, TransportError> {
+    if let Ok(frame) = timeout(SILENCE_MAX, channel.recv()).await {
+        return frame;
+    }
+    connected.violation("a channel that says nothing");
+    Ok(None)
+}
+
+/// Opens this side's sync channel, unless that has been done.
+fn begin_speaking(connected: &Arc<Connected>, device: DeviceId) {
+    if connected.speaking.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let connected = Arc::clone(connected);
+    tokio::spawn(async move {
+        if let Err(error) = speak(&connected, device).await {
+            tracing::debug!("device {}: {error}", device.short());
+        }
+    });
+}
+
+/// Sends what the node has to say to a device, until the session ends.
+async fn speak(connected: &Connected, device: DeviceId) -> Result<(), TransportError> {
+    let (world, session) = (&connected.world, &connected.session);
+    let mut channel = session.open().await?;
+    channel.send(ChannelKind::Sync.to_frame()).await?;
+    let (link, mut queue) = world.link_up(device, session).await;
+    let ended = forward(session.as_ref(), channel.as_mut(), &mut queue).await;
+    world.link_down(device, link).await;
+    ended
+}
+
+async fn forward(
+    session: &dyn Session,
+    channel: &mut dyn Channel,
+    queue: &mut mpsc::UnboundedReceiver<super::network::Queued>,
+) -> Result<(), TransportError> {
     loop {
         tokio::select! {
-            frame = channel.recv() => {
-                let Some(frame) = frame.map_err(Ended::Transport)? else { return Ok(()) };
-                let message = SyncMessage::from_bytes(&frame).map_err(|_| Ended::Garbage)?;
-                world.tell(Input::PeerMessage { from: device, message }).await;
-            }
-            message = queue.recv() => {
-                let Some(message) = message else { return Ok(()) };
-                let frame = Bytes::from(message.to_bytes());
-                channel.send(frame).await.map_err(Ended::Transport)?;
-            }
+            next = queue.recv() => match next {
+                Some(queued) => channel.send(queued.frame()).await?,
+                None => return Ok(()),
+            },
+            ended = session.closed() => return Err(ended),
         }
     }
+}
+
+/// Takes what a device has to say. When it has finished, so has the session.
+async fn listen(
+    connected: &Arc<Connected>,
+    device: DeviceId,
+    mut channel: Box<dyn Channel>,
+) -> Result<(), TransportError> {
+    if connected.listening.swap(true, Ordering::Relaxed) {
+        connected.violation("a second sync channel");
+        return Ok(());
+    }
+    begin_speaking(connected, device);
+    while let Some(frame) = channel.recv().await? {
+        let Ok(message) = SyncMessage::from_bytes(&frame) else {
+            connected.violation("a sync message that is none");
+            return Ok(());
+        };
+        connected.world.tell(Input::PeerMessage { from: device, message }).await;
+    }
+    connected.session.close(close::NORMAL, "nothing more to say");
+    Ok(())
 }
 
 struct Source<'a>(&'a World);
@@ -144,10 +206,10 @@ impl ModuleSource for Source<'_> {
 }
 
 async fn give_module(
-    world: &Arc<World>,
+    connected: &Connected,
     mut channel: Box<dyn Channel>,
 ) -> Result<(), TransportError> {
-    let Some(frame) = channel.recv().await? else { return Ok(()) };
+    let Some(frame) = next_frame(connected, channel.as_mut()).await? else { return Ok(()) };
     let request = match ModuleRequest::decode(&frame) {
         Ok(request) => request,
         Err(error) => {
@@ -155,8 +217,8 @@ async fn give_module(
             return Ok(());
         }
     };
-    let served =
-        serve_module(channel.as_mut(), request, &Source(world), &TransferLimits::default()).await;
+    let source = Source(&connected.world);
+    let served = serve_module(channel.as_mut(), request, &source, &TransferLimits::default()).await;
     match served {
         Ok(served) => tracing::debug!("a module was asked for: {served:?}"),
         Err(error) => tracing::debug!("a module was not given: {error}"),
@@ -165,23 +227,19 @@ async fn give_module(
 }
 
 /// A new device asks to be let in. It is answered when the account has decided.
-async fn join(
-    world: &Arc<World>,
-    session: &Arc<dyn Session>,
-    mut channel: Box<dyn Channel>,
-) -> Result<(), TransportError> {
-    let Some(frame) = channel.recv().await? else { return Ok(()) };
+async fn join(connected: &Connected, mut channel: Box<dyn Channel>) -> Result<(), TransportError> {
+    let Some(frame) = next_frame(connected, channel.as_mut()).await? else { return Ok(()) };
     let Ok(request) = decode::<JoinRequest>(&frame, JOIN_REQUEST_BYTES_MAX) else {
-        violation(session, "a request to join that is none");
+        connected.violation("a request to join that is none");
         return Ok(());
     };
-    let asked = world.ask_to_join(|id| Input::Join { id, request: Box::new(request) });
-    let result = match timeout(JOIN_TIMEOUT, asked).await {
+    let asked = |id| Input::Join { id, request: Box::new(request) };
+    let result = match timeout(JOIN_TIMEOUT, connected.world.ask_to_join(asked)).await {
         Ok(result) => result,
-        Err(_) => Err(crate::error::AgentError::new(
+        Err(_) => Err(AgentError::new(
             "NoQuorum",
             "the account's other devices have not agreed yet",
-            crate::error::Whose::Nobody,
+            Whose::Nobody,
             "see that enough of them are running, and run the same command again",
         )),
     };
@@ -199,5 +257,5 @@ async fn join(
         }
     }
     channel.finish().await?;
-    session.delivered().await
+    connected.session.delivered().await
 }

@@ -13,7 +13,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -38,6 +38,10 @@ const GROUP_MAX: usize = 64;
 /// Events that a slow listener may lag behind before it misses some.
 const EVENTS_MAX: usize = 1024;
 
+/// Strangers that may be connected at a time: a family with new devices. What all of them together can
+/// hold is below what one device of the account can.
+const STRANGERS_MAX: usize = 32;
+
 /// What goes to the node's thread.
 pub(crate) enum Message {
     /// Something happened.
@@ -60,6 +64,10 @@ pub(crate) struct World {
     answers: Answers<Response>,
     joins: Answers<Vec<CertifiedEntry>>,
     compilers: tokio::sync::Semaphore,
+    /// Places for those who are in no roster, while an invitation is open.
+    pub(crate) strangers: tokio::sync::Semaphore,
+    /// Set when nobody waits for the node any more.
+    abandoned: AtomicBool,
 }
 
 /// Who waits for what.
@@ -119,12 +127,22 @@ impl World {
             joins: Answers::new(),
             // One for each core of a small machine: compiling must not starve the sessions.
             compilers: tokio::sync::Semaphore::new(2),
+            strangers: tokio::sync::Semaphore::new(STRANGERS_MAX),
+            abandoned: AtomicBool::new(false),
         };
         (Arc::new(world), inbox)
     }
 
     fn next_request(&self) -> RequestId {
         RequestId(self.requests.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Has the node stop soon, however much it has to do.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+        if self.inputs.try_send(Message::Stop).is_err() {
+            tracing::debug!("the node is busy, or has stopped before");
+        }
     }
 
     /// Tells the node something. Waits while it is busy; drops it once the node has stopped.
@@ -205,7 +223,7 @@ pub(crate) fn run(
         for effect in effects {
             carry_out(world, effect);
         }
-        if stop {
+        if stop || world.abandoned.load(Ordering::Relaxed) {
             return;
         }
     }
@@ -230,7 +248,7 @@ fn carry_out(world: &Arc<World>, effect: Effect) {
     match effect {
         // Merged into the group's commit before.
         Effect::Commit(_) => {}
-        Effect::Send { to, message } => world.network.send(to, message),
+        Effect::Send { to, message } => world.network.send(to, &message),
         Effect::Disconnect { device, reason } => world.network.disconnect(device, &reason),
         Effect::Roster(roster) => world.network.set_roster(roster),
         Effect::Obtain { module, offered, providers } => {

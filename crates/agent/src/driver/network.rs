@@ -5,17 +5,18 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use aura_journal::sync::SyncMessage;
+use aura_journal::sync::{ANSWER_BYTES_MAX, SyncMessage};
 use aura_protocol_core::DeviceId;
 use aura_transport::{
     Admission, PeerAddr, PeerId, QuicConfig, QuicTransport, Session, Settings, Transport as _,
     TransportError, TransportKey, Verdict, close, protocol::SYNC_V1,
 };
+use bytes::Bytes;
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -24,11 +25,12 @@ use tokio::{
 use crate::{
     driver::{World, links, lock},
     error::{AgentError, Whose},
-    node::Roster,
+    node::{Input, Roster},
 };
 
-/// Messages that may wait for one device. One that takes them slower is cut off and syncs again.
-const SENDS_MAX: usize = 1024;
+/// Bytes that may wait for one device: a whole answer to its greeting, and as much again that happens
+/// meanwhile. One that takes them slower is cut off and syncs again.
+const QUEUED_BYTES_MAX: usize = 2 * ANSWER_BYTES_MAX;
 /// First and longest pause between two attempts to dial a device.
 const REDIAL_FIRST: Duration = Duration::from_millis(250);
 const REDIAL_MAX: Duration = Duration::from_secs(5);
@@ -39,15 +41,38 @@ const DIAL_INTERVAL: Duration = Duration::from_millis(250);
 pub(crate) struct Network {
     transport: QuicTransport,
     roster: Arc<watch::Sender<Roster>>,
-    links: Mutex<BTreeMap<DeviceId, Link>>,
+    /// Two devices that dial each other at the same time have two connections; both are heard, the
+    /// newest is spoken on.
+    links: Mutex<BTreeMap<DeviceId, Vec<Link>>>,
     next_link: AtomicU64,
+    order: tokio::sync::Mutex<()>,
 }
 
 /// A connection to a device.
-pub(crate) struct Link {
+struct Link {
     id: u64,
-    sends: mpsc::Sender<SyncMessage>,
+    sends: mpsc::UnboundedSender<Queued>,
+    waiting: Arc<AtomicUsize>,
     session: Arc<dyn Session>,
+}
+
+/// A frame that waits to be sent, and counts as waiting until it is.
+pub(crate) struct Queued {
+    frame: Bytes,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Queued {
+    /// The frame, to be sent now.
+    pub(crate) fn frame(&self) -> Bytes {
+        self.frame.clone()
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.frame.len(), Ordering::Relaxed);
+    }
 }
 
 /// Lets the account's devices in, and strangers while an invitation is open.
@@ -76,7 +101,7 @@ impl Network {
         };
         let transport = QuicTransport::bind(config).await.map_err(|error| bind_error(&error))?;
         let (links, next_link) = (Mutex::new(BTreeMap::new()), AtomicU64::new(0));
-        Ok(Self { transport, roster, links, next_link })
+        Ok(Self { transport, roster, links, next_link, order: tokio::sync::Mutex::new(()) })
     }
 
     /// Where other devices can reach this one.
@@ -108,46 +133,74 @@ impl Network {
     }
 
     pub(crate) fn session(&self, device: DeviceId) -> Option<Arc<dyn Session>> {
-        lock(&self.links).get(&device).map(|it| Arc::clone(&it.session))
+        lock(&self.links).get(&device)?.last().map(|it| Arc::clone(&it.session))
     }
 
     /// Sends to a device if it is connected. What cannot be sent now is found by the next hello.
-    pub(crate) fn send(&self, to: DeviceId, message: SyncMessage) {
+    pub(crate) fn send(&self, to: DeviceId, message: &SyncMessage) {
         let links = lock(&self.links);
-        let Some(link) = links.get(&to) else { return };
-        if let Err(mpsc::error::TrySendError::Full(_)) = link.sends.try_send(message) {
+        let Some(link) = links.get(&to).and_then(|it| it.last()) else { return };
+        let frame = Bytes::from(message.to_bytes());
+        let size = frame.len();
+        let before = link.waiting.fetch_add(size, Ordering::Relaxed);
+        let queued = Queued { frame, waiting: Arc::clone(&link.waiting) };
+        if QUEUED_BYTES_MAX < before.saturating_add(size) {
             tracing::warn!("device {} takes messages too slowly, and is cut off", to.short());
             link.session.close(close::APPLICATION_MIN, "too slow");
+        } else if link.sends.send(queued).is_err() {
+            tracing::debug!("device {} has just gone", to.short());
         }
     }
 
     pub(crate) fn disconnect(&self, device: DeviceId, reason: &str) {
-        if let Some(link) = lock(&self.links).get(&device) {
+        for link in lock(&self.links).get(&device).into_iter().flatten() {
             link.session.close(close::APPLICATION_MIN + 1, reason);
         }
     }
 
-    /// Makes a session the one that a device is sent to. The newest wins: an older one is about to be
-    /// found dead, or ends by itself.
-    pub(crate) fn add_link(
+    fn add_link(
         &self,
         device: DeviceId,
         session: &Arc<dyn Session>,
-    ) -> (u64, mpsc::Receiver<SyncMessage>) {
-        let (sends, queue) = mpsc::channel(SENDS_MAX);
+    ) -> (u64, mpsc::UnboundedReceiver<Queued>) {
+        let (sends, queue) = mpsc::unbounded_channel();
         let id = self.next_link.fetch_add(1, Ordering::Relaxed);
-        lock(&self.links).insert(device, Link { id, sends, session: Arc::clone(session) });
+        let (waiting, session) = (Arc::default(), Arc::clone(session));
+        let link = Link { id, sends, waiting, session };
+        lock(&self.links).entry(device).or_default().push(link);
         (id, queue)
     }
 
-    /// Forgets a link, if it is still the one in use. Says whether it was.
-    pub(crate) fn remove_link(&self, device: DeviceId, id: u64) -> bool {
+    /// Forgets a link. Says whether it was the last one to the device.
+    fn remove_link(&self, device: DeviceId, id: u64) -> bool {
         let mut links = lock(&self.links);
-        let current = links.get(&device).is_some_and(|it| it.id == id);
-        if current {
-            links.remove(&device);
+        let Some(of_device) = links.get_mut(&device) else { return false };
+        of_device.retain(|it| it.id != id);
+        of_device.is_empty() && links.remove(&device).is_some()
+    }
+}
+
+impl World {
+    /// From here on the device can be sent to over this session, and the node knows.
+    pub(crate) async fn link_up(
+        &self,
+        device: DeviceId,
+        session: &Arc<dyn Session>,
+    ) -> (u64, mpsc::UnboundedReceiver<Queued>) {
+        // The node hears of links in the order in which they come and go.
+        let _order = self.network.order.lock().await;
+        let link = self.network.add_link(device, session);
+        tracing::debug!("device {} is connected", device.short());
+        self.tell(Input::PeerConnected(device)).await;
+        link
+    }
+
+    /// The session is over.
+    pub(crate) async fn link_down(&self, device: DeviceId, link: u64) {
+        let _order = self.network.order.lock().await;
+        if self.network.remove_link(device, link) {
+            self.tell(Input::PeerGone(device)).await;
         }
-        current
     }
 }
 
@@ -155,7 +208,7 @@ impl Network {
 pub(crate) async fn accept(world: Arc<World>) {
     while let Some(session) = world.network.transport.accept().await {
         let (world, session) = (Arc::clone(&world), Arc::from(session));
-        tokio::spawn(async move { links::serve(world, session).await });
+        tokio::spawn(async move { links::accepted(world, session).await });
     }
 }
 
@@ -183,7 +236,7 @@ pub(crate) async fn dial(world: Arc<World>) {
                 let connected = world.network.transport.connect(&address, SYNC_V1).await;
                 end(&attempts, contact.device);
                 match connected {
-                    Ok(session) => links::open(world, contact.device, Arc::from(session)).await,
+                    Ok(session) => links::dialled(world, contact.device, Arc::from(session)).await,
                     Err(error) => {
                         tracing::debug!("device {}: {error}", contact.device.short());
                     }

@@ -68,6 +68,7 @@ pub struct Node {
     seeds: BTreeMap<DeviceId, Vec<String>>,
     peers: BTreeSet<DeviceId>,
     hello_due: UnixTime,
+    greet: BTreeSet<DeviceId>,
     roster: Roster,
     modules: Modules,
     records: Records,
@@ -102,6 +103,13 @@ impl Node {
     #[must_use]
     pub const fn clock(&self) -> UnixTime {
         self.now
+    }
+
+    /// Where the device could be reached when it ran last, as it told the others.
+    #[must_use]
+    pub fn last_addresses(&self) -> Vec<String> {
+        let own = self.ledger.state().metadata.get(&self.me);
+        own.map(|(_, it)| it.addresses.clone()).unwrap_or_default()
     }
 
     fn handle(&mut self, input: Input) {

@@ -40,7 +40,14 @@ impl Node {
         self.out.push(Effect::Send { to, message });
     }
 
+    /// Greets those who sent something that rests on what is not here. Not at once: what is missing may
+    /// be on its way, and each greeting may be answered with megabytes.
     pub(super) fn say_hello_when_due(&mut self) {
+        for device in std::mem::take(&mut self.greet) {
+            if self.peers.contains(&device) {
+                self.say_hello(device);
+            }
+        }
         if self.now < self.hello_due {
             return;
         }
@@ -75,7 +82,7 @@ impl Node {
     fn entry_refused(&mut self, from: DeviceId, error: &ChainError) {
         if matches!(error, ChainError::Gap { .. }) {
             // It is ahead by more than it sent: ask for the rest.
-            self.say_hello(from);
+            self.greet.insert(from);
         } else {
             self.cut_off(from, &format!("it sent a bad entry: {error}"));
         }
@@ -101,7 +108,7 @@ impl Node {
             }
         }
         if incomplete {
-            self.say_hello(from);
+            self.greet.insert(from);
         }
     }
 

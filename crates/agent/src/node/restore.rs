@@ -61,6 +61,7 @@ impl Node {
             seeds: prefixed(stored, "seed/")?,
             peers: BTreeSet::new(),
             hello_due: clock,
+            greet: BTreeSet::new(),
             roster: Roster::default(),
             modules: Modules::restore(stored)?,
             records: Records::restore(stored, &ledger)?,
