@@ -11,7 +11,7 @@ use crate::gate;
 
 const HEADER_BYTES: usize = 64;
 
-/// A compiled module whose MAC was right. Only [`Seal::open`] makes one, which is what makes loading
+/// A compiled module whose MAC was right. Only `Seal::open` makes one, which is what makes loading
 /// it sound.
 #[derive(Debug)]
 pub struct AuthenticArtifact {
