@@ -27,6 +27,11 @@ use crate::{
 /// How often the node is told the time.
 const TICK: Duration = Duration::from_secs(1);
 
+/// A device that was stopped a moment ago may hold its address for as long as stray packets can arrive.
+const LAST_ADDRESS_ATTEMPTS: usize = 5;
+/// Pause between two attempts to listen there again.
+const LAST_ADDRESS_PAUSE: Duration = Duration::from_millis(100);
+
 /// Settings of a device that is about to run.
 #[derive(Debug, Clone)]
 pub struct DeviceAgentBuilder {
@@ -65,7 +70,7 @@ impl DeviceAgentBuilder {
         let node = Node::restore(identity.name.clone(), NodeKeys::of(&identity), &stored)?;
         let host = open_host(&self.dir, &identity)?;
         let time = Arc::new(ProductionTimeSource::since(node.clock()));
-        let network = self.listen(&identity, &node.last_addresses()).await?;
+        let network = self.listen(&identity, &node).await?;
         let address = network.addresses().first().copied().unwrap_or(self.bind);
         let addresses = network.addresses().iter().map(ToString::to_string).collect();
         let (world, inbox) = World::new(network, Arc::new(host), time);
@@ -87,16 +92,20 @@ impl DeviceAgentBuilder {
 
 impl DeviceAgentBuilder {
     /// Devices that were all off at a time know nothing of each other but where they were.
-    async fn listen(&self, identity: &Identity, last: &[String]) -> Result<Network, AgentError> {
-        let seed = *identity.transport_seed;
+    async fn listen(&self, identity: &Identity, node: &Node) -> Result<Network, AgentError> {
+        let (seed, roster) = (*identity.transport_seed, node.current_roster());
+        let last = node.last_addresses();
         let last = last.iter().filter_map(|it| it.parse::<SocketAddr>().ok());
         for address in last.filter(|it| self.bind.port() == 0 && it.ip() == self.bind.ip()) {
-            match Network::bind(seed, address).await {
-                Ok(network) => return Ok(network),
-                Err(error) => tracing::info!("not at the last address: {error}"),
+            for _ in 0..LAST_ADDRESS_ATTEMPTS {
+                match Network::bind(seed, address, roster.clone()).await {
+                    Ok(network) => return Ok(network),
+                    Err(error) => tracing::debug!("not at the last address: {error}"),
+                }
+                tokio::time::sleep(LAST_ADDRESS_PAUSE).await;
             }
         }
-        Network::bind(seed, self.bind).await
+        Network::bind(seed, self.bind, roster).await
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     driver::{ChannelKind, Network, store_error},
     error::{AgentError, Whose},
     identity::Identity,
+    node::Roster,
     text::printable,
     ticket::Ticket,
 };
@@ -160,7 +161,7 @@ async fn ask(
     identity: &Identity,
     bind: SocketAddr,
 ) -> Result<ControlChain, AgentError> {
-    let network = Network::bind(*identity.transport_seed, bind).await?;
+    let network = Network::bind(*identity.transport_seed, bind, Roster::default()).await?;
     let answered = tokio::time::timeout(ANSWER_TIMEOUT, converse(&network, ticket, identity)).await;
     network.close().await;
     match answered {

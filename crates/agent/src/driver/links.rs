@@ -21,7 +21,7 @@ use bytes::Bytes;
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
-    driver::{ChannelKind, World},
+    driver::{ChannelKind, World, network::Queued},
     error::{AgentError, Whose},
     join::{JOIN_REQUEST_BYTES_MAX, JoinReply, JoinRequest},
     node::Input,
@@ -62,7 +62,7 @@ impl Connected {
 /// A device of the account was dialled.
 pub(crate) async fn dialled(world: Arc<World>, device: DeviceId, session: Arc<dyn Session>) {
     let connected = Connected::new(world, session);
-    begin_speaking(&connected, device);
+    begin_speaking(&connected, device).await;
     serve(connected).await;
 }
 
@@ -129,34 +129,35 @@ async fn next_frame(
     Ok(None)
 }
 
-/// Opens this side's sync channel, unless that has been done.
-fn begin_speaking(connected: &Arc<Connected>, device: DeviceId) {
+/// Makes the session one on which the device can be spoken to, and cut off, unless that has been done.
+async fn begin_speaking(connected: &Arc<Connected>, device: DeviceId) {
     if connected.speaking.swap(true, Ordering::Relaxed) {
         return;
     }
+    let (link, queue) = connected.world.link_up(device, &connected.session).await;
     let connected = Arc::clone(connected);
     tokio::spawn(async move {
-        if let Err(error) = speak(&connected, device).await {
+        if let Err(error) = speak(connected.session.as_ref(), queue).await {
             tracing::debug!("device {}: {error}", device.short());
         }
+        connected.world.link_down(device, link).await;
     });
 }
 
 /// Sends what the node has to say to a device, until the session ends.
-async fn speak(connected: &Connected, device: DeviceId) -> Result<(), TransportError> {
-    let (world, session) = (&connected.world, &connected.session);
+async fn speak(
+    session: &dyn Session,
+    mut queue: mpsc::UnboundedReceiver<Queued>,
+) -> Result<(), TransportError> {
     let mut channel = session.open().await?;
     channel.send(ChannelKind::Sync.to_frame()).await?;
-    let (link, mut queue) = world.link_up(device, session).await;
-    let ended = forward(session.as_ref(), channel.as_mut(), &mut queue).await;
-    world.link_down(device, link).await;
-    ended
+    forward(session, channel.as_mut(), &mut queue).await
 }
 
 async fn forward(
     session: &dyn Session,
     channel: &mut dyn Channel,
-    queue: &mut mpsc::UnboundedReceiver<super::network::Queued>,
+    queue: &mut mpsc::UnboundedReceiver<Queued>,
 ) -> Result<(), TransportError> {
     loop {
         tokio::select! {
@@ -179,7 +180,8 @@ async fn listen(
         connected.violation("a second sync channel");
         return Ok(());
     }
-    begin_speaking(connected, device);
+    // Before anything is read: whoever can be heard can be cut off.
+    begin_speaking(connected, device).await;
     while let Some(frame) = channel.recv().await? {
         let Ok(message) = SyncMessage::from_bytes(&frame) else {
             connected.violation("a sync message that is none");

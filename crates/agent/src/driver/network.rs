@@ -89,9 +89,13 @@ impl Admission for RosterAdmission {
 }
 
 impl Network {
-    /// Listens on `bind` with the device's transport key.
-    pub(crate) async fn bind(seed: [u8; 32], bind: SocketAddr) -> Result<Self, AgentError> {
-        let roster = Arc::new(watch::Sender::new(Roster::default()));
+    /// Listens on `bind` with the device's transport key, for those in `roster` from the first moment.
+    pub(crate) async fn bind(
+        seed: [u8; 32],
+        bind: SocketAddr,
+        roster: Roster,
+    ) -> Result<Self, AgentError> {
+        let roster = Arc::new(watch::Sender::new(roster));
         let config = QuicConfig {
             key: TransportKey::from_bytes(seed),
             listen: bind,

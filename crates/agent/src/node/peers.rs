@@ -190,6 +190,16 @@ impl Node {
 
     /// Tells the driver who may connect, when that changed.
     pub(super) fn refresh_roster(&mut self) {
+        let roster = self.current_roster();
+        if roster != self.roster {
+            self.roster = roster.clone();
+            self.out.push(Effect::Roster(roster));
+        }
+    }
+
+    /// Who may connect, and where everybody can be reached.
+    #[must_use]
+    pub fn current_roster(&self) -> Roster {
         let state = self.ledger.state();
         let config = self.ledger.chain().config();
         let devices = config.roster.values().filter(|it| it.device != self.me).map(|entry| {
@@ -201,10 +211,6 @@ impl Node {
             addresses.truncate(DIRECT_ADDRS_MAX);
             Contact { device: entry.device, key: *entry.transport_key.as_bytes(), addresses }
         });
-        let roster = Roster { devices: devices.collect(), open: self.has_open_invitation() };
-        if roster != self.roster {
-            self.roster = roster.clone();
-            self.out.push(Effect::Roster(roster));
-        }
+        Roster { devices: devices.collect(), open: self.has_open_invitation() }
     }
 }

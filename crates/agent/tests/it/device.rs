@@ -8,7 +8,7 @@ use aura_journal::{Event, Ledger, LedgerStore as _, store::DiskStore};
 use aura_protocol_core::Digest;
 use tokio::time::timeout;
 
-use crate::field::{DEADLINE, Field, open, shows};
+use crate::field::{DEADLINE, Field, open, shows, until};
 
 /// Writes `count` large units into the store of a device that does not run.
 pub fn fill(dir: &Path, count: usize) {
@@ -142,7 +142,9 @@ async fn a_device_listens_where_it_did_before() {
     let again = open(&field.dir(0)).await;
     assert_eq!(again.address(), address);
     again.shutdown().await.unwrap();
-    let other = tokio::net::UdpSocket::bind(address).await.unwrap();
+    let other =
+        until("the address is free", || async { tokio::net::UdpSocket::bind(address).await.ok() })
+            .await;
     let elsewhere = open(&field.dir(0)).await;
     assert_ne!(elsewhere.address(), address);
     elsewhere.shutdown().await.unwrap();

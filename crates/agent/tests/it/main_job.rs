@@ -1,14 +1,15 @@
 //! The main job on pure nodes, in any order of delivery, with breaks, partitions and crashes.
 
+use aura_protocol_core::Digest;
+
 use crate::{
     publisher::Publisher,
     world::{Crash, World},
 };
 
 /// The main job of five devices, as the demo runs it on processes.
-fn main_job(seed: u64) -> World {
+fn main_job(mut world: World) -> World {
     let publisher = Publisher::of_counter();
-    let mut world = World::new(seed, 5);
     world.breaks_per_mille = 5;
     let first = world.random.below(5) as usize;
     world.install(first, &publisher);
@@ -52,17 +53,21 @@ fn main_job(seed: u64) -> World {
 #[test]
 fn the_main_job_comes_to_one_end() {
     for seed in 0..60 {
-        main_job(seed);
+        main_job(World::new(seed, 5));
     }
 }
 
 /// INV-A2: the same inputs lead to the same effects.
 #[test]
 fn the_same_seed_is_the_same_run() {
-    for seed in [3, 4] {
-        assert_eq!(main_job(seed).trace, main_job(seed).trace);
-    }
-    assert_ne!(main_job(3).trace, main_job(4).trace);
+    let traced = |seed: u64| {
+        let mut world = World::new(seed, 5);
+        world.trace = Some(Digest::ZERO);
+        main_job(world).trace.unwrap()
+    };
+    let first = traced(3);
+    assert_eq!(traced(3), first);
+    assert_ne!(traced(4), first);
 }
 
 /// Three devices with a session's record, and a proposal on its way.
