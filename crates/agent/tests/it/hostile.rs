@@ -203,7 +203,7 @@ async fn silence_is_cut_off() {
     field.shutdown().await;
 }
 
-/// INV-A4: a member that asks for everything again and again and reads nothing of it is cut off before it
+/// INV-A4, INV-A5: a member that asks for everything again and again and reads nothing of it is cut off before it
 /// fills the other's memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_does_not_read_is_cut_off() {

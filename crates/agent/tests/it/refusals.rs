@@ -194,3 +194,25 @@ fn terms_are_judged_before_anything_is_fetched() {
     assert_eq!(view.reason, "it expired before a quorum was ready");
     assert!(view.declined.is_empty());
 }
+
+/// Two publishers may release the same bytes; they are two apps all the same.
+#[test]
+fn two_apps_may_share_a_module() {
+    let first = Publisher::of_counter();
+    let mut second = Publisher::new(3);
+    second.release(&guest("counter-1-0-0"), None);
+    let mut world = World::new(1, 3);
+    world.install(0, &first);
+    let mut request = install_request("1.0.0");
+    request.alias = "other".to_owned();
+    let files = Files {
+        chain: Some(second.chain.clone()),
+        module: Some(second.module("1.0.0")),
+        migration: None,
+    };
+    world.ask(1, Command::Install(request), files).unwrap();
+    world.until(30, "all run both", |world| world.all(|it| it.0.manifest.len() == 2));
+    world.stop(2);
+    world.start(2);
+    world.run_session(0, &[0, 1, 2]);
+}

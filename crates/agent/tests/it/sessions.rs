@@ -5,7 +5,10 @@ use aura_agent::node::Files;
 use aura_journal::event::{CloseSession, Event, RecordPut, SessionMessage};
 use aura_protocol_core::{AppId, Digest, Outcome, RecordKey, SchemaId};
 
-use crate::{publisher::Publisher, world::World};
+use crate::{
+    publisher::Publisher,
+    world::{Crash, World},
+};
 
 /// An account of `count` devices that runs 1.0.0, the last of them a puppet.
 pub fn with_puppet(seed: u64, count: usize) -> World {
@@ -122,7 +125,7 @@ fn what_was_said_survives_a_crash() {
     }
 }
 
-/// A participant that says far more than the protocol needs fills no memory and breaks no store: its
+/// INV-A5: a participant that says far more than the protocol needs fills no memory and breaks no store: its
 /// session goes on, and the others' devices start again as if nothing were.
 #[test]
 fn a_flood_of_events_is_taken_a_few_at_a_time() {
@@ -156,7 +159,7 @@ fn a_flood_of_events_is_taken_a_few_at_a_time() {
     assert!(refused.count() <= 300, "a bounded number is looked at");
 }
 
-/// Most sessions of one opener wait their turn; those of others do not.
+/// INV-A5: most sessions of one opener wait their turn; those of others do not.
 #[test]
 fn a_flood_of_sessions_waits() {
     let mut world = with_puppet(1, 3);
@@ -267,4 +270,59 @@ fn a_record_that_cannot_be_read_is_set_aside() {
     world.propose(0, &publisher, "2.0.0").unwrap();
     world.assert_agreed("2.0.0");
     assert!(world.all(|it| it.0.records["counter"] == 1));
+}
+
+/// INV-A1: whoever loses power at whatever moment of a session says its number once, and the session
+/// comes to its end on every device.
+#[test]
+fn sessions_survive_trouble() {
+    for seed in 0..40 {
+        let mut world = World::new(seed, 3);
+        world.install(0, &Publisher::of_counter());
+        world.settle(1);
+        let session = world.start_session(0, &[0, 1, 2], Some(1)).unwrap();
+        world.revives = true;
+        world.breaks_per_mille = 20;
+        for _ in 0..12 {
+            let victim = world.random.below(3) as usize;
+            if world.is_up(victim) {
+                let nth = world.devices[victim].commits + world.random.below(3) as usize;
+                let after = world.random.below(2) == 0;
+                let crash = if after { Crash::After(nth) } else { Crash::Before(nth) };
+                world.devices[victim].crash = Some(crash);
+            }
+            for index in world.nodes() {
+                // Whether it is said already, nobody remembers; a second number is refused.
+                let input = (index + 1).to_string().into_bytes();
+                let command = Command::Signal { session: session.clone(), input };
+                world.command(index, command, Files::default());
+            }
+            for _ in 0..world.random.below(40) {
+                world.happen();
+            }
+            world.tick();
+        }
+        world.breaks_per_mille = 0;
+        for device in &mut world.devices {
+            device.crash = None;
+        }
+        world.until(60, "all are up", |world| world.nodes().len() == 3);
+        for index in 0..3 {
+            let input = (index + 1).to_string().into_bytes();
+            let command = Command::Signal { session: session.clone(), input };
+            world.until(60, "it is joined", |world| world.has_joined(index, &session));
+            world.command(index, command, Files::default());
+        }
+        world.until_completed(&[0, 1, 2], &session);
+        world.settle(1);
+        for device in &world.devices {
+            let said = device.stored.units.iter().filter(|bytes| {
+                let unit = aura_journal::Unit::from_bytes(bytes).unwrap();
+                matches!(unit.body.event, Event::SessionMessage(_))
+            });
+            assert_eq!(said.count(), 3);
+        }
+        world.assert_agreed("1.0.0");
+        assert_eq!(world.status(0).records["counter"], 1);
+    }
 }

@@ -300,7 +300,43 @@ fn the_order_in_which_writes_arrive_does_not_show() {
     }
 }
 
-/// Terms that only a member without a node of its own would write are not followed by the hundred.
+/// A write that arrives after a decision comes after all that the decision closed over, however early
+/// it was made: devices that hold the other write already change to it.
+#[test]
+fn a_late_write_counts_as_late() {
+    for seed in 0..10 {
+        let mut world = running(seed, 4);
+        world.make_puppet(3);
+        world.settle(1);
+        let open = world.honest_open(3, &[0, 3]);
+        let session = world.write_open(3, open);
+        world.settle(1);
+        for index in 0..3 {
+            world.cut(3, index);
+        }
+        let honest = world.run_session(0, &[0, 1, 2]);
+        world.settle(1);
+        let before = world.status(1).app_roots;
+        let put = RecordPut {
+            key: RecordKey(format!("sum/{honest}").into_bytes()),
+            base: None,
+            bytes: Some(encode(&77u64)),
+        };
+        let close = CloseSession {
+            outcome: Outcome::Completed { result: vec![], batch: vec![] },
+            schema: SchemaId::of("counter/1: sum/<session> = u64"),
+            batch: vec![put],
+        };
+        world.write(3, Some(session), Event::CloseSession(close));
+        world.invite_and_join(0);
+        world.heal();
+        world.settle(2);
+        assert_ne!(world.status(1).app_roots, before);
+        world.assert_agreed("1.0.0");
+    }
+}
+
+/// INV-A5: terms that only a member without a node of its own would write are not followed by the hundred.
 #[test]
 fn a_flood_of_proposals_is_followed_a_few_at_a_time() {
     let publisher = Publisher::of_counter();
