@@ -281,7 +281,8 @@ impl Node {
         if let Some((version, _)) = own.filter(|(_, digest)| !self.runs(app, digest)) {
             return Err(waiting(format!("this device is still preparing version {version}")));
         }
-        if self.sessions.values().filter(|it| it.is_of(self.me)).count() < RUNNING_PER_OPENER_MAX {
+        let own = self.sessions.values().filter(|it| it.is_of(self.me, self.now));
+        if own.count() < RUNNING_PER_OPENER_MAX {
             return Ok(());
         }
         Err(AgentError::new(

@@ -65,7 +65,7 @@ impl Node {
             roster: Roster::default(),
             modules: Modules::restore(stored)?,
             records: Records::restore(stored, &ledger)?,
-            sessions: sessions(stored, &ledger)?,
+            sessions: sessions(stored, &ledger, clock)?,
             unjudged: Waiting::default(),
             upgrades: BTreeMap::new(),
             rehearsals: BTreeMap::new(),
@@ -130,10 +130,14 @@ where
     .collect()
 }
 
-fn sessions(stored: &Stored, ledger: &Ledger) -> Result<BTreeMap<SessionId, Running>, AgentError> {
+fn sessions(
+    stored: &Stored,
+    ledger: &Ledger,
+    now: UnixTime,
+) -> Result<BTreeMap<SessionId, Running>, AgentError> {
     let contexts: BTreeMap<SessionId, ProtocolContext> = prefixed(stored, "session/")?;
     let sessions = contexts.into_iter();
-    Ok(sessions.map(|(id, context)| (id, Running::restore(context, ledger))).collect())
+    Ok(sessions.map(|(id, context)| (id, Running::restore(context, ledger, now))).collect())
 }
 
 pub(super) fn damaged(error: &dyn std::fmt::Display) -> AgentError {

@@ -10,7 +10,7 @@ use aura_journal::{
     event::{CloseSession, Event, RecordPut, SessionMessage},
 };
 use aura_protocol_core::{
-    AppId, DeviceId, Digest, Outcome, ProtocolInput, RecordKey, RecordWrite, SessionId,
+    AppId, DeviceId, Digest, Outcome, ProtocolInput, RecordKey, RecordWrite, SessionId, UnixTime,
     lifecycle::EffectReply,
 };
 
@@ -28,6 +28,10 @@ const PAGE_BYTES_MAX: usize = 128 << 10;
 /// as it runs, and written with each of its snapshots.
 const EVENTS_PER_AUTHOR_MAX: usize = 256;
 
+/// How long a session may be silent until it counts no more among those that its opener has running, in
+/// seconds. A participant that says nothing must not use up its opener's share for ever.
+const STALLED_SECONDS: u64 = 3600;
+
 /// One session on this device.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -41,6 +45,8 @@ pub(super) struct Running {
     signals: VecDeque<Option<RequestId>>,
     /// The step that is under way.
     stepping: Option<Stepping>,
+    /// When it last took something, as far as is known since the device was started.
+    moved: UnixTime,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,20 +58,21 @@ enum Stepping {
 }
 
 impl Running {
-    pub(super) const fn new(context: ProtocolContext) -> Self {
+    pub(super) const fn new(context: ProtocolContext, now: UnixTime) -> Self {
         Self {
             context,
             queue: VecDeque::new(),
             heard: BTreeMap::new(),
             signals: VecDeque::new(),
             stepping: None,
+            moved: now,
         }
     }
 
     /// A session after a restart. Whoever waited for its answers is gone.
-    pub(super) fn restore(context: ProtocolContext, ledger: &Ledger) -> Self {
+    pub(super) fn restore(context: ProtocolContext, ledger: &Ledger, now: UnixTime) -> Self {
         let nobody = std::iter::repeat_n(None, context.signals_waiting()).collect();
-        let mut running = Self { signals: nobody, ..Self::new(context) };
+        let mut running = Self { signals: nobody, ..Self::new(context, now) };
         let session = running.context.start().session;
         if let Some(known) = ledger.state().sessions.get(&session) {
             running.queue_from(known, ledger);
@@ -97,9 +104,14 @@ impl Running {
         }
     }
 
-    /// Whether it goes on, and was opened by `device`.
-    pub(super) fn is_of(&self, device: DeviceId) -> bool {
-        self.context.is_running() && self.context.start().opener == device
+    /// Whether it goes on, and not only because somebody in it is silent for ever.
+    pub(super) fn is_moving(&self, now: UnixTime) -> bool {
+        self.context.is_running() && now <= self.moved.saturating_add(STALLED_SECONDS)
+    }
+
+    /// Whether it is moving, and was opened by `device`.
+    pub(super) fn is_of(&self, device: DeviceId, now: UnixTime) -> bool {
+        self.is_moving(now) && self.context.start().opener == device
     }
 
     /// The next step, with the next event of the ledger if nothing else waits.
@@ -180,6 +192,7 @@ impl Node {
 
     pub(super) fn stepped(&mut self, session: SessionId, result: InstructionResult) {
         let Some(running) = self.sessions.get_mut(&session) else { return };
+        running.moved = self.now;
         if running.stepping.take() == Some(Stepping::Signal) {
             let waiting = running.signals.pop_front().flatten();
             self.answer_signal(session, waiting, &result);

@@ -69,7 +69,7 @@ impl Node {
     /// Judges the sessions that wait, if something has come that could matter to them.
     pub(super) fn judge_sessions(&mut self) {
         let height = self.ledger.chain().height();
-        let running = self.sessions.values().filter(|it| it.context.is_running()).count();
+        let running = self.sessions.values().filter(|it| it.is_moving(self.now)).count();
         let now = (self.ledger.len(), height, self.modules.ready_count(), running);
         if self.unjudged.judged_at == Some(now) {
             return;
@@ -99,7 +99,7 @@ impl Node {
             params: known.open.params.clone(),
         };
         let caps = self.granted(known.open.app, &module);
-        let mut running = Running::new(ProtocolContext::new(start, module, caps));
+        let mut running = Running::new(ProtocolContext::new(start, module, caps), self.now);
         running.queue_from(known, &self.ledger);
         self.sessions.insert(session, running);
         self.keep_session(session);
@@ -127,7 +127,7 @@ impl Node {
         }
         let Some(app) = self.ledger.state().apps.get(&open.app) else { return Judgement::Wait };
         let (spoken, active) = (open.agreement.spoken.major, app.active.version.major);
-        let running = self.sessions.values().filter(|it| it.is_of(known.opener)).count();
+        let running = self.sessions.values().filter(|it| it.is_of(known.opener, self.now)).count();
         if active < spoken
             || RUNNING_PER_OPENER_MAX <= running
             || !open.manifests.values().all(|it| self.ledger.contains(it))

@@ -36,6 +36,31 @@ fn a_value_that_nobody_can_judge_stops_nothing() {
     }
 }
 
+/// INV-J15: devices that want different things at the same moment all get them decided, one after the
+/// other, though the first votes may be split.
+#[test]
+fn wishes_at_the_same_moment_are_all_decided() {
+    let publisher = Publisher::of_counter();
+    for seed in 0..30 {
+        let mut world = World::new(seed, 5);
+        let tickets = [1, 2].map(|it| (it, world.invite(it, 6000)));
+        world.settle(1);
+        let files = Files {
+            chain: Some(publisher.chain.clone()),
+            module: Some(publisher.module("1.0.0")),
+            migration: None,
+        };
+        world.command(0, Command::Install(install_request("1.0.0")), files);
+        for (inviter, ticket) in tickets {
+            let newcomer = crate::world::identity(5 + inviter);
+            world.join(inviter, aura_agent::join::JoinRequest::new(&ticket, &newcomer));
+        }
+        world.until(600, "all is decided", |world| {
+            world.all(|it| it.0.devices == 7 && it.active() == Some("1.0.0"))
+        });
+    }
+}
+
 /// What no chain can hold is refused at once, instead of being proposed again and again.
 #[test]
 fn what_no_chain_can_hold_is_not_proposed() {

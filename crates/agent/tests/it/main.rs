@@ -10,6 +10,7 @@
 mod acts;
 mod attacks;
 mod carry;
+mod checks;
 mod control;
 mod device;
 mod field;

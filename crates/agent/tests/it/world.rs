@@ -16,10 +16,9 @@ use aura_agent::{
 };
 use aura_crypto::{HpkeSecretKey, SecretKey};
 use aura_journal::{
-    Event, Ledger, Stored,
+    Ledger, Stored,
     control::{
-        CertifiedEntry, Configuration, ControlChain, ControlMessage, Entry, EntryBody, Genesis,
-        Phase, Slot,
+        CertifiedEntry, Configuration, ControlChain, Entry, EntryBody, Genesis, Phase, Slot,
     },
     sync::SyncMessage,
 };
@@ -89,7 +88,7 @@ pub struct Device {
     /// What is on its disk: the ledger, and the bytes of modules.
     pub stored: Stored,
     pub modules: BTreeMap<Digest, Vec<u8>>,
-    units: BTreeSet<Digest>,
+    pub units: BTreeSet<Digest>,
     /// What it prepared since it was started.
     pub prepared: BTreeSet<Digest>,
     pub jobs: Vec<Job>,
@@ -146,8 +145,9 @@ pub struct World {
     /// Whether devices that lost their power are started again, sooner or later.
     pub revives: bool,
     requests: u64,
-    votes: BTreeMap<(DeviceId, Slot, Phase, u64), Digest>,
-    places: BTreeMap<(DeviceId, u64), Digest>,
+    /// What was voted, and which unit stands where: neither may ever change.
+    pub votes: BTreeMap<(DeviceId, Slot, Phase, u64), Digest>,
+    pub places: BTreeMap<(DeviceId, u64), Digest>,
     /// A hash over all effects in order, if somebody wants it: it costs as much as all the rest.
     pub trace: Option<Digest>,
 }
@@ -246,80 +246,6 @@ impl World {
         let Some(to) = self.devices.iter().position(|it| it.id() == to) else { return };
         if let Some(queue) = self.queues.get_mut(&(from, to)) {
             queue.push_back(message);
-        }
-    }
-
-    /// INV-A1: what a node sends is on its disk.
-    fn check_sent(&mut self, from: usize, message: &SyncMessage) {
-        let device = &self.devices[from];
-        if !matches!(device.actor, Actor::Node(_)) {
-            return;
-        }
-        match message {
-            SyncMessage::Units(units) => {
-                for bytes in units {
-                    let hash = aura_journal::Unit::hash_of(bytes);
-                    assert!(
-                        device.units.contains(&hash),
-                        "device {from} sent what it has not stored"
-                    );
-                }
-            }
-            SyncMessage::Entries(entries) => {
-                for entry in entries {
-                    let k = entry.slot.k as usize;
-                    assert_eq!(
-                        device.stored.entries.get(k).map(|it| &it.value),
-                        Some(&entry.value)
-                    );
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Stores a batch. False when the device's power went.
-    pub fn commit(&mut self, index: usize, batch: &aura_journal::StoreBatch) -> bool {
-        let nth = |crash: Crash| match crash {
-            Crash::Before(n) | Crash::After(n) => n,
-        };
-        let device = &mut self.devices[index];
-        let at = device.crash.filter(|it| nth(*it) == device.commits);
-        device.commits += 1;
-        if let Some(Crash::Before(_)) = at {
-            self.stop(index);
-            return false;
-        }
-        device.stored.apply(batch);
-        let hashes: Vec<Digest> =
-            batch.units.iter().map(|it| aura_journal::Unit::hash_of(it)).collect();
-        device.units.extend(&hashes);
-        for (bytes, hash) in batch.units.iter().zip(hashes) {
-            self.check_stored(index, bytes, hash);
-        }
-        if at.is_some() {
-            self.stop(index);
-            return false;
-        }
-        true
-    }
-
-    /// A node signs one unit for each place, votes once, and is bound by what it votes before it does.
-    fn check_stored(&mut self, index: usize, bytes: &[u8], hash: Digest) {
-        let device = &self.devices[index];
-        let unit = aura_journal::Unit::from_bytes(bytes).unwrap();
-        let author = unit.body.author;
-        if author != device.id() || !matches!(device.actor, Actor::Node(_)) {
-            return;
-        }
-        let place = self.places.entry((author, unit.body.seq)).or_insert(hash);
-        assert_eq!(*place, hash, "device {index} signed two units for one place");
-        if let Event::Control(ControlMessage::Vote(vote)) = &unit.body.event {
-            let key = (author, vote.slot, vote.phase, vote.view);
-            let first = self.votes.entry(key).or_insert(vote.value);
-            assert_eq!(*first, vote.value, "device {index} voted twice");
-            let record = device.stored.vote_record.unwrap();
-            assert!(vote.slot.k <= record.slot.k, "device {index} is not bound by its vote");
         }
     }
 
