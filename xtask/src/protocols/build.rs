@@ -91,7 +91,7 @@ fn compile(
     toolchain: &Toolchain,
     cargo_home: &Path,
 ) -> Result<Invocation> {
-    let this = env::current_exe().context("the path of this program is not known")?;
+    let this = this_program(env::current_exe().context("the path of this program is not known")?);
     Ok(cargo
         .args(["rustc", "--release", "--locked", "--target", TARGET])
         .args(["--package", name, "--lib", "--crate-type", "cdylib"])
@@ -103,6 +103,13 @@ fn compile(
         .env("RUSTC_WRAPPER", this)
         .env(metadata::ROOT_VARIABLE, workspace.root())
         .env(metadata::CARGO_HOME_VARIABLE, cargo_home))
+}
+
+/// Where this program is. A build of the workspace may have replaced its file, which Linux then calls
+/// deleted; what is at its place now is the same program, of the same sources.
+fn this_program(path: PathBuf) -> PathBuf {
+    let replaced = path.to_str().and_then(|it| it.strip_suffix(" (deleted)")).map(PathBuf::from);
+    replaced.filter(|it| !path.exists() && it.exists()).unwrap_or(path)
 }
 
 /// Remaps every folder of this machine that can occur in a module. The last match wins, so the
@@ -201,6 +208,16 @@ fn finish(name: String, file: &Path, into: &Path) -> Result<Guest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_was_replaced_is_found_at_its_place() {
+        let here = env::current_exe().unwrap();
+        let deleted = PathBuf::from(format!("{} (deleted)", here.display()));
+        assert_eq!(this_program(deleted), here);
+        assert_eq!(this_program(here.clone()), here);
+        let gone = PathBuf::from("/nowhere/xtask (deleted)");
+        assert_eq!(this_program(gone.clone()), gone);
+    }
 
     #[test]
     fn packages_that_become_modules_are_guests() {
