@@ -277,6 +277,17 @@ impl Node {
 
     /// Whether this device itself can begin at once.
     fn check_own_start(&self, app: AppId, agreement: &Agreement) -> Result<(), AgentError> {
+        if let Some(reason) = self.blocked_apps().get(&app) {
+            return Err(AgentError::new(
+                "AppBlocked",
+                format!(
+                    "this device cannot run `{}` as the account decided: {reason}",
+                    self.alias(app)
+                ),
+                Whose::Machine,
+                "restart the device; if that does not help, leave it out of the session",
+            ));
+        }
         let own = agreement.runs.get(&self.me);
         if let Some((version, _)) = own.filter(|(_, digest)| !self.runs(app, digest)) {
             return Err(waiting(format!("this device is still preparing version {version}")));

@@ -70,7 +70,8 @@ impl Node {
     pub(super) fn judge_sessions(&mut self) {
         let height = self.ledger.chain().height();
         let running = self.sessions.values().filter(|it| it.is_moving(self.now)).count();
-        let now = (self.ledger.len(), height, self.modules.ready_count(), running);
+        let ready = self.modules.ready_count() + self.upgrades_active();
+        let now = (self.ledger.len(), height, ready, running);
         if self.unjudged.judged_at == Some(now) {
             return;
         }
@@ -130,6 +131,7 @@ impl Node {
         let running = self.sessions.values().filter(|it| it.is_of(known.opener, self.now)).count();
         if active < spoken
             || RUNNING_PER_OPENER_MAX <= running
+            || self.is_blocked(open.app)
             || !open.manifests.values().all(|it| self.ledger.contains(it))
         {
             return Judgement::Wait;

@@ -317,6 +317,17 @@ impl Node {
         }
     }
 
+    /// Whether this device cannot run an app as certified.
+    pub(super) fn is_blocked(&self, app: AppId) -> bool {
+        self.blocked_apps().contains_key(&app)
+    }
+
+    /// How many activations were carried out here.
+    pub(super) fn upgrades_active(&self) -> usize {
+        let states = self.upgrades.values().map(UpgradeCoordinator::state);
+        states.filter(|it| **it == UpgradeState::Active).count()
+    }
+
     /// Apps that this device cannot run as certified, and why.
     pub(super) fn blocked_apps(&self) -> BTreeMap<AppId, String> {
         let proposals = &self.ledger.state().proposals;

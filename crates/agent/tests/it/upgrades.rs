@@ -300,6 +300,44 @@ fn the_order_in_which_writes_arrive_does_not_show() {
     }
 }
 
+/// A device that computes something else than what was certified blocks the app and says so. It does
+/// not go on with the old version, and does not take part with the new one.
+#[test]
+fn a_device_that_computes_otherwise_is_blocked() {
+    for seed in 0..10 {
+        let publisher = Publisher::of_counter();
+        let mut world = running(seed, 4);
+        world.computes_otherwise = Some(3);
+        let before = world.status(3).app_roots;
+        world.propose(0, &publisher, "2.0.0").unwrap();
+        world.until(120, "2.0.0 is active", |world| {
+            world.all(|it| it.active() == Some("2.0.0") && it.0.settled)
+                || (0..3).all(|it| world.status(it).active["counter"] == "2.0.0")
+                    && !world.status(3).blocked.is_empty()
+        });
+        world.settle(2);
+        let status = world.status(3);
+        assert!(status.blocked["counter"].starts_with("ResultMismatch: "), "{status:?}");
+        assert_eq!(status.app_roots, before);
+        assert!((0..3).all(|it| world.status(it).blocked.is_empty()));
+        let error = world.start_session(3, &[0, 3], None).unwrap_err();
+        assert_eq!(error.code, "AppBlocked");
+        let session = world.start_session(0, &[0, 3], Some(1)).unwrap();
+        world.settle(2);
+        assert!(!world.has_joined(3, &session));
+        world.run_session(0, &[0, 1, 2]);
+        // Once it computes rightly, a restart sets it right.
+        world.computes_otherwise = None;
+        world.stop(3);
+        world.start(3);
+        world.take_part(3, &session);
+        world.until(60, "the session is completed", |world| {
+            world.session(0, &session).unwrap().status == "completed"
+        });
+        world.assert_agreed("2.0.0");
+    }
+}
+
 /// A write that arrives after a decision comes after all that the decision closed over, however early
 /// it was made: devices that hold the other write already change to it.
 #[test]

@@ -144,6 +144,8 @@ pub struct World {
     pub breaks_per_mille: u64,
     /// Whether devices that lost their power are started again, sooner or later.
     pub revives: bool,
+    /// A device whose engine comes to other results than everybody else's.
+    pub computes_otherwise: Option<usize>,
     requests: u64,
     /// What was voted, and which unit stands where: neither may ever change.
     pub votes: BTreeMap<(DeviceId, Slot, Phase, u64), Digest>,
@@ -163,6 +165,7 @@ impl World {
             cut: BTreeSet::new(),
             breaks_per_mille: 0,
             revives: false,
+            computes_otherwise: None,
             requests: 0,
             votes: BTreeMap::new(),
             places: BTreeMap::new(),
