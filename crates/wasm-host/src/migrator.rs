@@ -37,7 +37,10 @@ impl Migrator for ModuleMigrator<'_> {
     fn forward(&self, record: &RecordBody) -> Result<Migrated, MigratorError> {
         match self.migrate(Lens::Forward { record: record.clone() }) {
             Ok(Reply::Forward(migrated)) => Ok(migrated),
-            Ok(Reply::Failed(error)) => Err(failed(error)),
+            // What a module says of one record concerns that record, as a trap on it does.
+            Ok(Reply::Failed(error)) => {
+                Ok(Migrated::Quarantine { reason: format!("the migration refuses it: {error}") })
+            }
             Ok(_) => Err(failed("the module is no migration")),
             Err(CallError::Trapped(trapped)) => {
                 let reason = format!("the migration failed on it: {trapped} ({})", trapped.code());

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aura_protocol_core::{
     Capability, DeviceId, Digest, Outcome, ProtocolCapabilities, ProtocolEffect, ProtocolError,
-    ProtocolInput, ProtocolVersion, RecordKey, SchemaId, SessionId, SessionStart, decode, encode,
+    ProtocolInput, ProtocolVersion, RecordKey, SchemaId, SessionId, SessionStart,
+    abi::Reply,
+    decode, encode,
     lifecycle::chain_trace,
     limits::STEP_FUEL_MAX,
     migration::{Migrated, Migrator, RecordBody},
 };
+use aura_testkit::hostile::Frame;
 use aura_wasm_host::{ModuleHost, ModuleMigrator, StepError, Stepped};
 
 use crate::{guest, reference};
@@ -177,4 +180,25 @@ pub(crate) fn trace(host: &ModuleHost, module: Digest) -> Digest {
         trace = chain_trace(trace, &reply, stepped.fuel_used);
     }
     trace
+}
+
+/// What a lens says of one record sets that record aside; it does not stop the others.
+#[test]
+fn a_lens_that_fails_on_a_record_sets_it_aside() {
+    let reply = encode(&Reply::Failed(ProtocolError::BadState));
+    let hex: String = reply.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let answer = 2048 | (reply.len() as u64) << 32;
+    let module = Frame::new("counter", "2.0.0")
+        .tail(&format!("(data (i32.const 2048) \"{hex}\")"))
+        .body(&format!("(i64.const {answer})"))
+        .build();
+    let host = ModuleHost::in_memory();
+    host.prepare(&module, &reference(&module)).unwrap();
+    let lens = ModuleMigrator::new(&host, Digest::of(&module), vec![]);
+    let schema = SchemaId::of("any");
+    let record = RecordBody { schema, key: RecordKey::from("k"), bytes: vec![1] };
+    let Ok(Migrated::Quarantine { reason }) = lens.forward(&record) else {
+        panic!("the record is not set aside")
+    };
+    assert!(reason.contains("not written by this protocol"), "{reason}");
 }
