@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_folder_of_the_repository_does_not_matter() {
-        let here = metadata("/work/aura", "/work/aura/crates/core", "std");
+        let here = metadata("/home/me/aura", "/home/me/aura/crates/core", "std");
         assert_eq!(here, metadata("/home/ann/src", "/home/ann/src/crates/core", "std"));
         assert_eq!(here.len(), "metadata=".len() + 16);
     }
