@@ -1,0 +1,225 @@
+//! What the states that `session!` generates own: the thread of one session at one device.
+//!
+//! Scripts never see it. Its methods are the steps of a session type, one file a kind in
+//! `cx/`; generated code adds the names and the payload types.
+
+mod certify;
+mod choice;
+mod decide;
+mod local;
+mod part;
+mod plain;
+
+use alloc::{string::ToString, sync::Arc, vec::Vec};
+
+use core::future::Future;
+
+use aura_protocol_core::{Epoch, Outcome, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX};
+
+use crate::{
+    Ask, Body, Conclude, Dev, DeviceSet, Event, Label, LabelSet, Me, Members, Payload, Pub, Reason,
+    Reply, RoleIx, Seat, Stop, Want, port::Port,
+};
+
+pub use choice::{Choose, ROUNDS_MAX};
+pub use decide::{Decide, Unless};
+pub use local::{FromHost, Steps};
+pub use part::{Around, LastWord, Part, RoleFrom};
+
+/// A group of devices, as a session type names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// All of a role.
+    Role(RoleIx),
+    /// Those that a decision named.
+    Decided(Label),
+}
+
+/// How many of a group a step waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quorum {
+    /// The group's quorum.
+    Threshold,
+    /// Every one.
+    All,
+    /// So many.
+    Count(u8),
+}
+
+/// The thread of one session at one device.
+pub struct Cx {
+    port: Port,
+    seat: Arc<Seat>,
+    scope: Scope,
+}
+
+/// What changes from part to part of a session.
+#[derive(Clone)]
+struct Scope {
+    /// The first label of this part.
+    base: u16,
+    /// How often the session went back, over all its parts: every device takes the same way.
+    round: u32,
+    /// How long this device waits for others.
+    ttl: Option<u32>,
+    session: SessionId,
+    roles: Vec<Members>,
+    decided: Vec<(Label, DeviceSet)>,
+    marks: Vec<Option<Epoch>>,
+}
+
+impl Cx {
+    pub(crate) fn new(port: Port, seat: Arc<Seat>) -> Self {
+        let scope = Scope {
+            base: 0,
+            round: 0,
+            ttl: None,
+            session: seat.session,
+            roles: seat.roles().to_vec(),
+            decided: Vec::new(),
+            marks: Vec::new(),
+        };
+        Self { port, seat, scope }
+    }
+
+    /// The same session, where a device waits for others for `ttl` epochs at most.
+    #[must_use]
+    pub const fn with_ttl(mut self, ttl: Option<u32>) -> Self {
+        self.scope.ttl = ttl;
+        self
+    }
+
+    pub(crate) fn port(&self) -> Port {
+        self.port.clone()
+    }
+
+    fn me(&self) -> Me {
+        Me::new(&self.seat, self.scope.session)
+    }
+
+    fn dev(&self) -> Dev {
+        self.seat.me
+    }
+
+    async fn ask(&self, ask: Ask) -> Reply {
+        self.port.ask(ask).await
+    }
+
+    fn label(&self, label: Label) -> Label {
+        Label(self.scope.base + label.0)
+    }
+
+    fn members(&self, role: RoleIx) -> Members {
+        // The macro numbers roles as the cast does, and a seat has all of them.
+        let nobody = Members { devices: DeviceSet::EMPTY, threshold: 0 };
+        self.scope.roles.get(usize::from(role.0)).copied().unwrap_or(nobody)
+    }
+
+    /// The one device of a `one` role.
+    fn holder(&self, role: RoleIx) -> Result<Dev, Stop> {
+        let unheld = || Stop::Failed(Reason::InvalidState("a role has no device".to_string()));
+        self.members(role).devices.first().ok_or_else(unheld)
+    }
+
+    fn group(&self, group: Group) -> Members {
+        match group {
+            Group::Role(role) => self.members(role),
+            Group::Decided(label) => {
+                let decided = self.scope.decided.iter().rev().find(|(it, _)| *it == label);
+                Members::of(decided.map_or(DeviceSet::EMPTY, |(_, set)| *set))
+            }
+        }
+    }
+
+    fn want(&self, labels: LabelSet, from: DeviceSet, count: u8) -> Want {
+        Want { labels, from, count, round: self.scope.round, same: false, to_me: false }
+    }
+
+    fn quorum_of(&self, label: Label, group: Group, quorum: Quorum) -> Want {
+        let members = self.group(group);
+        let count = match quorum {
+            Quorum::Threshold => members.threshold,
+            Quorum::All => members.devices.len() as u8,
+            Quorum::Count(count) => count,
+        };
+        self.want(LabelSet::one(self.label(label)), members.devices, count)
+    }
+
+    /// Says something under a label of this part.
+    async fn say(&self, label: Label, bytes: &[u8]) -> Result<(), Stop> {
+        if UNIT_BODY_BYTES_MAX < bytes.len() {
+            let what = "a message is longer than a unit may be";
+            return Err(Stop::Failed(Reason::InvalidState(what.to_string())));
+        }
+        let (label, round) = (self.label(label), self.scope.round);
+        self.ask(Ask::Write { label, round, body: Body::new(bytes) }).await;
+        Ok(())
+    }
+
+    async fn say_value(&self, label: Label, value: &impl Payload) -> Result<(), Stop> {
+        self.say(label, &encode(value)).await
+    }
+
+    /// Waits for one event of one device, as long as this device waits for others.
+    async fn hear(&self, labels: LabelSet, from: Dev) -> Result<Event, Stop> {
+        let want = self.want(labels, DeviceSet::one(from), 1);
+        let ask = Ask::Await { want, unless: None, within: self.scope.ttl, signals: false };
+        match self.ask(ask).await {
+            Reply::Events(events) => events.into_iter().next().ok_or_else(|| stalled(&want)),
+            _ => Err(stalled(&want)),
+        }
+    }
+
+    /// A label as this part knows it.
+    const fn own_label(&self, event: &Event) -> Label {
+        Label(event.label.0.saturating_sub(self.scope.base))
+    }
+}
+
+const fn stalled(want: &Want) -> Stop {
+    Stop::Stalled { labels: want.labels, from: want.from }
+}
+
+/// A payload that was checked when it came in.
+fn read<T: Payload>(author: Dev, bytes: &[u8]) -> Result<T, Stop> {
+    decode(bytes, UNIT_BODY_BYTES_MAX).map_err(|error| Stop::Byzantine {
+        culprit: author,
+        what: alloc::format!("wrote what is no payload of its label: {error}"),
+    })
+}
+
+/// The payloads of gathered events with their authors.
+fn read_all<T: Payload>(events: &[Event], skip: usize) -> Result<Vec<(Dev, T)>, Stop> {
+    let one = |it: &Event| {
+        let bytes = it.body.bytes().get(skip..).unwrap_or_default();
+        read(it.author, bytes).map(|value| (it.author, value))
+    };
+    events.iter().map(one).collect()
+}
+
+/// The first thread of a script, for the state that `session!` calls `Start`; and the script's end,
+/// with what has to be said whatever happened.
+pub async fn start<S, T, Fut>(
+    cx: Cx,
+    into: impl FnOnce(Cx) -> S + Send,
+    text: impl FnOnce(S) -> Fut + Send,
+) -> Result<Outcome, Stop>
+where
+    S: Send,
+    T: Conclude,
+    Fut: Future<Output = Result<T, Stop>> + Send,
+{
+    let port = cx.port();
+    let result = text(into(cx)).await.map(Conclude::conclude);
+    part::close(port, result).await
+}
+
+/// The value of a finished part, as common as it was in there.
+pub fn finish<T>(value: Pub<T>) -> T {
+    value.into_inner()
+}
+
+/// A part's result in the session around it.
+pub const fn sealed<T>(value: T) -> Pub<T> {
+    Pub::new(value)
+}

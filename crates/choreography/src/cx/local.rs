@@ -1,0 +1,144 @@
+//! What one device finds out for itself at any state: always an [`Each`], so that it cannot steer a
+//! session without a decision.
+
+use alloc::{string::String, vec::Vec};
+use core::future::Future;
+
+use aura_protocol_core::{
+    Capability, Epoch, RecordKey, decode, lifecycle::EffectReply, limits::UNIT_BODY_BYTES_MAX,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{Ask, Cx, Each, HostCall, Me, Pub, Reason, Reply, Stop};
+
+/// What a host answered this device, or why it did not do it.
+pub type FromHost<T> = Each<Result<T, String>>;
+
+/// What every state of a session offers beside its own step.
+pub trait Steps: Sized + Send {
+    #[doc(hidden)]
+    fn cx(&self) -> &Cx;
+
+    /// The session's parameters: the same at every device, since its opener wrote them into its first
+    /// event.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`] when they are no encoding of `T`.
+    fn params<T: BorshSerialize + BorshDeserialize>(&self) -> Result<Pub<T>, Stop> {
+        let bytes = &self.cx().seat.params;
+        let other = |error| Stop::Failed(Reason::Other(alloc::format!("its parameters: {error}")));
+        decode(bytes, UNIT_BODY_BYTES_MAX).map(Pub::new).map_err(other)
+    }
+
+    /// Which devices take part, by their long names, in the order of their places.
+    fn participants(&self) -> Pub<Vec<aura_protocol_core::DeviceId>> {
+        Pub::new(self.cx().seat.devices.clone())
+    }
+
+    /// Uses a right on what this device has to say. Keys stay with the host.
+    fn invoke(
+        &mut self,
+        capability: Capability,
+        argument: impl Fn(&Me) -> Result<Vec<u8>, Reason> + Send,
+    ) -> impl Future<Output = Result<FromHost<Vec<u8>>, Stop>> + Send {
+        async move {
+            let bytes = argument(&self.cx().me()).map_err(Stop::Failed)?;
+            Ok(Each::new(Some(match self.cx().host(HostCall::Use { capability, bytes }).await {
+                EffectReply::Used(bytes) => Ok(bytes),
+                other => Err(denied(other)),
+            })))
+        }
+    }
+
+    /// Reads one record of this app.
+    fn read(
+        &mut self,
+        key: impl Fn(&Me) -> Result<RecordKey, Reason> + Send,
+    ) -> impl Future<Output = Result<FromHost<Option<Vec<u8>>>, Stop>> + Send {
+        async move {
+            let key = key(&self.cx().me()).map_err(Stop::Failed)?;
+            Ok(Each::new(Some(match self.cx().host(HostCall::Read(key)).await {
+                EffectReply::Record(record) => Ok(record),
+                other => Err(denied(other)),
+            })))
+        }
+    }
+
+    /// Reads the records of this app whose keys begin with `prefix`: at most `limit`, from after
+    /// `after`.
+    fn list(
+        &mut self,
+        prefix: Vec<u8>,
+        after: Option<RecordKey>,
+        limit: u32,
+    ) -> impl Future<Output = Result<FromHost<Vec<(RecordKey, Vec<u8>)>>, Stop>> + Send {
+        async move {
+            let call = HostCall::List { prefix, after, limit };
+            Ok(Each::new(Some(match self.cx().host(call).await {
+                EffectReply::Records(records) => Ok(records),
+                other => Err(denied(other)),
+            })))
+        }
+    }
+
+    /// What epoch it is at this device.
+    fn epoch(&mut self) -> impl Future<Output = Each<Epoch>> + Send {
+        async move {
+            let reply = self.cx().ask(Ask::Now).await;
+            Each::new(if let Reply::Epoch(epoch) = reply { Some(epoch) } else { None })
+        }
+    }
+
+    /// What the person at this device says next.
+    ///
+    /// # Errors
+    /// [`Stop::Stalled`] when nothing came within so many epochs.
+    fn signal(
+        &mut self,
+        within: Option<u32>,
+    ) -> impl Future<Output = Result<Each<Vec<u8>>, Stop>> + Send {
+        async move {
+            match self.cx().ask(Ask::Signal { within }).await {
+                Reply::Signal(said) => Ok(Each::new(Some(said))),
+                _ => Err(Stop::Stalled { labels: Default::default(), from: Default::default() }),
+            }
+        }
+    }
+
+    /// Puts a line into this device's log.
+    fn log(&mut self, line: impl Fn(&Me) -> String + Send) -> impl Future<Output = ()> + Send {
+        async move {
+            let line = line(&self.cx().me());
+            self.cx().ask(Ask::Log(line)).await;
+        }
+    }
+}
+
+impl Cx {
+    async fn host(&self, call: HostCall) -> EffectReply {
+        match self.ask(Ask::Host(call)).await {
+            Reply::Host(reply) => reply,
+            _ => EffectReply::Denied("the host does not answer".into()),
+        }
+    }
+
+    /// Which of the devices of a group have said a label already: `peek`.
+    pub async fn peek<T: crate::Payload>(
+        &self,
+        label: crate::Label,
+        group: super::Group,
+    ) -> Result<Each<Vec<(crate::Dev, T)>>, Stop> {
+        let want = self.quorum_of(label, group, super::Quorum::Count(0));
+        match self.ask(Ask::Peek(want)).await {
+            Reply::Events(events) => super::read_all(&events, 0).map(|it| Each::new(Some(it))),
+            _ => Ok(Each::new(None)),
+        }
+    }
+}
+
+fn denied(reply: EffectReply) -> String {
+    match reply {
+        EffectReply::Denied(reason) => reason,
+        _ => "the host answered something else".into(),
+    }
+}

@@ -1,0 +1,89 @@
+//! A script at one device, driven question by question.
+//!
+//! **Invariants**
+//! - INV-C1: a machine that is fed the answers of another's log asks the same question as that one.
+//!   The log is therefore the state: what crash recovery, moving a session into another host, and
+//!   exploring every run rest on.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::task::{Context, Poll, Waker};
+
+use aura_protocol_core::Outcome;
+
+use crate::{Ask, Cx, Reply, Running, Script, Seat, Stop, port::Port};
+
+/// How a script ended at one device.
+pub type Ended = Result<Outcome, Stop>;
+
+/// A script at one device.
+pub struct Machine {
+    running: Option<Running>,
+    port: Port,
+    log: Vec<Reply>,
+    pending: Option<Ask>,
+    ended: Option<Ended>,
+}
+
+impl Machine {
+    /// A script before its first answer.
+    #[must_use]
+    pub fn start(script: &dyn Script, seat: Arc<Seat>) -> Self {
+        let port = Port::default();
+        let running = script.run(Cx::new(port.clone(), seat));
+        let mut machine =
+            Self { running: Some(running), port, log: Vec::new(), pending: None, ended: None };
+        machine.resume();
+        machine
+    }
+
+    /// The script after these answers (INV-C1).
+    #[must_use]
+    pub fn replay(script: &dyn Script, seat: Arc<Seat>, log: Vec<Reply>) -> Self {
+        let mut machine = Self::start(script, seat);
+        for reply in &log {
+            machine.port.put_reply(reply.clone());
+            machine.resume();
+        }
+        machine.log = log;
+        machine
+    }
+
+    /// Answers the question that is pending. Without one it does nothing.
+    pub fn answer(&mut self, reply: Reply) {
+        if self.pending.is_some() {
+            self.log.push(reply.clone());
+            self.port.put_reply(reply);
+            self.resume();
+        }
+    }
+
+    /// What the script asks; none when it has ended.
+    #[must_use]
+    pub const fn pending(&self) -> Option<&Ask> {
+        self.pending.as_ref()
+    }
+
+    /// All answers so far.
+    #[must_use]
+    pub fn log(&self) -> &[Reply] {
+        &self.log
+    }
+
+    /// How it ended, if it did.
+    #[must_use]
+    pub const fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    fn resume(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ended) => {
+                self.pending = None;
+                self.ended = Some(ended);
+                self.running = None;
+            }
+            Poll::Pending => self.pending = self.port.take_ask(),
+        }
+    }
+}
