@@ -1,0 +1,1 @@
+//! Symbolic protocols: what simulations, explorations and benchmarks run.
