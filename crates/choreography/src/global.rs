@@ -16,8 +16,11 @@ pub struct GlobalType {
     pub ttl: Option<u32>,
     /// The declared roles, beside `Opener` and `All`.
     pub roles: &'static [RoleType],
-    /// Its own messages, votes included, in the order of their labels.
+    /// Its declared messages, in the order of their labels.
     pub labels: &'static [LabelType],
+    /// The messages that certified decisions vote with (`<Yes>Vote`), whose labels come after the
+    /// declared ones and before those of parts. They are not declared, so they are not in the text.
+    pub votes: &'static [&'static str],
     /// What happens.
     pub steps: &'static [Step],
 }
@@ -222,7 +225,7 @@ impl GlobalType {
     /// How many labels there are, those of parts included.
     #[must_use]
     pub fn label_count(&self) -> u16 {
-        let mut count = self.labels.len() as u16;
+        let mut count = self.own_count();
         parts(self.steps, &mut |_, part| {
             count += part.label_count();
             true
@@ -230,12 +233,21 @@ impl GlobalType {
         count
     }
 
+    /// Declared messages and votes.
+    const fn own_count(&self) -> u16 {
+        (self.labels.len() + self.votes.len()) as u16
+    }
+
+    fn own_names(&self) -> impl Iterator<Item = &'static str> {
+        self.labels.iter().map(|it| it.name).chain(self.votes.iter().copied())
+    }
+
     fn write_label(&self, label: u16, text: &mut String) -> bool {
-        if let Some(own) = self.labels.get(usize::from(label)) {
-            text.push_str(own.name);
+        if let Some(own) = self.own_names().nth(usize::from(label)) {
+            text.push_str(own);
             return true;
         }
-        let mut rest = label - self.labels.len() as u16;
+        let mut rest = label - self.own_count();
         let mut found = false;
         parts(self.steps, &mut |op, part| {
             let count = part.label_count();
@@ -253,9 +265,9 @@ impl GlobalType {
 
     fn find_label(&self, path: &str) -> Option<u16> {
         let Some((step, inner)) = path.split_once('/') else {
-            return self.labels.iter().position(|it| it.name == path).map(|it| it as u16);
+            return self.own_names().position(|it| it == path).map(|it| it as u16);
         };
-        let (mut base, mut found) = (self.labels.len() as u16, None);
+        let (mut base, mut found) = (self.own_count(), None);
         parts(self.steps, &mut |op, part| {
             if op == step {
                 found = part.find_label(inner).map(|it| base + it);

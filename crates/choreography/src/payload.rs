@@ -32,7 +32,7 @@ pub enum Shape {
     Generic,
     /// `head{name:part,name:part}`
     Fields,
-    /// `head[part|name:part]`: one of them.
+    /// `head[name:part,name:part]`: one of them.
     Variants,
 }
 

@@ -54,6 +54,12 @@ pub enum RoleConst {
 }
 
 impl DescriptorConst {
+    /// The same descriptor with these session types.
+    #[must_use]
+    pub const fn with_session_types(self, session_types: &'static [&'static [u8]]) -> Self {
+        Self { session_types, ..self }
+    }
+
     /// The length of the encoding.
     #[must_use]
     pub const fn encoded_len(&self) -> usize {

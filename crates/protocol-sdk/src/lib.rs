@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+mod choreography_export;
 pub mod descriptor;
 pub mod dispatch;
 pub mod export;
@@ -12,6 +13,11 @@ pub mod migration;
 /// What the exporting macros name: the guest's own crate need not depend on any of it.
 #[doc(hidden)]
 pub mod rt {
+    pub use alloc::vec::Vec;
+
+    /// What a snapshot is.
+    pub type Bytes = Vec<u8>;
+
     pub use crate::dispatch;
     #[cfg(target_arch = "wasm32")]
     pub use crate::export::boundary;
@@ -26,6 +32,7 @@ pub use aura_protocol_core::{
     canonical, decode, encode, lifecycle, limits,
     migration::{Migrated, RecordBody},
 };
+pub use aura_choreography as choreography;
 pub use borsh;
 pub use descriptor::{Described, DescriptorConst, RoleConst};
 pub use migration::Migration;

@@ -14,6 +14,9 @@ use crate::{Ask, Cx, Each, HostCall, Me, Pub, Reason, Reply, Stop};
 /// What a host answered this device, or why it did not do it.
 pub type FromHost<T> = Each<Result<T, String>>;
 
+/// Records in the order of their keys.
+pub type Page = Vec<(RecordKey, Vec<u8>)>;
+
 /// What every state of a session offers beside its own step.
 pub trait Steps: Sized + Send {
     #[doc(hidden)]
@@ -71,7 +74,7 @@ pub trait Steps: Sized + Send {
         prefix: Vec<u8>,
         after: Option<RecordKey>,
         limit: u32,
-    ) -> impl Future<Output = Result<FromHost<Vec<(RecordKey, Vec<u8>)>>, Stop>> + Send {
+    ) -> impl Future<Output = Result<FromHost<Page>, Stop>> + Send {
         async move {
             let call = HostCall::List { prefix, after, limit };
             Ok(Each::new(Some(match self.cx().host(call).await {
