@@ -1,7 +1,7 @@
 //! A script at one device, driven question by question.
 //!
 //! **Invariants**
-//! - INV-C1: a machine that is fed the answers of another's log asks the same question as that one.
+//! - INV-CH1: a machine that is fed the answers of another's log asks the same question as that one.
 //!   The log is therefore the state: what crash recovery, moving a session into another host, and
 //!   exploring every run rest on.
 
@@ -36,7 +36,7 @@ impl Machine {
         machine
     }
 
-    /// The script after these answers (INV-C1).
+    /// The script after these answers (INV-CH1).
     #[must_use]
     pub fn replay(script: &dyn Script, seat: Arc<Seat>, log: Vec<Reply>) -> Self {
         let mut machine = Self::start(script, seat);

@@ -3,9 +3,9 @@
 //! Native hosts, simulators and modules all drive this and nothing else.
 //!
 //! **Invariants**
-//! - INV-C2: a session restored from its snapshot goes on exactly as the one that wrote it.
-//! - INV-C3: an event that is there wins over a deadline that has just passed.
-//! - INV-C4: nothing that others send panics, and what is kept of each of them is bounded.
+//! - INV-CH2: a session restored from its snapshot goes on exactly as the one that wrote it.
+//! - INV-CH3: an event that is there wins over a deadline that has just passed.
+//! - INV-CH4: nothing that others send panics, and what is kept of each of them is bounded.
 
 use alloc::{collections::VecDeque, string::String, sync::Arc, vec::Vec};
 
@@ -118,7 +118,7 @@ impl Session {
         }
     }
 
-    /// The session that [`Self::snapshot`] wrote (INV-C2). A host call that was under way has to be
+    /// The session that [`Self::snapshot`] wrote (INV-CH2). A host call that was under way has to be
     /// made again: [`Self::call_under_way`].
     ///
     /// # Errors

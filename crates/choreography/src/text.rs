@@ -2,7 +2,7 @@
 //!
 //! A module's descriptor is a static that the linker places, so its bytes must be known before the
 //! program runs. This writes the text whose rules stand in [`aura_protocol_core::session_type`]
-//! (INV-C5: what it writes is what that module prints).
+//! (INV-CH5: what it writes is what that module prints).
 
 use crate::{
     GlobalType, Layout,
