@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use aura_crypto::SecretKey;
 use aura_protocol_core::{
-    DeviceId, Digest, SessionId, encode,
+    DeviceId, Digest, Epoch, SessionId, encode,
     limits::{UNIT_BODY_BYTES_MAX, UNIT_DEPS_MAX},
 };
 
@@ -69,6 +69,28 @@ impl Ledger {
         Ok(hash)
     }
 
+    /// Writes the tick of `epoch`, or of the next that the clock allows if that is earlier.
+    ///
+    /// A tick counts only if its past holds a quorum's ticks of the epoch before. Where there are more
+    /// heads than a unit can link, ticks of an earlier epoch come first, which count for nothing and
+    /// link the rest.
+    ///
+    /// # Errors
+    /// As [`Self::author`].
+    pub fn tick(&mut self, me: DeviceId, key: &SecretKey, epoch: Epoch) -> Result<(), AuthorError> {
+        let wanted = epoch.min(self.epoch().saturating_add(1));
+        loop {
+            let prev = self.dag.chain_of(&me).last().copied();
+            let tips = prev.into_iter().chain(self.choose_deps(prev, None));
+            let proved = self.dag.ticks_of(tips).stand(self.chain.config()).saturating_add(1);
+            let tick = wanted.min(proved);
+            self.author(me, key, None, Event::EpochTick { epoch: tick })?;
+            if tick == wanted {
+                return Ok(());
+            }
+        }
+    }
+
     /// The unit without which an event means nothing.
     fn answers_to(&self, session: Option<SessionId>, event: &Event) -> Option<Digest> {
         match event {
@@ -81,7 +103,8 @@ impl Ledger {
             Event::PublishManifest(_)
             | Event::Control(_)
             | Event::ProposeUpgrade(_)
-            | Event::OpenSession(_) => None,
+            | Event::OpenSession(_)
+            | Event::EpochTick { .. } => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use aura_protocol_core::{AccountId, AppId, DeviceId, Digest};
+use aura_protocol_core::{AccountId, AppId, DeviceId, Digest, Epoch};
 
 pub use crate::dag::PeerTag;
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     store::{StoreBatch, Stored},
     subscribe::{Filter, Finality, SubscriptionId, Subscriptions},
     sync::Frontier,
-    unit::Unit,
+    unit::{Unit, UnitBody},
 };
 
 /// What became of a unit that breaks no rule.
@@ -115,7 +115,7 @@ impl Ledger {
     }
 
     fn fold_everything(&mut self) {
-        let units = self.dag.arrivals().iter();
+        let units = self.dag.arrivals().iter().filter(|it| self.is_folded(it));
         let mut added: Vec<Place> =
             units.map(|unit| self.place(*unit, self.segments.of(unit))).collect();
         added.extend(self.chain.entries().iter().map(|it| Place::Entry(it.slot.k)));
@@ -272,13 +272,17 @@ impl Ledger {
     fn link(&mut self, candidate: Candidate) -> Change {
         let hash = candidate.hash;
         self.proved.unit(hash, &candidate.unit);
-        self.subscriptions.publish(Finality::Tentative, hash, &candidate.unit.body);
-        self.dag.insert(candidate);
+        if !is_tick(&candidate.unit.body) {
+            self.subscriptions.publish(Finality::Tentative, hash, &candidate.unit.body);
+        }
+        // Checked before: a unit of an unknown configuration waits.
+        let config = self.chain.config_at(candidate.unit.body.config);
+        self.dag.insert(candidate, config.unwrap_or_else(|| self.chain.config()));
         let moved = self.segments.arrive(&self.dag, hash);
         let mut change = self.publish_final(moved);
         // A unit that is new here leaves no place.
         change.removed.remove(&PlaceKey::from(&self.place(hash, OPEN_SEGMENT)));
-        if self.segments.of(&hash) == OPEN_SEGMENT {
+        if self.segments.of(&hash) == OPEN_SEGMENT && self.is_folded(&hash) {
             change.added.push(self.place(hash, OPEN_SEGMENT));
         }
         change
@@ -289,6 +293,9 @@ impl Ledger {
         let mut change = Change::default();
         let mut closed = Vec::new();
         for Moved { unit, from, to } in moved {
+            if !self.is_folded(&unit) {
+                continue;
+            }
             let (left, taken) = (self.place(unit, from), self.place(unit, to));
             change.removed.insert(PlaceKey::from(&left));
             change.added.push(taken);
@@ -303,6 +310,12 @@ impl Ledger {
             }
         }
         change
+    }
+
+    /// Whether a unit has a place in the fold. Ticks have none: they change no state, and there are
+    /// many of them.
+    fn is_folded(&self, unit: &Digest) -> bool {
+        self.dag.held(unit).is_some_and(|it| !is_tick(&it.unit.body))
     }
 
     fn place(&self, unit: Digest, segment: u64) -> Place {
@@ -415,6 +428,26 @@ impl Ledger {
         missing.into_iter().map(|(_, bytes)| bytes)
     }
 
+    /// Where the quorum clock stands: at the newest epoch whose tick m distinct voters of the newest
+    /// configuration have signed, or that a valid tick proves. A function of the units and entries
+    /// held (INV-J28). It goes back by one at most, where a new configuration asks for more votes.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.dag.ticks().stand(self.chain.config())
+    }
+
+    /// The voters that have not signed the tick of the next epoch.
+    #[must_use]
+    pub fn ticks_missing(&self) -> BTreeSet<DeviceId> {
+        self.dag.ticks().missing(self.chain.config())
+    }
+
+    /// Where the clock stood here when a unit arrived. The same after a restart.
+    #[must_use]
+    pub fn arrived_at(&self, unit: &Digest) -> Option<Epoch> {
+        self.dag.held(unit).map(|it| it.arrived_at)
+    }
+
     /// The state.
     #[must_use]
     pub fn state(&self) -> &AccountState {
@@ -481,4 +514,8 @@ impl Ledger {
     pub fn take_woken(&mut self) -> BTreeSet<SubscriptionId> {
         self.subscriptions.take_woken()
     }
+}
+
+const fn is_tick(body: &UnitBody) -> bool {
+    matches!(body.event, Event::EpochTick { .. })
 }

@@ -13,6 +13,7 @@ pub mod session;
 pub mod store;
 pub mod subscribe;
 pub mod sync;
+mod ticks;
 pub mod unit;
 
 pub use error::{AuthorError, Missing, Reject, RestoreError};

@@ -20,7 +20,8 @@ pub enum Finality {
     Final,
 }
 
-/// Which units a subscription is for. The default is all.
+/// Which units a subscription is for. The default is all. Ticks of the clock are in no stream: there
+/// would be as many places in it as seconds, and [`crate::Ledger::epoch`] says all that they say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Only those of this session.

@@ -4,16 +4,19 @@ mod import;
 mod segments;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use aura_protocol_core::{DeviceId, Digest, Lamport};
+use aura_protocol_core::{DeviceId, Digest, Epoch, Lamport};
 
 pub(crate) use import::{Candidate, Check, Trust, check, check_size, next_lamport, read};
 pub(crate) use segments::{Moved, OPEN_SEGMENT, Segments};
 pub use waiting::PeerTag;
 pub(crate) use waiting::{Need, Refusals, Waiting};
 
-use crate::{error::Missing, unit::Unit};
+use crate::{control::Configuration, error::Missing, ticks::Ticks, unit::Unit};
 
 /// A unit that passed every check.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub(crate) struct Held {
     pub(crate) bytes: Vec<u8>,
     /// Its place in the order of arrival.
     pub(crate) index: usize,
+    /// What the ticks in its past come to, itself included.
+    pub(crate) ticks: Arc<Ticks>,
+    /// Where the clock stood here when it arrived.
+    pub(crate) arrived_at: Epoch,
 }
 
 /// All units held, with their links.
@@ -31,12 +38,19 @@ pub(crate) struct Dag {
     arrivals: Vec<Digest>,
     authors: BTreeMap<DeviceId, Vec<Digest>>,
     heads: BTreeSet<Digest>,
+    /// What all ticks held here come to.
+    ticks: Arc<Ticks>,
 }
 
 impl Dag {
-    /// Adds a unit that passed every check, so that its parents are here.
-    pub(crate) fn insert(&mut self, candidate: Candidate) {
+    /// Adds a unit that passed every check, so that its parents are here. `config` is its own
+    /// configuration.
+    pub(crate) fn insert(&mut self, candidate: Candidate, config: &Configuration) {
         let Candidate { hash, unit, bytes } = candidate;
+        let ticks = Ticks::with(self.ticks_of(unit.body.parents()), &unit.body, config);
+        // By the unit's own configuration, so that a restart finds what was.
+        let arrived_at = self.ticks.stand(config);
+        self.ticks = Ticks::join(Arc::clone(&self.ticks), &ticks);
         for parent in unit.body.parents() {
             self.heads.remove(&parent);
         }
@@ -44,7 +58,18 @@ impl Dag {
         self.authors.entry(unit.body.author).or_default().push(hash);
         let index = self.arrivals.len();
         self.arrivals.push(hash);
-        self.units.insert(hash, Held { unit, bytes, index });
+        self.units.insert(hash, Held { unit, bytes, index, ticks, arrived_at });
+    }
+
+    /// What all ticks held here come to.
+    pub(crate) fn ticks(&self) -> &Ticks {
+        &self.ticks
+    }
+
+    /// What the ticks in the past of these units come to, themselves included.
+    pub(crate) fn ticks_of(&self, tips: impl Iterator<Item = Digest>) -> Arc<Ticks> {
+        let held = tips.filter_map(|it| self.held(&it));
+        held.fold(Ticks::none(), |ticks, it| Ticks::join(ticks, &it.ticks))
     }
 
     pub(crate) fn held(&self, unit: &Digest) -> Option<&Held> {

@@ -24,6 +24,8 @@ pub enum EventKind {
     SessionMessage,
     /// [`Event::CloseSession`].
     CloseSession,
+    /// [`Event::EpochTick`].
+    EpochTick,
 }
 
 impl Event {
@@ -40,6 +42,7 @@ impl Event {
             Self::OpenSession(_) => EventKind::OpenSession,
             Self::SessionMessage(_) => EventKind::SessionMessage,
             Self::CloseSession(_) => EventKind::CloseSession,
+            Self::EpochTick { .. } => EventKind::EpochTick,
         }
     }
 }

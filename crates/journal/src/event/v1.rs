@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aura_protocol_core::{
-    Agreement, AppId, DeviceId, Digest, Manifest, Outcome, ProtocolCapabilities, ProtocolName,
-    ProtocolVersion, RecordKey, SchemaId, UnixTime,
+    Agreement, AppId, DeviceId, Digest, Epoch, Manifest, Outcome, ProtocolCapabilities,
+    ProtocolName, ProtocolVersion, RecordKey, SchemaId, UnixTime,
     limits::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -50,6 +50,12 @@ pub enum Event {
     SessionMessage(SessionMessage),
     /// The opener publishes how the session ended. Only the opener's first one counts.
     CloseSession(CloseSession),
+    /// A device says that an interval has passed since it saw the epoch before this one. It counts
+    /// only where a quorum's ticks of that epoch are in the causal past of this unit.
+    EpochTick {
+        /// The epoch that begins once a quorum has said so.
+        epoch: Epoch,
+    },
 }
 
 /// What a device says of itself.

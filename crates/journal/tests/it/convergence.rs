@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aura_journal::{Event, Filter, Finality, Ledger, SubscriptionId};
+use aura_journal::{Event, EventKind, Filter, Finality, Ledger, SubscriptionId};
 use aura_protocol_core::Digest;
 use proptest::{prelude::*, sample::Index};
 
@@ -75,7 +75,7 @@ proptest! {
         let author = BTreeSet::from([author.get(&devices).id]);
         let sessions = reference(&history);
         let session = sessions.state().sessions.keys().next().copied();
-        let kind = Some(aura_journal::EventKind::SessionMessage);
+        let kind = Some(EventKind::SessionMessage);
         let filters = [Finality::Tentative, Finality::Final].map(|finality| [
             Filter { finality, ..Filter::default() },
             Filter { finality, kind, ..Filter::default() },
@@ -172,6 +172,7 @@ fn wants(ledger: &Ledger, filter: &Filter, unit: &Digest) -> bool {
         && filter.kind.is_none_or(|it| body.event.kind() == it)
         && filter.authors.as_ref().is_none_or(|it| it.contains(&body.author))
         && (filter.finality == Finality::Tentative || ledger.segment(unit).is_some())
+        && body.event.kind() != EventKind::EpochTick
 }
 
 /// The proptests above would show nothing if their histories said nothing.

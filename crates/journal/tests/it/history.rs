@@ -1,10 +1,12 @@
 //! Random histories of an account, and replicas that see them in other orders.
 
+use std::collections::BTreeSet;
+
 use aura_journal::{
     AccountState, Ledger, Outcome, PeerTag, StoreBatch, Stored,
     control::{CertifiedEntry, Configuration, ControlChain, EntryBody, UpgradePolicy},
 };
-use aura_protocol_core::{Digest, encode};
+use aura_protocol_core::{DeviceId, Digest, Epoch, encode};
 use proptest::{prelude::*, sample::Index};
 
 use crate::support::*;
@@ -28,6 +30,8 @@ pub enum Step {
     /// The roster becomes all devices, or all but one.
     Reconfigure(Index, Option<Index>),
     Sync(Index, Index),
+    /// A device signs the tick that the clock allows, or one some epochs off.
+    Tick(Index, i8),
 }
 
 pub fn steps() -> impl Strategy<Value = (u8, Vec<Step>)> {
@@ -47,6 +51,7 @@ pub fn steps() -> impl Strategy<Value = (u8, Vec<Step>)> {
         1 => (i(), i()).prop_map(|(a, b)| Step::Activate(a, b)),
         1 => (i(), prop::option::of(i())).prop_map(|(a, b)| Step::Reconfigure(a, b)),
         6 => (i(), i()).prop_map(|(a, b)| Step::Sync(a, b)),
+        6 => (i(), prop_oneof![4 => Just(0i8), 1 => -3i8..4]).prop_map(|(a, n)| Step::Tick(a, n)),
     ];
     (3u8..=5, prop::collection::vec(step, 1..60))
 }
@@ -137,6 +142,11 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
             let body = EntryBody::Reconfigure(Box::new(config));
             decide(devices, &mut ledgers[who(a)], decided, body);
         }
+        Step::Tick(a, off) => {
+            let ledger = &mut ledgers[who(a)];
+            let epoch = ledger.epoch().0.saturating_add(1).saturating_add_signed(i64::from(*off));
+            write(ledger, &devices[who(a)], tick(epoch));
+        }
         Step::Sync(a, b) => {
             let (a, b) = (who(a), who(b));
             if let Ok([from, to]) = ledgers.get_disjoint_mut([a, b]) {
@@ -162,6 +172,7 @@ fn actor(step: &Step) -> &Index {
         | Step::Install(a)
         | Step::Activate(a, _)
         | Step::Reconfigure(a, _)
+        | Step::Tick(a, _)
         | Step::Sync(a, _) => a,
     }
 }
@@ -219,6 +230,8 @@ pub struct View {
     pub frontier: Vec<u8>,
     pub heads: Vec<Digest>,
     pub root: Digest,
+    pub epoch: Epoch,
+    pub missing: BTreeSet<DeviceId>,
 }
 
 pub fn view(history: &History, ledger: &Ledger) -> View {
@@ -230,6 +243,8 @@ pub fn view(history: &History, ledger: &Ledger) -> View {
         frontier: encode(&ledger.frontier()),
         heads: ledger.heads(),
         root: aura_journal::state_root(ledger.chain().head(), &apps),
+        epoch: ledger.epoch(),
+        missing: ledger.ticks_missing(),
     }
 }
 

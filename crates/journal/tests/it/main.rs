@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod clock;
 mod control_chain;
 mod control_fixture;
 mod control_proof;

@@ -17,7 +17,7 @@ use aura_journal::{
     session_id,
 };
 use aura_protocol_core::{
-    Agreement, AppId, Descriptor, DeviceId, Digest, Manifest, ModuleRef, Outcome,
+    Agreement, AppId, Descriptor, DeviceId, Digest, Epoch, Manifest, ModuleRef, Outcome,
     ProtocolCapabilities, ProtocolVersion, RecordKey, SchemaId, SessionId, UnixTime,
     descriptor::ModuleRole,
 };
@@ -205,6 +205,10 @@ pub fn metadata(device: &Device, name: &str) -> Event {
         addresses: Vec::new(),
         manifest,
     })
+}
+
+pub fn tick(epoch: u64) -> Event {
+    Event::EpochTick { epoch: Epoch(epoch) }
 }
 
 pub fn message(text: &str) -> Event {

@@ -16,7 +16,7 @@ use aura_journal::{
     unit::UNIT_VERSION,
 };
 use aura_protocol_core::{
-    AccountId, Agreement, AppId, Capability, DeviceId, Digest, Lamport, Manifest, Outcome,
+    AccountId, Agreement, AppId, Capability, DeviceId, Digest, Epoch, Lamport, Manifest, Outcome,
     ProtocolCapabilities, ProtocolVersion, RecordKey, SchemaId, SessionId, UnixTime, encode,
 };
 
@@ -121,6 +121,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("open_session", open()),
         ("session_message", Event::SessionMessage(message)),
         ("close_session", close(completed)),
+        ("epoch_tick", Event::EpochTick { epoch: Epoch(24) }),
         ("close_session_aborted", close(Outcome::Aborted { reason: "late".to_owned() })),
     ]
 }
