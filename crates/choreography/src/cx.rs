@@ -24,7 +24,7 @@ use crate::{
 pub use choice::{Choose, ROUNDS_MAX};
 pub use decide::{Decide, Unless};
 pub use local::{FromHost, Page, Steps};
-pub use part::{Around, LastWord, Part, RoleFrom};
+pub use part::{Around, LastWord, Part, maps};
 
 /// A group of devices, as a session type names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +58,10 @@ pub struct Cx {
 struct Scope {
     /// The first label of this part.
     base: u16,
-    /// How often the session went back, over all its parts: every device takes the same way.
+    /// The round of what is said now.
     round: u32,
+    /// How often the session went back, over all its parts: every device takes the same way.
+    rounds: u32,
     /// How long this device waits for others.
     ttl: Option<u32>,
     session: SessionId,
@@ -73,6 +75,7 @@ impl Cx {
         let scope = Scope {
             base: 0,
             round: 0,
+            rounds: 0,
             ttl: None,
             session: seat.session,
             roles: seat.roles().to_vec(),
@@ -217,9 +220,4 @@ where
 /// The value of a finished part, as common as it was in there.
 pub fn finish<T>(value: Pub<T>) -> T {
     value.into_inner()
-}
-
-/// A part's result in the session around it.
-pub const fn sealed<T>(value: T) -> Pub<T> {
-    Pub::new(value)
 }

@@ -42,13 +42,4 @@ pub use stop::{Exit, Reason, Stop};
 
 /// What the code that the macros write names, beside the public API. Not for anybody else.
 #[doc(hidden)]
-pub mod rt {
-    pub use alloc::boxed::Box;
-
-    pub use aura_protocol_core::{decode, encode, limits::UNIT_BODY_BYTES_MAX};
-
-    pub use crate::cx::{
-        Around, Choose, Decide, Group, LastWord, Part, Quorum, RoleFrom, Unless, finish, sealed,
-        start,
-    };
-}
+pub mod rt;

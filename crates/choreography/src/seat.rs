@@ -73,6 +73,12 @@ impl Opening<'_> {
         DeviceSet::all(self.devices.len())
     }
 
+    /// All participants, with the default quorum.
+    #[must_use]
+    pub const fn all(&self) -> Members {
+        Members::of(self.everyone())
+    }
+
     /// The place of a device; none when it does not take part.
     #[must_use]
     pub fn place(&self, id: &DeviceId) -> Option<Dev> {

@@ -3,7 +3,7 @@
 use alloc::{string::ToString, vec::Vec};
 
 use crate::{
-    Ask, Body, Cx, Dev, Each, Label, LabelSet, Me, Payload, Reason, Reply, RoleIx, Stop,
+    Ask, Body, Cx, Dev, Each, Label, LabelSet, Me, Payload, Pub, Reason, Reply, RoleIx, Stop,
     cx::{Group, Quorum, read, read_all},
 };
 
@@ -19,9 +19,9 @@ pub struct Choose {
     /// What is waited for before, of whom, of how many, for how many epochs.
     pub on: Option<(Label, Group, Quorum, u32)>,
     /// The branches.
-    pub branches: LabelSet,
-    /// The branches that go back, and for how many epochs after the mark that may be.
-    pub back: Option<(LabelSet, u8, u32)>,
+    pub branches: &'static [Label],
+    /// The branches that go back: to which mark, and for how many epochs after it that may be.
+    pub back: &'static [(Label, u8, u32)],
     /// What is said when no branch can be taken.
     pub no: Option<Label>,
 }
@@ -50,6 +50,7 @@ impl Cx {
         let shifted = step
             .branches
             .iter()
+            .copied()
             .chain(step.no)
             .fold(LabelSet::default(), |set, it| set.with(self.label(it)));
         let event = self.hear(shifted, chooser).await?;
@@ -78,13 +79,17 @@ impl Cx {
             Ok(chosen) => chosen,
             Err(reason) => return Ok(Err(reason)),
         };
-        if let Some((back, mark, within)) = step.back
-            && back.contains(chosen.0.0)
-            && !self.may_go_back(mark, within).await
+        if let Some((_, mark, within)) = step.back.iter().find(|it| it.0 == chosen.0.0)
+            && !self.may_go_back(*mark, *within).await
         {
             return Ok(Err(Reason::Bounded));
         }
         Ok(Ok(chosen))
+    }
+
+    /// What a chooser said, as its payload.
+    pub fn chosen<T: Payload>(&self, by: RoleIx, body: &Body) -> Result<Pub<T>, Stop> {
+        read(self.holder(by)?, body.bytes()).map(Pub::new)
     }
 
     /// `rec`: remembers when the state was reached first, at the device that may go back to it.
@@ -109,8 +114,9 @@ impl Cx {
     pub fn go_back(&mut self, mark: u8, by: RoleIx) -> Result<(), Stop> {
         let chooser = self.holder(by)?;
         self.scope.marks.truncate(usize::from(mark) + 1);
-        self.scope.round += 1;
-        if ROUNDS_MAX <= self.scope.round && chooser != self.dev() {
+        self.scope.rounds += 1;
+        self.scope.round = self.scope.rounds;
+        if ROUNDS_MAX <= self.scope.rounds && chooser != self.dev() {
             let what = "went back more often than any session may".to_string();
             return Err(Stop::Byzantine { culprit: chooser, what });
         }
@@ -118,7 +124,7 @@ impl Cx {
     }
 
     async fn may_go_back(&self, mark: u8, epochs: u32) -> bool {
-        let round = self.scope.round;
+        let round = self.scope.rounds;
         let since = self.scope.marks.get(usize::from(mark)).copied().flatten();
         let ask = Ask::HasPassed { since: since.unwrap_or_default(), epochs, round };
         round + 1 < ROUNDS_MAX && self.ask(ask).await == Reply::Passed(false)

@@ -2,18 +2,13 @@
 
 use aura_protocol_core::{Digest, SessionId};
 
-use crate::{Body, Cx, Exit, Label, Members, RoleIx, Stop, cx::Scope, port::Final};
+use crate::{
+    Body, Cx, Exit, GlobalType, Label, Members, RoleIx, Stop, cx::Scope, global::RoleType,
+    port::Final,
+};
 
-/// How a part gets its roles.
-#[derive(Debug, Clone, Copy)]
-pub enum RoleFrom {
-    /// This role of the session around it.
-    Role(RoleIx),
-    /// One of the part's `one` roles that nothing is said about: whoever decides around it.
-    Decider,
-    /// One of the part's `many` roles that nothing is said about: everybody.
-    Everybody,
-}
+const OPENER: &str = "Opener";
+const ALL: &str = "All";
 
 /// What is said whatever happens, and what it says of how the session ended.
 pub type LastWord = (Label, fn(&Exit) -> Body);
@@ -25,12 +20,13 @@ pub struct Part {
     pub step: &'static str,
     /// Where its labels begin.
     pub base: u16,
-    /// How long it waits for others.
-    pub ttl: Option<u32>,
+    /// Its type.
+    pub session: &'static GlobalType,
     /// Who decides around it.
     pub decider: RoleIx,
-    /// Its opener, its `All`, and its own roles.
-    pub roles: &'static [RoleFrom],
+    /// Which of its roles are which around it. Of the others, `one` is who decides around it, and
+    /// `many` is everybody.
+    pub roles: &'static [(&'static str, RoleIx)],
     /// What is said whatever happens, once the part is through.
     pub last: Option<LastWord>,
 }
@@ -44,19 +40,19 @@ pub struct Around {
 impl Cx {
     /// The thread inside a part, and what is needed to come out of it.
     pub fn enter(mut self, part: &Part) -> (Self, Around) {
-        let role = |from: &RoleFrom| -> Members {
-            match from {
-                RoleFrom::Role(role) => self.members(*role),
-                RoleFrom::Decider => self.members(part.decider),
-                RoleFrom::Everybody => self.members(RoleIx::ALL),
-            }
+        let role = |name: &str, many: bool| -> Members {
+            let mapped = part.roles.iter().find(|it| it.0 == name).map(|it| it.1);
+            self.members(mapped.unwrap_or(if many { RoleIx::ALL } else { part.decider }))
         };
+        let fixed = [(OPENER, false), (ALL, true)];
+        let declared = part.session.roles.iter().map(|it| (it.name, it.many));
         let inner = Scope {
             base: self.scope.base + part.base,
             round: self.scope.round,
-            ttl: part.ttl,
+            rounds: self.scope.rounds,
+            ttl: part.session.ttl,
             session: child_id(self.scope.session, part.step, self.scope.round),
-            roles: part.roles.iter().map(role).collect(),
+            roles: fixed.into_iter().chain(declared).map(|it| role(it.0, it.1)).collect(),
             decided: alloc::vec::Vec::new(),
             marks: alloc::vec::Vec::new(),
         };
@@ -66,14 +62,42 @@ impl Cx {
 
     /// The thread after a part.
     pub fn leave(mut self, around: Around) -> Self {
-        // Rounds go on: no round of this session is used twice, whichever part counted it.
-        let round = self.scope.round;
-        self.scope = Scope { round, ..around.scope };
+        // What was said before the part is still of this round. But no round is used twice, whichever
+        // part counted it: the part may run again.
+        self.scope = Scope { rounds: self.scope.rounds, ..around.scope };
         if let Some((label, body)) = around.last {
-            self.port.arm(Final { label: self.label(label), round, body });
+            self.port.arm(Final { label: self.label(label), round: self.scope.round, body });
         }
         self
     }
+}
+
+/// Whether a part has a role of this name that is one device, or many.
+#[must_use]
+pub const fn maps(part: &GlobalType, name: &str, many: bool) -> bool {
+    if same(name, OPENER) || same(name, ALL) {
+        return many == same(name, ALL);
+    }
+    let mut roles = part.roles;
+    while let [RoleType { name: found, many: found_many }, rest @ ..] = roles {
+        if same(name, found) {
+            return many == *found_many;
+        }
+        roles = rest;
+    }
+    false
+}
+
+/// `==`, which is not there in constants.
+const fn same(left: &str, right: &str) -> bool {
+    let (mut left, mut right) = (left.as_bytes(), right.as_bytes());
+    while let ([first, more @ ..], [other, others @ ..]) = (left, right) {
+        if *first != *other {
+            return false;
+        }
+        (left, right) = (more, others);
+    }
+    left.is_empty() && right.is_empty()
 }
 
 /// The id of a part: H(session ‖ step ‖ round), so that no two parts share one.
