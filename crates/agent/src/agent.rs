@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use aura_coordination::execution::{NativeProtocol, Woken, time::Wait};
 use aura_journal::{LedgerStore as _, control::ControlChain};
 use aura_protocol_core::{DeviceId, limits::MODULE_BYTES_MAX};
 use aura_wasm_host::ModuleHost;
@@ -18,9 +19,10 @@ use crate::{
     },
     chain_file,
     driver::{self, Message, Network, World},
+    engine::BuiltInProtocols,
     error::{AgentError, Whose},
     identity::{Identity, io_error, modules_dir},
-    node::{AgentEvent, Files, Input, Node, NodeKeys},
+    node::{AgentEvent, Files, INTERVAL_SECONDS, Input, Node, NodeKeys},
     time::ProductionTimeSource,
 };
 
@@ -37,6 +39,8 @@ const LAST_ADDRESS_PAUSE: Duration = Duration::from_millis(100);
 pub struct DeviceAgentBuilder {
     dir: PathBuf,
     bind: SocketAddr,
+    interval_seconds: u64,
+    built_ins: BuiltInProtocols,
 }
 
 /// A running device. Dropping it stops it: what has not been stored is lost, and the store is free.
@@ -58,6 +62,21 @@ impl DeviceAgentBuilder {
         self
     }
 
+    /// How long an epoch of the quorum clock lasts at least, in seconds by this device's clock.
+    #[must_use]
+    pub const fn clock_interval(mut self, seconds: u64) -> Self {
+        self.interval_seconds = seconds;
+        self
+    }
+
+    /// Registers a protocol that is part of this program. Sessions of it need no release and no
+    /// decision of the account; every participant has to have the same one registered.
+    #[must_use]
+    pub fn built_in(mut self, protocol: Arc<dyn NativeProtocol>) -> Self {
+        self.built_ins.add(protocol);
+        self
+    }
+
     /// Opens the store, listens, and runs. Needs a tokio runtime.
     ///
     /// # Errors
@@ -67,13 +86,17 @@ impl DeviceAgentBuilder {
         let identity = Identity::load(&self.dir)?;
         let store = driver::open_store(&self.dir)?;
         let stored = store.load().map_err(|error| driver::store_error(&error))?;
-        let node = Node::restore(identity.name.clone(), NodeKeys::of(&identity), &stored)?;
+        let mut node = Node::restore(identity.name.clone(), NodeKeys::of(&identity), &stored)?;
+        node.set_clock_interval(self.interval_seconds);
+        for descriptor in self.built_ins.descriptors() {
+            node.add_built_in(descriptor);
+        }
         let host = open_host(&self.dir, &identity)?;
         let time = Arc::new(ProductionTimeSource::since(node.clock()));
         let network = self.listen(&identity, &node).await?;
         let address = network.addresses().first().copied().unwrap_or(self.bind);
         let addresses = network.addresses().iter().map(ToString::to_string).collect();
-        let (world, inbox) = World::new(network, Arc::new(host), time);
+        let (world, inbox) = World::new(network, Arc::new(host), self.built_ins, time);
         let thread_world = Arc::clone(&world);
         let thread = std::thread::Builder::new()
             .name("aura-node".to_string())
@@ -122,9 +145,8 @@ pub(crate) fn open_host(dir: &Path, identity: &Identity) -> Result<ModuleHost, A
 }
 
 async fn tick(world: Arc<World>) {
-    let mut interval = tokio::time::interval(TICK);
     loop {
-        interval.tick().await;
+        world.time.sleep(TICK).await;
         world.tell(Input::Tick(world.time.unix_time())).await;
     }
 }
@@ -133,7 +155,12 @@ impl DeviceAgent {
     /// A device whose store is in `dir`.
     pub fn builder(dir: impl Into<PathBuf>) -> DeviceAgentBuilder {
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        DeviceAgentBuilder { dir: dir.into(), bind }
+        DeviceAgentBuilder {
+            dir: dir.into(),
+            bind,
+            interval_seconds: INTERVAL_SECONDS,
+            built_ins: BuiltInProtocols::default(),
+        }
     }
 
     /// This device's id.
@@ -195,6 +222,17 @@ impl DeviceAgent {
         }
     }
 
+    /// Begins a session of a built-in protocol; the request's alias is its name.
+    ///
+    /// # Errors
+    /// `NotBuiltIn`, or when the participants have no version of it in common.
+    pub async fn start_built_in(&self, request: StartRequest) -> Result<Started, AgentError> {
+        match self.request(Command::StartBuiltIn(request)).await? {
+            Response::Started(started) => Ok(started),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Begins a session.
     ///
     /// # Errors
@@ -204,6 +242,16 @@ impl DeviceAgent {
             Response::Started(started) => Ok(started),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Waits for the first of some conditions: an epoch, an event of a session, events of so many
+    /// devices. What was there before counts where a condition names its session; an event that is
+    /// there wins over a deadline that has passed.
+    ///
+    /// # Errors
+    /// When the device is stopping.
+    pub async fn wait_for(&self, wait: Wait) -> Result<Woken, AgentError> {
+        self.world.wait_for(wait).await
     }
 
     /// What happens from now on. A listener that lags behind is told how much it missed.

@@ -41,6 +41,9 @@ pub enum Command {
     },
     /// Begin a session.
     StartSession(StartRequest),
+    /// Begin a session of a protocol that is built into the participants' programs; its name stands in
+    /// the place of the alias.
+    StartBuiltIn(StartRequest),
     /// Say something to a session on this device.
     Signal {
         /// The session's id.
@@ -143,7 +146,7 @@ pub enum Response {
     Proposed(Proposed),
     /// To [`Command::Proposals`].
     Proposals(Proposals),
-    /// To [`Command::StartSession`].
+    /// To [`Command::StartSession`] and [`Command::StartBuiltIn`].
     Started(Started),
     /// To [`Command::Signal`] and [`Command::Session`].
     Session(Session),
@@ -324,7 +327,8 @@ pub struct Session {
     pub session: String,
     /// The app's alias.
     pub alias: String,
-    /// `pending`, `active`, `completed`, `aborted` or `failed`.
+    /// `pending`, `active`, `stalled`, `completed`, `aborted` or `failed`. A stalled session waits for
+    /// the quorum clock longer than it should, and goes on when enough devices are awake.
     pub status: String,
     /// The version that is spoken.
     pub spoken: String,

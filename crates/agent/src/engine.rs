@@ -3,9 +3,9 @@
 //!
 //! All of them block until the module is done or out of fuel, and give the same result on every device.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use aura_coordination::execution::InstructionResult;
+use aura_coordination::execution::{BuiltIn, InstructionResult, NativeProtocol, native};
 use aura_distribution::{Rehearsal, challenge, migrate, receipt::personal};
 use aura_protocol_core::{
     Descriptor, DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, Record,
@@ -86,6 +86,43 @@ pub fn step(
             code: step_code(&error).to_string(),
             reason: with_causes(&error),
         },
+    }
+}
+
+/// The protocols that are part of the program, by the digest under which their steps are asked for.
+#[derive(Clone, Default)]
+pub struct BuiltInProtocols(BTreeMap<Digest, Arc<dyn NativeProtocol>>);
+
+impl BuiltInProtocols {
+    /// Adds one, in the place of one of the same name, version and session types.
+    pub fn add(&mut self, protocol: Arc<dyn NativeProtocol>) -> BuiltIn {
+        let built_in = BuiltIn::of(&protocol.descriptor());
+        self.0.insert(built_in.digest, protocol);
+        built_in
+    }
+
+    /// What they say of themselves.
+    pub fn descriptors(&self) -> impl Iterator<Item = Descriptor> {
+        self.0.values().map(|it| it.descriptor())
+    }
+
+    /// Runs one step of a session, if `digest` is one of them.
+    #[must_use]
+    pub fn step(
+        &self,
+        digest: Digest,
+        state: &[u8],
+        caps: &ProtocolCapabilities,
+        input: ProtocolInput,
+    ) -> Option<InstructionResult> {
+        let protocol = self.0.get(&digest)?;
+        Some(native::run(protocol.as_ref(), state, input, caps))
+    }
+}
+
+impl fmt::Debug for BuiltInProtocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 

@@ -100,6 +100,9 @@ impl Ledger {
             Event::SessionMessage(_) | Event::CloseSession(_) => {
                 self.state().sessions.get(&session?).map(|it| it.opened_by)
             }
+            Event::OpenChild(child) => {
+                self.state().sessions.get(&child.parent).map(|it| it.opened_by)
+            }
             Event::PublishManifest(_)
             | Event::Control(_)
             | Event::ProposeUpgrade(_)

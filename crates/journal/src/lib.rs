@@ -24,7 +24,7 @@ pub use fold::state::{
 };
 pub use ledger::{Ledger, Outcome, PeerTag};
 pub use roots::{app_root, state_root};
-pub use session::session_id;
+pub use session::{child_session_id, session_id};
 pub use store::{LedgerStore, RecordChange, StoreBatch, StoreError, Stored};
 pub use subscribe::{Filter, Finality, SubscriptionId};
 pub use unit::{Unit, UnitBody};

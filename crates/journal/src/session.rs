@@ -2,6 +2,15 @@
 
 use aura_protocol_core::{AccountId, DeviceId, Digest, SessionId};
 
+/// The session that runs as a part of `parent`, as its effect of this number.
+///
+/// Every participant knows it before it begins, and a restart finds it again.
+#[must_use]
+pub fn child_session_id(parent: SessionId, effect: u64) -> SessionId {
+    let parts: [&[u8]; 2] = [parent.as_bytes(), &effect.to_le_bytes()];
+    Digest::tagged("aura child session id v1", &parts).into()
+}
+
 /// The session that the unit of `author` at `seq` opens.
 ///
 /// It follows from the place of the opening unit, so that it is known before the unit is written and

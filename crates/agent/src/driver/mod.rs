@@ -17,7 +17,10 @@ use std::{
     },
 };
 
-use aura_coordination::execution::TimeSource;
+use aura_coordination::execution::{
+    TimeSource, Woken,
+    time::{Pending, Wait},
+};
 use aura_journal::{LedgerStore, StoreBatch, control::CertifiedEntry, store::DiskStore};
 use aura_wasm_host::ModuleHost;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -27,6 +30,7 @@ pub(crate) use wire::ChannelKind;
 
 use crate::{
     api::Response,
+    engine::BuiltInProtocols,
     error::{AgentError, Whose},
     node::{AgentEvent, Effect, Input, Node, RequestId},
 };
@@ -55,6 +59,7 @@ pub(crate) struct World {
     pub(crate) inputs: mpsc::Sender<Message>,
     pub(crate) network: Network,
     pub(crate) host: Arc<ModuleHost>,
+    pub(crate) built_ins: BuiltInProtocols,
     pub(crate) events: broadcast::Sender<AgentEvent>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) time: Arc<dyn TimeSource>,
@@ -63,6 +68,9 @@ pub(crate) struct World {
     requests: AtomicU64,
     answers: Answers<Response>,
     joins: Answers<Vec<CertifiedEntry>>,
+    waits: Answers<Pending<Woken>>,
+    /// What those want who are about to wait.
+    wanted: Mutex<BTreeMap<RequestId, Wait>>,
     compilers: tokio::sync::Semaphore,
     /// Places for those who are in no roster, while an invitation is open.
     pub(crate) strangers: tokio::sync::Semaphore,
@@ -111,6 +119,7 @@ impl World {
     pub(crate) fn new(
         network: Network,
         host: Arc<ModuleHost>,
+        built_ins: BuiltInProtocols,
         time: Arc<dyn TimeSource>,
     ) -> (Arc<Self>, mpsc::Receiver<Message>) {
         let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
@@ -118,6 +127,7 @@ impl World {
             inputs,
             network,
             host,
+            built_ins,
             time,
             events: broadcast::Sender::new(EVENTS_MAX),
             runtime: tokio::runtime::Handle::current(),
@@ -125,6 +135,8 @@ impl World {
             requests: AtomicU64::new(0),
             answers: Answers::new(),
             joins: Answers::new(),
+            waits: Answers::new(),
+            wanted: Mutex::default(),
             // One for each core of a small machine: compiling must not starve the sessions.
             compilers: tokio::sync::Semaphore::new(2),
             strangers: tokio::sync::Semaphore::new(STRANGERS_MAX),
@@ -172,6 +184,21 @@ impl World {
         let answer = self.joins.wait(id);
         self.tell(make(id)).await;
         self.answered(answer).await
+    }
+
+    /// Waits for the first of some conditions, those included that were met before.
+    pub(crate) async fn wait_for(&self, wait: Wait) -> Result<Woken, AgentError> {
+        let (id, conditions) = (self.next_request(), wait.conditions.clone());
+        let answer = self.waits.wait(id);
+        lock(&self.wanted).insert(id, wait);
+        self.tell(Input::Recall { id, conditions }).await;
+        let pending = self.answered(answer).await?;
+        let mut failure = self.failure.subscribe();
+        tokio::select! {
+            woken = pending => Ok(woken),
+            _ = failure.wait_for(Option::is_some) => Err(stopped()),
+            () = self.inputs.closed() => Err(stopped()),
+        }
     }
 
     async fn answered<T>(
@@ -234,6 +261,7 @@ fn fail(world: &World, error: &AgentError) {
     world.failure.send_replace(Some(error.clone()));
     world.answers.fail_all(error);
     world.joins.fail_all(error);
+    world.waits.fail_all(error);
 }
 
 /// A store that fails is not written to again: what it holds is unknown until it is opened anew.
@@ -261,6 +289,14 @@ fn carry_out(world: &Arc<World>, effect: Effect) {
         Effect::Migrate(job) => modules::migrate(world, *job),
         Effect::Answer { id, result } => world.answers.give(id, result),
         Effect::AnswerJoin { id, result } => world.joins.give(id, result),
+        Effect::News(news) => world.time.news(&news),
+        Effect::Recalled { id, known } => {
+            // The wait stands before the next effect is carried out, which may be what it waits for.
+            let wanted = lock(&world.wanted).remove(&id);
+            if let Some(wait) = wanted {
+                world.waits.give(id, Ok(world.time.wait(wait, &known)));
+            }
+        }
         Effect::Notify(event) => {
             if world.events.send(event).is_err() {
                 tracing::trace!("nobody listens for events");

@@ -144,7 +144,11 @@ pub(crate) fn step(
     let runtime = world.runtime.clone();
     runtime.spawn(async move {
         let host = Arc::clone(&world.host);
-        let work = move || engine::step(&host, module, state, caps, input);
+        let built_ins = world.built_ins.clone();
+        let work = move || match built_ins.step(module, &state, &caps, input.clone()) {
+            Some(result) => result,
+            None => engine::step(&host, module, state, caps, input),
+        };
         // Steps take microseconds: they do not queue behind compilers.
         let result = tokio::task::spawn_blocking(work).await;
         let result = result.unwrap_or_else(|error| InstructionResult::Trapped {

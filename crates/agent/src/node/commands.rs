@@ -59,7 +59,14 @@ impl Node {
             Command::Install(request) => self.install(id, &request, files),
             Command::Upgrade(request) => self.upgrade(id, &request, files),
             Command::Propose(request) => self.propose(id, &request, files),
-            Command::StartSession(request) => self.start_session(&request).map(Some),
+            Command::StartSession(request) => self
+                .app_of(&request.alias)
+                .and_then(|app| self.start_session(app, &request))
+                .map(Some),
+            Command::StartBuiltIn(request) => self
+                .built_in_app(&request.alias)
+                .and_then(|app| self.start_session(app, &request))
+                .map(Some),
             Command::Signal { session, input } => self.signal(id, &session, input),
             read => self.read_command(&read).map(Some),
         };
@@ -225,11 +232,24 @@ impl Node {
         }
     }
 
-    fn start_session(&mut self, request: &StartRequest) -> Result<Response, AgentError> {
-        let app = self.app_of(&request.alias)?;
-        let participants = self.participants(&request.with)?;
+    /// How a session of `app` among these devices is opened, if it can begin now.
+    pub(super) fn opening(
+        &self,
+        app: AppId,
+        participants: &[DeviceId],
+        params: Vec<u8>,
+    ) -> Result<OpenSession, AgentError> {
         let state = self.ledger.state();
-        let installed = state.apps.get(&app).ok_or_else(|| unknown(&request.alias))?;
+        let (protocol, policy) = match (self.built_ins.protocol(app), state.apps.get(&app)) {
+            (Some(protocol), _) => (protocol.clone(), NegotiationPolicy::default()),
+            (None, None) => return Err(unknown(&app.short())),
+            (None, Some(installed)) => {
+                let major = installed.active.version.major;
+                let floor = Some(ProtocolVersion::new(major, 0, 0));
+                let policy = NegotiationPolicy { floor, major_max: Some(major) };
+                (installed.install.protocol.clone(), policy)
+            }
+        };
         let published: Vec<(DeviceId, Digest, Manifest)> = participants
             .iter()
             .filter_map(|device| {
@@ -242,19 +262,27 @@ impl Node {
         if let Some(device) = silent {
             return Err(waiting(format!("device {} has announced nothing yet", device.short())));
         }
-        let active = installed.active.version;
-        let floor = Some(ProtocolVersion::new(active.major, 0, 0));
-        let policy = NegotiationPolicy { floor, major_max: Some(active.major) };
         let agreement = negotiate(app, &manifests, &policy).map_err(|it| self.disagreement(&it))?;
         self.check_own_start(app, &agreement)?;
-        let open = OpenSession {
+        Ok(OpenSession {
             app,
-            protocol: installed.install.protocol.clone(),
-            agreement: agreement.clone(),
+            protocol,
+            agreement,
             transcript: transcript(&manifests),
             manifests: published.iter().map(|(device, unit, _)| (*device, *unit)).collect(),
-            params: request.params.clone(),
-        };
+            params,
+        })
+    }
+
+    fn start_session(
+        &mut self,
+        app: AppId,
+        request: &StartRequest,
+    ) -> Result<Response, AgentError> {
+        self.check_own_turn()?;
+        let participants = self.participants(&request.with)?;
+        let open = self.opening(app, &participants, request.params.clone())?;
+        let agreement = open.agreement.clone();
         let seq = self.ledger.next_seq(self.me);
         let session = session_id(self.ledger.account(), self.me, seq);
         let opened = self.author(Some(session), Event::OpenSession(Box::new(open)));
@@ -292,6 +320,10 @@ impl Node {
         if let Some((version, _)) = own.filter(|(_, digest)| !self.runs(app, digest)) {
             return Err(waiting(format!("this device is still preparing version {version}")));
         }
+        Ok(())
+    }
+
+    fn check_own_turn(&self) -> Result<(), AgentError> {
         let own = self.sessions.values().filter(|it| it.is_of(self.me, self.now));
         if own.count() < RUNNING_PER_OPENER_MAX {
             return Ok(());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aura_coordination::execution::News;
 use aura_journal::{control::CertifiedEntry, store::StoreBatch, sync::SyncMessage};
 use aura_protocol_core::{
     AppId, DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, ProtocolVersion,
@@ -71,6 +72,15 @@ pub enum Effect {
         id: RequestId,
         /// The chain that it is on now.
         result: Result<Vec<CertifiedEntry>, AgentError>,
+    },
+    /// Tell whoever waits for the clock or for events of sessions.
+    News(News),
+    /// Tell who is about to wait what there was before. What comes after is [`Effect::News`].
+    Recalled {
+        /// Who.
+        id: RequestId,
+        /// What there was.
+        known: Vec<News>,
     },
     /// Tell whoever listens.
     Notify(AgentEvent),
@@ -154,6 +164,13 @@ pub enum AgentEvent {
         proposal: String,
         /// Its state on this device.
         state: String,
+    },
+    /// A session waits for the quorum clock in vain. It goes on when enough devices are awake.
+    SessionStalled {
+        /// The session.
+        session: String,
+        /// Names of the devices that do not tick.
+        missing: Vec<String>,
     },
     /// A session ended on this device.
     SessionEnded {

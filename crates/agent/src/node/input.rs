@@ -1,6 +1,6 @@
 //! What a node is told.
 
-use aura_coordination::execution::InstructionResult;
+use aura_coordination::execution::{InstructionResult, WakeCondition};
 use aura_distribution::Rehearsal;
 use aura_journal::{control::ControlChain, sync::SyncMessage};
 use aura_protocol_core::{AppId, Descriptor, DeviceId, Digest, Record, SessionId, UnixTime};
@@ -32,6 +32,13 @@ pub enum Input {
     },
     /// The time by this device's clock, about every second.
     Tick(UnixTime),
+    /// Somebody is about to wait for these.
+    Recall {
+        /// Who.
+        id: RequestId,
+        /// For what.
+        conditions: Vec<WakeCondition>,
+    },
     /// A device of the account is connected.
     PeerConnected(DeviceId),
     /// It no longer is.

@@ -7,6 +7,9 @@
 //! Data flows one way: bytes → import → fold → sessions, upgrades and votes → step → effects → signed
 //! unit → bytes.
 
+mod built_ins;
+mod children;
+mod clock;
 mod commands;
 mod control;
 mod derived;
@@ -21,6 +24,7 @@ mod running;
 mod sessions;
 mod upgrades;
 mod view;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -35,6 +39,7 @@ use aura_journal::{
 };
 use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
 
+pub use clock::INTERVAL_SECONDS;
 pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
@@ -73,6 +78,14 @@ pub struct Node {
     modules: Modules,
     records: Records,
     sessions: BTreeMap<SessionId, Running>,
+    /// The sessions that may have something to do.
+    stirred: BTreeSet<SessionId>,
+    /// How often a session was looked at.
+    looks: u64,
+    /// How many parts of sessions were asked for.
+    children_asked: usize,
+    built_ins: built_ins::BuiltIns,
+    ticking: clock::Ticking,
     unjudged: Waiting,
     upgrades: BTreeMap<Digest, UpgradeCoordinator>,
     rehearsals: BTreeMap<Digest, Rehearsal>,
@@ -116,6 +129,7 @@ impl Node {
         match input {
             Input::Started { addresses } => self.started(addresses),
             Input::Tick(now) => self.tick(now),
+            Input::Recall { id, conditions } => self.recall(id, &conditions),
             Input::PeerConnected(device) => self.peer_connected(device),
             Input::PeerGone(device) => self.peer_gone(device),
             Input::PeerMessage { from, message } => self.peer_message(from, message),
@@ -140,6 +154,8 @@ impl Node {
         self.retry_modules();
         self.expire_upgrades();
         self.watch_contention();
+        self.tick_clock();
+        self.watch_patience();
         self.say_hello_when_due();
     }
 
@@ -152,6 +168,7 @@ impl Node {
             self.want_modules();
             self.pump_pending();
             self.pump_records();
+            self.pump_clock();
             self.pump_sessions();
             self.pump_control();
             self.note_decisions();

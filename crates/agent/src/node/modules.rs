@@ -125,8 +125,7 @@ impl Node {
         self.modules.under_way.remove(&digest);
         match result {
             Ok(descriptor) => {
-                self.modules.failed.remove(&digest);
-                self.modules.ready.insert(digest, descriptor);
+                self.module_ready(digest, descriptor);
             }
             Err(error) => {
                 self.log(format!("module {}: {error}", digest.short()));
@@ -139,6 +138,12 @@ impl Node {
                 self.modules.failed.insert(digest, failure);
             }
         }
+    }
+
+    pub(super) fn module_ready(&mut self, digest: Digest, descriptor: Descriptor) {
+        self.modules.failed.remove(&digest);
+        self.modules.ready.insert(digest, descriptor);
+        self.stir_all();
     }
 
     /// Lets failed modules be tried again whose pause is over.
@@ -172,7 +177,7 @@ impl Node {
     /// (INV-A3).
     pub(super) fn runs(&self, app: AppId, digest: &Digest) -> bool {
         let adopted = self.modules.adopted.get(&adopted_name(app, digest));
-        adopted.is_some_and(|it| self.is_as_released(it))
+        adopted.is_some_and(|it| self.is_as_released(it)) || self.built_ins.runs(app, digest)
     }
 
     fn is_as_released(&self, adopted: &Adopted) -> bool {
@@ -216,6 +221,10 @@ impl Node {
         for adopted in self.modules.adopted.values().filter(|it| self.is_as_released(it)) {
             manifest.announce(adopted.app, adopted.version, adopted.module.digest);
         }
+        // What was announced and is neither adopted nor built in was built in once.
+        let adopted: BTreeSet<AppId> = self.modules.adopted.values().map(|it| it.app).collect();
+        manifest.apps.retain(|app, _| adopted.contains(app));
+        self.built_ins.announce(&mut manifest);
         for versions in manifest.apps.values_mut() {
             while MANIFEST_VERSIONS_MAX < versions.len() {
                 // The oldest: nobody begins a session with it any more.

@@ -143,14 +143,17 @@ impl Node {
                 Event::Control(message) => {
                     self.voter.observe(self.ledger.chain(), author, &message);
                 }
-                Event::OpenSession(_) => {
+                Event::OpenSession(_) | Event::OpenChild(_) => {
                     if let Some(session) = session {
                         self.session_opened(session);
+                        self.stir_parent(&hash);
                     }
                 }
+                Event::CloseSession(_) => self.stir_parent(&hash),
                 Event::SessionMessage(_) => {
                     if let Some(session) = session {
                         self.session_message(session, hash, author);
+                        self.tell_event(&hash);
                     }
                 }
                 _ => {}

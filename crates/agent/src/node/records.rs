@@ -206,6 +206,7 @@ impl Node {
             let entry = self.records.apps.entry(app).or_default();
             if entry.applied.is_none() {
                 entry.applied = Some(k);
+                self.stirred.extend(self.sessions.keys());
                 self.keep(&format!("applied/{app}"), &k);
             }
             self.pump_app_records(app);
@@ -300,6 +301,7 @@ impl Node {
     fn derived(&mut self, app: AppId, records: Vec<Record>) {
         let Some(entry) = self.records.apps.get_mut(&app) else { return };
         let Some(Job { target, everything, keys }) = entry.under_way.take() else { return };
+        self.stirred.extend(self.sessions.keys());
         if entry.swap_to.or(entry.applied) != Some(target) {
             // Another layout is wanted by now.
             entry.dirty.extend(keys);

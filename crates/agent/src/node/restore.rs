@@ -11,8 +11,8 @@ use crate::{
     error::{AgentError, Whose},
     identity::Identity,
     node::{
-        Node, Roster, joins::Invitation, modules::Modules, records::Records, running::Running,
-        sessions::Waiting,
+        Node, Roster, built_ins::BuiltIns, clock::Ticking, joins::Invitation, modules::Modules,
+        records::Records, running::Running, sessions::Waiting,
     },
 };
 
@@ -66,6 +66,11 @@ impl Node {
             modules: Modules::restore(stored)?,
             records: Records::restore(stored, &ledger)?,
             sessions: sessions(stored, &ledger, clock)?,
+            stirred: BTreeSet::new(),
+            looks: 0,
+            children_asked: 0,
+            built_ins: BuiltIns::default(),
+            ticking: Ticking::new(clock),
             unjudged: Waiting::default(),
             upgrades: BTreeMap::new(),
             rehearsals: BTreeMap::new(),
@@ -84,6 +89,7 @@ impl Node {
             ledger,
         };
         node.replay_votes();
+        node.stir_all();
         let open = node.ledger.state().sessions.values().filter(|it| {
             it.outcome.is_none()
                 && it.open.agreement.runs.contains_key(&me)

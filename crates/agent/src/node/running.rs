@@ -10,13 +10,13 @@ use aura_journal::{
     event::{CloseSession, Event, RecordPut, SessionMessage},
 };
 use aura_protocol_core::{
-    AppId, DeviceId, Digest, Outcome, ProtocolInput, RecordKey, RecordWrite, SessionId, UnixTime,
-    lifecycle::EffectReply,
+    AppId, Capability, DeviceId, Digest, Epoch, Outcome, ProtocolInput, RecordKey, RecordWrite,
+    SessionId, UnixTime, lifecycle::EffectReply,
 };
 
 use crate::{
     error::{AgentError, Whose},
-    node::{AgentEvent, Effect, Node, RequestId, view},
+    node::{AgentEvent, Effect, Node, RequestId, clock::Patience, view},
 };
 
 /// Most records in one page of a listing.
@@ -47,6 +47,8 @@ pub(super) struct Running {
     stepping: Option<Stepping>,
     /// When it last took something, as far as is known since the device was started.
     moved: UnixTime,
+    /// The epoch that it waits for, and since when.
+    pub(super) patience: Option<Patience>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,7 @@ impl Running {
             signals: VecDeque::new(),
             stepping: None,
             moved: now,
+            patience: None,
         }
     }
 
@@ -104,6 +107,11 @@ impl Running {
         }
     }
 
+    /// Begins to wait in patience for the epoch that the session wants, or ends it.
+    pub(super) fn watch_clock(&mut self, epoch: Epoch, now: UnixTime) {
+        self.patience = Patience::next(self.patience, self.context.wake(), epoch, now);
+    }
+
     /// Whether it goes on, and not only because somebody in it is silent for ever.
     pub(super) fn is_moving(&self, now: UnixTime) -> bool {
         self.context.is_running() && now <= self.moved.saturating_add(STALLED_SECONDS)
@@ -119,19 +127,28 @@ impl Running {
         if self.stepping.is_some() {
             return None;
         }
-        let mut next = self.context.next_step();
-        while next.is_none() {
-            let hash = self.queue.pop_front()?;
-            let unit = ledger.unit(&hash)?;
+        while let Some(hash) = self.queue.front().copied() {
+            let at = ledger.arrived_at(&hash).unwrap_or_default();
+            // An event that came before what the session would be told next is not overtaken by it.
+            let first = self.context.next_time().is_some_and(|it| at < it);
+            if !first && !self.context.is_idle() {
+                break;
+            }
+            self.queue.pop_front();
+            let Some(unit) = ledger.unit(&hash) else { continue };
             if let Event::SessionMessage(SessionMessage { label, payload }) = &unit.body.event {
                 let (label, payload) = (label.clone(), payload.clone());
-                // Nothing waits, so there is room for one; whoever has ended needs none.
-                self.context.event(hash, unit.body.author, label, payload).ok()?;
+                if self.context.event(hash, unit.body.author, label, payload, at).is_err() {
+                    // It has ended, or the inbox is full of what the person here says.
+                    self.queue.push_front(hash);
+                    break;
+                }
             }
-            next = self.context.next_step();
         }
+        let next = self.context.next_step();
         let signal = matches!(&next, Some(Instruction::Step { input, .. })
             if matches!(**input, ProtocolInput::Signal(_)));
+        next.as_ref()?;
         self.stepping = Some(if signal { Stepping::Signal } else { Stepping::Other });
         next
     }
@@ -141,7 +158,35 @@ impl Node {
     pub(super) fn session_message(&mut self, session: SessionId, unit: Digest, author: DeviceId) {
         if let Some(running) = self.sessions.get_mut(&session) {
             running.heard(unit, author);
+            self.stirred.insert(session);
         }
+    }
+
+    /// Something has come that may matter to any session.
+    pub(super) fn stir_all(&mut self) {
+        let running = self.sessions.iter().filter(|(_, it)| it.context.is_running());
+        self.stirred.extend(running.map(|(session, _)| *session));
+    }
+
+    /// Something has come that may matter to the session that this unit's session is a part of.
+    pub(super) fn stir_parent(&mut self, unit: &Digest) {
+        let Some(body) = self.ledger.unit(unit).map(|it| &it.body) else { return };
+        let parent = match (&body.event, body.session) {
+            (Event::OpenChild(child), _) => Some(child.parent),
+            (_, Some(session)) => {
+                let known = self.ledger.state().sessions.get(&session);
+                known.and_then(|it| it.parent).map(|(parent, _)| parent)
+            }
+            _ => None,
+        };
+        self.stirred.extend(parent);
+    }
+
+    /// How often a session was looked at to see whether it can go on: what driving them all costs. It
+    /// grows with what happens to sessions, not with how many there are.
+    #[must_use]
+    pub const fn looks(&self) -> u64 {
+        self.looks
     }
 
     /// Hands a session what the person at this device says. `id` waits for the answer.
@@ -168,6 +213,7 @@ impl Node {
             AgentError::new(error.code(), error, Whose::Caller, next)
         })?;
         running.signals.push_back(id);
+        self.stirred.insert(session);
         self.keep_session(session);
         Ok(())
     }
@@ -175,9 +221,12 @@ impl Node {
     /// Begins the next step of every session that has something to take and whose module is ready.
     pub(super) fn pump_sessions(&mut self) {
         self.judge_sessions();
-        let waiting = self.sessions.iter().filter(|(_, it)| it.context.is_running());
-        for session in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.answer_reads(session);
+        for session in std::mem::take(&mut self.stirred) {
+            if !self.sessions.get(&session).is_some_and(|it| it.context.is_running()) {
+                continue;
+            }
+            self.looks = self.looks.saturating_add(1);
+            self.answer_asked(session);
             let Some(running) = self.sessions.get_mut(&session) else { continue };
             let module = running.context.module();
             if !self.modules.is_ready(&module) {
@@ -193,6 +242,7 @@ impl Node {
     pub(super) fn stepped(&mut self, session: SessionId, result: InstructionResult) {
         let Some(running) = self.sessions.get_mut(&session) else { return };
         running.moved = self.now;
+        self.stirred.insert(session);
         if running.stepping.take() == Some(Stepping::Signal) {
             let waiting = running.signals.pop_front().flatten();
             self.answer_signal(session, waiting, &result);
@@ -205,6 +255,10 @@ impl Node {
                 }
             }
             Err(error) => self.log(format!("a step's result has no use: {error}")),
+        }
+        let (epoch, now) = (self.ledger.epoch(), self.now);
+        if let Some(running) = self.sessions.get_mut(&session) {
+            running.watch_clock(epoch, now);
         }
         self.keep_session(session);
     }
@@ -219,9 +273,11 @@ impl Node {
             Instruction::Finish(outcome) => self.finished(session, outcome),
             Instruction::Fail { code, reason } => {
                 self.log(format!("session {} failed: {code}: {reason}", session.short()));
+                self.end_broken_child(session, &code);
                 self.session_ended(session);
             }
-            // Reads are answered from the context, also after a restart.
+            Instruction::RunSubProtocol { .. } => self.children_asked += 1,
+            // Questions are answered from the context, also after a restart.
             _ => {}
         }
     }
@@ -261,20 +317,20 @@ impl Node {
         self.notify(AgentEvent::SessionEnded { session, status, outcome });
     }
 
-    /// Answers what a session asked for, as soon as the records are in the active layout.
-    fn answer_reads(&mut self, session: SessionId) {
+    /// Answers what a session asked for, as far as that can be done now.
+    fn answer_asked(&mut self, session: SessionId) {
         let Some(known) = self.ledger.state().sessions.get(&session) else { return };
         let Some(running) = self.sessions.get(&session) else { return };
         let (app, module) = (known.open.app, running.context.module());
-        if !self.records_ready(app) || !self.modules.is_ready(&module) {
+        if !self.modules.is_ready(&module) {
             return;
         }
-        let asked: Vec<Instruction> = running.context.unanswered_reads().collect();
-        if asked.is_empty() {
-            return;
-        }
+        let asked: Vec<Instruction> = running.context.unanswered().collect();
         let replies: Vec<(u64, EffectReply)> =
-            asked.into_iter().filter_map(|it| self.read(&module, app, it)).collect();
+            asked.into_iter().filter_map(|it| self.answer(session, &module, app, it)).collect();
+        if replies.is_empty() {
+            return;
+        }
         for (effect, reply) in replies {
             let Some(running) = self.sessions.get_mut(&session) else { return };
             let replied = running.context.complete(InstructionResult::Replied { effect, reply });
@@ -283,6 +339,48 @@ impl Node {
             }
         }
         self.keep_session(session);
+    }
+
+    fn answer(
+        &mut self,
+        session: SessionId,
+        module: &Digest,
+        app: AppId,
+        asked: Instruction,
+    ) -> Option<(u64, EffectReply)> {
+        match asked {
+            Instruction::UseCapability { effect, capability, .. } => {
+                Some((effect, unusable(capability)))
+            }
+            Instruction::RunSubProtocol { effect, protocol, params } => {
+                let reply = self.child_reply(session, effect, &protocol, &params)?;
+                Some((effect, reply))
+            }
+            read if self.built_ins.has(app) => self.read_built_in(module, app, read),
+            // Records are read as soon as they are in the active layout.
+            read if self.records_ready(app) => self.read(module, app, read),
+            _ => None,
+        }
+    }
+
+    fn read_built_in(
+        &self,
+        module: &Digest,
+        app: AppId,
+        read: Instruction,
+    ) -> Option<(u64, EffectReply)> {
+        let schema = self.descriptor(module)?.schema;
+        Some(match read {
+            Instruction::GetRecord { effect, key } => {
+                let held = self.built_in_record(app, schema, &key);
+                (effect, EffectReply::Record(held.map(|it| it.record.bytes.clone())))
+            }
+            Instruction::ListRecords { effect, prefix, after, limit } => {
+                let records = self.built_in_records(app, schema, &prefix, after.as_ref());
+                (effect, EffectReply::Records(page(records, limit)))
+            }
+            _ => return None,
+        })
     }
 
     fn read(&self, module: &Digest, app: AppId, read: Instruction) -> Option<(u64, EffectReply)> {
@@ -301,32 +399,12 @@ impl Node {
                 (effect, EffectReply::Record(bytes))
             }
             Instruction::ListRecords { effect, prefix, after, limit } => {
-                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                let page = self.page(app, &prefix, after.as_ref(), limit);
-                (effect, EffectReply::Records(page))
+                let records = self.records_after(app, &prefix, after.as_ref());
+                let records = records.map(|it| (&it.key, it.bytes.as_slice()));
+                (effect, EffectReply::Records(page(records, limit)))
             }
             _ => return None,
         })
-    }
-
-    /// A page of records, bounded in number and bytes.
-    fn page(
-        &self,
-        app: AppId,
-        prefix: &[u8],
-        after: Option<&RecordKey>,
-        limit: usize,
-    ) -> Vec<(RecordKey, Vec<u8>)> {
-        let mut page: Vec<(RecordKey, Vec<u8>)> = Vec::new();
-        let mut bytes = 0;
-        for record in self.records_after(app, prefix, after).take(limit.min(PAGE_RECORDS_MAX)) {
-            bytes += record.key.0.len() + record.bytes.len();
-            if PAGE_BYTES_MAX < bytes && !page.is_empty() {
-                break;
-            }
-            page.push((record.key.clone(), record.bytes.clone()));
-        }
-        page
     }
 
     /// Answers whoever said something to a session, once the session has taken it.
@@ -368,6 +446,11 @@ impl Node {
     }
 }
 
+/// The answer to the use of a right that this device has no key or no frame for.
+fn unusable(capability: Capability) -> EffectReply {
+    EffectReply::Denied(format!("this device does not offer `{capability}` to sessions"))
+}
+
 /// An outcome without its batch, and the batch: the ledger holds records once.
 fn split(outcome: Outcome) -> (Outcome, Vec<RecordWrite>) {
     match outcome {
@@ -376,4 +459,22 @@ fn split(outcome: Outcome) -> (Outcome, Vec<RecordWrite>) {
         }
         aborted @ Outcome::Aborted { .. } => (aborted, Vec::new()),
     }
+}
+
+/// A page of records, bounded in number and bytes.
+fn page<'a>(
+    records: impl Iterator<Item = (&'a RecordKey, &'a [u8])>,
+    limit: u32,
+) -> Vec<(RecordKey, Vec<u8>)> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(PAGE_RECORDS_MAX);
+    let mut page: Vec<(RecordKey, Vec<u8>)> = Vec::new();
+    let mut bytes = 0;
+    for (key, content) in records.take(limit) {
+        bytes += key.0.len() + content.len();
+        if PAGE_BYTES_MAX < bytes && !page.is_empty() {
+            break;
+        }
+        page.push((key.clone(), content.to_vec()));
+    }
+    page
 }

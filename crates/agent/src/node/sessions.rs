@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use aura_coordination::execution::ProtocolContext;
+use aura_coordination::execution::{BuiltIn, ProtocolContext};
 use aura_journal::{
     SessionState,
     event::{Event, OpenSession},
@@ -28,7 +28,7 @@ const WAITING_PER_OPENER_MAX: usize = 256;
 pub(super) struct Waiting {
     sessions: BTreeSet<SessionId>,
     /// What had arrived when they were judged last.
-    judged_at: Option<(usize, u64, usize, usize)>,
+    judged_at: Option<(usize, u64, usize, usize, usize)>,
 }
 
 impl Waiting {
@@ -37,7 +37,7 @@ impl Waiting {
     }
 }
 
-enum Judgement {
+pub(super) enum Judgement {
     /// This device takes part, with this module.
     Join(Digest),
     /// Something that it needs may still come.
@@ -71,7 +71,7 @@ impl Node {
         let height = self.ledger.chain().height();
         let running = self.sessions.values().filter(|it| it.is_moving(self.now)).count();
         let ready = self.modules.ready_count() + self.upgrades_active();
-        let now = (self.ledger.len(), height, ready, running);
+        let now = (self.ledger.len(), height, ready, running, self.children_asked);
         if self.unjudged.judged_at == Some(now) {
             return;
         }
@@ -102,6 +102,8 @@ impl Node {
         let caps = self.granted(known.open.app, &module);
         let mut running = Running::new(ProtocolContext::new(start, module, caps), self.now);
         running.queue_from(known, &self.ledger);
+        running.context.clock(self.ledger.epoch());
+        self.stirred.insert(session);
         self.sessions.insert(session, running);
         self.keep_session(session);
     }
@@ -109,6 +111,10 @@ impl Node {
     /// What the account granted the app, cut to what this module asks for.
     fn granted(&self, app: AppId, module: &Digest) -> ProtocolCapabilities {
         let asked = self.descriptor(module).map(|it| it.capabilities.clone()).unwrap_or_default();
+        if self.built_ins.has(app) {
+            // It is part of what the person at this device runs.
+            return ProtocolCapabilities { granted: asked };
+        }
         let Some(app) = self.ledger.state().apps.get(&app) else {
             return ProtocolCapabilities::default();
         };
@@ -126,14 +132,20 @@ impl Node {
         if known.outcome.is_some() {
             return Judgement::Refuse("it has ended".to_string());
         }
-        let Some(app) = self.ledger.state().apps.get(&open.app) else { return Judgement::Wait };
-        let (spoken, active) = (open.agreement.spoken.major, app.active.version.major);
-        let running = self.sessions.values().filter(|it| it.is_of(known.opener, self.now)).count();
-        if active < spoken
-            || RUNNING_PER_OPENER_MAX <= running
-            || self.is_blocked(open.app)
-            || !open.manifests.values().all(|it| self.ledger.contains(it))
-        {
+        let waits_its_turn = || {
+            let of_opener = |it: &&Running| it.is_of(known.opener, self.now);
+            RUNNING_PER_OPENER_MAX <= self.sessions.values().filter(of_opener).count()
+        };
+        let judged = match known.parent {
+            // Whoever waits for it is running already.
+            Some((parent, effect)) => self.judge_child(known, parent, effect),
+            None if waits_its_turn() => Err(Judgement::Wait),
+            None => Ok(()),
+        };
+        if let Err(judgement) = judged.and_then(|()| self.judge_version(known, &module)) {
+            return judgement;
+        }
+        if !open.manifests.values().all(|it| self.ledger.contains(it)) {
             return Judgement::Wait;
         }
         let Some(manifests) = self.manifests_of(open) else {
@@ -150,6 +162,27 @@ impl Node {
             let reason = "its agreement is not what the manifests lead to";
             return Judgement::Refuse(reason.to_string());
         }
+        if self.runs(open.app, &module) { Judgement::Join(module) } else { Judgement::Wait }
+    }
+
+    /// Whether the version that is spoken may begin here.
+    fn judge_version(&self, known: &SessionState, module: &Digest) -> Result<(), Judgement> {
+        let open = &known.open;
+        if BuiltIn::app(&open.protocol) == open.app {
+            if self.built_ins.runs(open.app, module) {
+                return Ok(());
+            }
+            let (protocol, version) = (&open.protocol, open.agreement.spoken);
+            let reason = format!("NotBuiltIn: this device has no built-in {protocol} {version}");
+            return Err(Judgement::Refuse(reason));
+        }
+        let Some(app) = self.ledger.state().apps.get(&open.app) else {
+            return Err(Judgement::Wait);
+        };
+        let (spoken, active) = (open.agreement.spoken.major, app.active.version.major);
+        if active < spoken || self.is_blocked(open.app) {
+            return Err(Judgement::Wait);
+        }
         // After an activation an old session may go on only if it began in the prestate.
         let began_before = || {
             let (_, activation) = app.activations.last()?;
@@ -158,9 +191,9 @@ impl Node {
         };
         if spoken < active && began_before() != Some(true) {
             let reason = format!("VersionOutdated: version {} is active now", app.active.version);
-            return Judgement::Refuse(reason);
+            return Err(Judgement::Refuse(reason));
         }
-        if self.runs(open.app, &module) { Judgement::Join(module) } else { Judgement::Wait }
+        Ok(())
     }
 
     /// The manifests that an opener says it read, if they are what the devices published.

@@ -6,6 +6,7 @@ use aura_coordination::{choreography::upgrade::UpgradeState, execution::SessionS
 use aura_journal::{
     Event, ProposalState, SessionState,
     control::{Entry, EntryBody, Role, UpgradePolicy},
+    event::ChildOpening,
     state_root,
 };
 use aura_protocol_core::{AppId, DeviceId, Digest, Manifest, Outcome, SessionId};
@@ -151,7 +152,9 @@ impl Node {
 
     pub(super) fn alias(&self, app: AppId) -> String {
         let installed = self.ledger.state().apps.get(&app);
-        installed.map_or_else(|| app.short(), |it| shown(&it.install.alias))
+        let built_in =
+            || self.built_ins.protocol(app).map_or_else(|| app.short(), ToString::to_string);
+        installed.map_or_else(built_in, |it| shown(&it.install.alias))
     }
 
     fn published_name(&self, device: DeviceId) -> Option<String> {
@@ -267,6 +270,10 @@ impl Node {
 
     /// What this device itself computed, else what the opener published.
     fn session_standing(&self, known: &SessionState) -> (&'static str, String) {
+        if let Some(missing) = self.stalled(known.id) {
+            let names: Vec<String> = missing.into_iter().map(|it| self.device_name(it)).collect();
+            return ("stalled", format!("waits for the clock; missing: {}", names.join(", ")));
+        }
         let local = self.session_status(known.id).filter(|it| *it != SessionStatus::Running);
         if let Some(status) = local {
             return status_of(&status);
@@ -380,6 +387,15 @@ fn event_says(event: &Event) -> String {
             format!("open a session of {} {}", it.protocol, it.agreement.spoken)
         }
         Event::SessionMessage(it) => format!("`{}`, {} bytes", it.label, it.payload.len()),
+        Event::OpenChild(it) => match &it.opening {
+            ChildOpening::Opened(open) => {
+                format!("open a part of session {}: {}", it.parent.short(), open.protocol)
+            }
+            ChildOpening::Refused(reason) => {
+                format!("no part of session {}: {reason}", it.parent.short())
+            }
+        },
+        Event::EpochTick { epoch } => format!("epoch {epoch}"),
         Event::CloseSession(it) => format!("close the session: {}", outcome_of(&it.outcome).0),
         _ => "an event of a newer version".to_string(),
     };

@@ -54,6 +54,10 @@ impl World {
             Effect::AnswerJoin { id, result } => {
                 device.joins.insert(id, result);
             }
+            Effect::News(news) => device.news.push(news),
+            Effect::Recalled { id, known } => {
+                device.recalled.insert(id, known);
+            }
             Effect::Notify(event) => device.events.push(event),
             Effect::Log(line) => {
                 assert!(!line.contains(char::is_control), "a control character: {line:?}");

@@ -14,6 +14,7 @@ use aura_agent::{
     join::JoinRequest,
     node::{Files, Input, Node, NodeKeys, RequestId, Roster},
 };
+use aura_coordination::execution::News;
 use aura_crypto::{HpkeSecretKey, SecretKey};
 use aura_journal::{
     Ledger, Stored,
@@ -95,6 +96,8 @@ pub struct Device {
     pub roster: Roster,
     pub log: Vec<String>,
     pub events: Vec<AgentEvent>,
+    pub news: Vec<News>,
+    pub recalled: BTreeMap<RequestId, Vec<News>>,
     pub answers: BTreeMap<RequestId, Result<Response, AgentError>>,
     pub joins: BTreeMap<RequestId, Result<Vec<CertifiedEntry>, AgentError>>,
     pub cut_off: Vec<(DeviceId, String)>,
@@ -117,6 +120,8 @@ impl Device {
             roster: Roster::default(),
             log: vec![],
             events: vec![],
+            news: vec![],
+            recalled: BTreeMap::new(),
             answers: BTreeMap::new(),
             joins: BTreeMap::new(),
             cut_off: vec![],

@@ -16,6 +16,10 @@ const EVENT_FRAME_BYTES: usize = 64;
 /// What a unit adds to each record that an outcome writes: the unit that wrote it before.
 const RECORD_FRAME_BYTES: usize = 40;
 
+/// Largest parameters of a child session, in bytes. Its opening has to fit a unit together with an
+/// agreement of all participants, of which each takes below 256 bytes.
+const CHILD_PARAMS_BYTES_MAX: usize = UNIT_BODY_BYTES_MAX / 2;
+
 /// A broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Breach {
@@ -31,9 +35,21 @@ pub(super) fn check_step(state: &[u8], step: &ProtocolStep) -> Result<(), Breach
     check("a state", "bytes", state_bytes, SESSION_STATE_BYTES_MAX)?;
     check("a step", "effects", effects, STEP_EFFECTS_MAX)?;
     for effect in &step.effects {
-        if let ProtocolEffect::Append { label, payload } = effect {
-            let found = label.len() + payload.len() + EVENT_FRAME_BYTES;
-            check("an event", "bytes", found, UNIT_BODY_BYTES_MAX)?;
+        match effect {
+            ProtocolEffect::Append { label, payload } => {
+                let found = label.len() + payload.len() + EVENT_FRAME_BYTES;
+                check("an event", "bytes", found, UNIT_BODY_BYTES_MAX)?;
+            }
+            // Kept in every snapshot until it is answered.
+            ProtocolEffect::Use { bytes, .. } => {
+                check("a use of a right", "bytes", bytes.len(), UNIT_BODY_BYTES_MAX)?;
+            }
+            ProtocolEffect::RunSubProtocol { params, .. } => {
+                check("a child's parameters", "bytes", params.len(), CHILD_PARAMS_BYTES_MAX)?;
+            }
+            ProtocolEffect::GetRecord(_)
+            | ProtocolEffect::ListRecords { .. }
+            | ProtocolEffect::Log(_) => {}
         }
     }
     step.outcome.as_ref().map_or(Ok(()), check_outcome)

@@ -7,99 +7,38 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aura_protocol_core::{
-    Capability, DecodeError, DeviceId, Digest, Outcome, ProtocolCapabilities, ProtocolEffect,
-    ProtocolError, ProtocolInput, ProtocolStep, RecordKey, SessionId, SessionStart, decode, encode,
+    Capability, DecodeError, DeviceId, Digest, Epoch, Outcome, ProtocolCapabilities,
+    ProtocolEffect, ProtocolError, ProtocolInput, ProtocolName, ProtocolStep, SessionStart, decode,
+    encode,
     lifecycle::EffectReply,
     limits::{CALL_BYTES_MAX, SESSION_STATE_BYTES_MAX, STEP_EFFECTS_MAX, UNIT_BODY_BYTES_MAX},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
-use thiserror::Error;
 
 use crate::execution::{
+    asked::{Asked, Wanted},
     bounds::{Breach, check, check_step},
+    error::ContextError,
     types::{Instruction, InstructionResult, SessionStatus},
+    wake::Wake,
 };
 
 /// Most inputs that wait for the protocol. Events beyond it stay in the ledger until there is room.
-const INBOX_MAX: usize = 1024;
+pub(super) const INBOX_MAX: usize = 1024;
 /// Most bytes of events and signals that wait, likewise: the inbox is a part of every snapshot, and
 /// others fill it, so it may weigh no more than the session's own state.
-const INBOX_BYTES_MAX: usize = SESSION_STATE_BYTES_MAX;
+pub(super) const INBOX_BYTES_MAX: usize = SESSION_STATE_BYTES_MAX;
 /// Largest signal, in bytes: as much as a participant may say in one event.
-const SIGNAL_BYTES_MAX: usize = UNIT_BODY_BYTES_MAX;
+pub(super) const SIGNAL_BYTES_MAX: usize = UNIT_BODY_BYTES_MAX;
 /// Most answers that a session may be waiting for or have waiting for it: all of one step. They get
 /// into the inbox even if it is full, since the session may need them to go on.
 const ANSWERS_MAX: usize = STEP_EFFECTS_MAX;
+/// Most sessions that run as parts of one session at a time: none of ours runs more than one, and
+/// each costs every participant a session.
+const CHILDREN_MAX: usize = 8;
 /// Largest answer, in bytes, encoded. It has to fit into one call beside the largest state; the
 /// rights and lengths around it are below 4 KiB.
 const ANSWER_BYTES_MAX: usize = CALL_BYTES_MAX - SESSION_STATE_BYTES_MAX - (4 << 10);
-
-/// Why a context does not take something.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ContextError {
-    /// The session has ended or failed.
-    #[error("session {} has ended", .session.short())]
-    Ended {
-        /// The session.
-        session: SessionId,
-    },
-    /// As many inputs wait as may.
-    #[error(
-        "session {} has {waiting} inputs waiting; at most {INBOX_MAX} of {INBOX_BYTES_MAX} bytes may",
-        .session.short()
-    )]
-    Full {
-        /// The session.
-        session: SessionId,
-        /// How many inputs wait.
-        waiting: usize,
-    },
-    /// A signal that would never fit.
-    #[error("a signal has at most {SIGNAL_BYTES_MAX} bytes, found {found}")]
-    TooLarge {
-        /// Bytes found.
-        found: usize,
-    },
-    /// An answer to something that was not asked.
-    #[error("session {} did not ask for this", .session.short())]
-    NotAsked {
-        /// The session.
-        session: SessionId,
-    },
-}
-
-impl ContextError {
-    /// The stable name of this error.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Ended { .. } => "SessionEnded",
-            Self::Full { .. } => "InboxFull",
-            Self::TooLarge { .. } => "LimitExceeded",
-            Self::NotAsked { .. } => "NotAsked",
-        }
-    }
-}
-
-/// What a session asked to read, kept until it is answered.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-#[borsh(use_discriminant = false)]
-enum Read {
-    One(RecordKey),
-    Page { prefix: Vec<u8>, after: Option<RecordKey>, limit: u32 },
-}
-
-impl Read {
-    fn instruction(self, effect: u64) -> Instruction {
-        match self {
-            Self::One(key) => Instruction::GetRecord { effect, key },
-            Self::Page { prefix, after, limit } => {
-                Instruction::ListRecords { effect, prefix, after, limit }
-            }
-        }
-    }
-}
 
 /// One session on one device.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -108,35 +47,59 @@ pub struct ProtocolContext {
     module: Digest,
     caps: ProtocolCapabilities,
     state: Vec<u8>,
-    inbox: VecDeque<ProtocolInput>,
+    inbox: VecDeque<Waiting>,
     taken: BTreeSet<Digest>,
     effects: u64,
-    reads: BTreeMap<u64, Read>,
+    asked: BTreeMap<u64, Asked>,
+    wake: Wake,
     status: SessionStatus,
+    /// The step that was begun last and is not over.
+    stepping: Option<Stepping>,
+    /// Whether the host is at it: not after a restart, which has it begin again.
     #[borsh(skip)]
-    stepping: bool,
+    under_way: bool,
+}
+
+/// An input that waits for the protocol, and where the clock stood when it came.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+struct Waiting {
+    at: Epoch,
+    input: ProtocolInput,
+}
+
+/// What the step takes that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+enum Stepping {
+    /// The first input that waits.
+    Input,
+    /// The time.
+    Clock(Epoch),
 }
 
 impl ProtocolContext {
     /// A session that is about to be started, pinned to `module` and these rights.
     #[must_use]
     pub fn new(start: SessionStart, module: Digest, caps: ProtocolCapabilities) -> Self {
+        let begin = Waiting { at: Epoch(0), input: ProtocolInput::Start(start.clone()) };
         Self {
-            inbox: VecDeque::from([ProtocolInput::Start(start.clone())]),
+            inbox: VecDeque::from([begin]),
             start,
             module,
             caps,
             state: Vec::new(),
             taken: BTreeSet::new(),
             effects: 0,
-            reads: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            wake: Wake::default(),
             status: SessionStatus::Running,
-            stepping: false,
+            stepping: None,
+            under_way: false,
         }
     }
 
     /// The session that [`Self::snapshot`] wrote. A step that was under way is run again, and the
-    /// host has to carry out [`Self::unanswered_reads`] again.
+    /// host has to carry out [`Self::unanswered`] again.
     ///
     /// There is no limit on a device's own bytes: whatever went into them was limited before.
     ///
@@ -182,12 +145,53 @@ impl ProtocolContext {
         self.taken.contains(unit)
     }
 
-    /// What the session asked to read and was not answered yet, in the order of asking.
-    pub fn unanswered_reads(&self) -> impl Iterator<Item = Instruction> + '_ {
-        self.reads.iter().map(|(effect, read)| read.clone().instruction(*effect))
+    /// What the session asked and was not answered yet, in the order of asking.
+    pub fn unanswered(&self) -> impl Iterator<Item = Instruction> + '_ {
+        self.asked.iter().map(|(effect, asked)| asked.clone().instruction(*effect))
     }
 
-    /// Takes a participant's event. Says whether it was new.
+    /// The child session that it waits for as this effect: of which protocol, with what parameters.
+    #[must_use]
+    pub fn waits_for_child(&self, effect: u64) -> Option<(&ProtocolName, &[u8])> {
+        match self.asked.get(&effect)? {
+            Asked::Child { protocol, params } => Some((protocol, params)),
+            _ => None,
+        }
+    }
+
+    /// How many effects it has returned so far: the next one's number.
+    #[must_use]
+    pub const fn effects(&self) -> u64 {
+        self.effects
+    }
+
+    /// The epoch that it asked to be woken at, while it waits for one.
+    #[must_use]
+    pub const fn wake(&self) -> Option<Epoch> {
+        if self.is_running() { self.wake.wish() } else { None }
+    }
+
+    /// The quorum clock stands at `now`. An earlier epoch than before changes nothing.
+    pub fn clock(&mut self, now: Epoch) {
+        self.wake.advance(now);
+    }
+
+    /// Whether no input waits and no step is under way, so that the next event may be offered.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.stepping.is_none() && self.inbox.is_empty() && self.is_running()
+    }
+
+    /// The epoch that it would be told before the first input that waits. An event that came earlier
+    /// is to be offered first.
+    #[must_use]
+    pub fn next_time(&self) -> Option<Epoch> {
+        let first = self.inbox.front().filter(|_| self.stepping.is_none())?;
+        self.wake.before(first.at)
+    }
+
+    /// Takes a participant's event, which came here when the clock stood at `at`. Says whether it was
+    /// new.
     ///
     /// # Errors
     /// `Ended`, or `Full`: the event stays in the ledger, to be offered again.
@@ -197,11 +201,12 @@ impl ProtocolContext {
         author: DeviceId,
         label: String,
         payload: Vec<u8>,
+        at: Epoch,
     ) -> Result<bool, ContextError> {
         if self.taken.contains(&unit) {
             return Ok(false);
         }
-        self.queue(ProtocolInput::Event { author, label, payload })?;
+        self.queue(at, ProtocolInput::Event { author, label, payload })?;
         Ok(self.taken.insert(unit))
     }
 
@@ -213,37 +218,57 @@ impl ProtocolContext {
         if SIGNAL_BYTES_MAX < input.len() {
             return Err(ContextError::TooLarge { found: input.len() });
         }
-        self.queue(ProtocolInput::Signal(input))
+        self.queue(self.wake.now(), ProtocolInput::Signal(input))
     }
 
     /// How many local signals wait for the protocol.
     #[must_use]
     pub fn signals_waiting(&self) -> usize {
-        self.inbox.iter().filter(|it| matches!(it, ProtocolInput::Signal(_))).count()
+        self.inbox.iter().filter(|it| matches!(it.input, ProtocolInput::Signal(_))).count()
     }
 
-    fn queue(&mut self, input: ProtocolInput) -> Result<(), ContextError> {
+    fn queue(&mut self, at: Epoch, input: ProtocolInput) -> Result<(), ContextError> {
         let session = self.start.session;
         if !self.is_running() {
             return Err(ContextError::Ended { session });
         }
-        let (waiting, bytes) = (self.inbox.len(), self.inbox.iter().map(weight).sum::<usize>());
+        let (waiting, bytes) =
+            (self.inbox.len(), self.inbox.iter().map(|it| weight(&it.input)).sum::<usize>());
         if INBOX_MAX <= waiting || INBOX_BYTES_MAX < bytes + weight(&input) {
             return Err(ContextError::Full { session, waiting });
         }
-        self.inbox.push_back(input);
+        // What came earlier comes first, but for the input that a step has under way.
+        let under_way = usize::from(self.stepping == Some(Stepping::Input));
+        let later = |it: &Waiting| it.at <= at;
+        let place = self.inbox.partition_point(later).max(under_way);
+        self.inbox.insert(place, Waiting { at, input });
         Ok(())
     }
 
-    /// The next step to run, if an input waits and none is under way.
+    /// The next step to run, if there is something to take and none is under way: the first input that
+    /// waits, after the time if that has gone on; the time alone once nothing waits and the epoch has
+    /// come that the session asked for. So a host offers all events that it has first.
     pub fn next_step(&mut self) -> Option<Instruction> {
-        if self.stepping || !self.is_running() {
+        if self.under_way || !self.is_running() {
             return None;
         }
-        let input = self.inbox.front()?.clone();
-        self.stepping = true;
+        let next = self.stepping.or_else(|| self.next_input())?;
+        let input = match next {
+            Stepping::Clock(epoch) => ProtocolInput::Clock(epoch),
+            Stepping::Input => self.inbox.front()?.input.clone(),
+        };
+        (self.stepping, self.under_way) = (Some(next), true);
         let (state, caps) = (self.state.clone(), self.caps.clone());
         Some(Instruction::Step { state, caps, input: Box::new(input) })
+    }
+
+    fn next_input(&self) -> Option<Stepping> {
+        match self.inbox.front() {
+            None => self.wake.due().map(Stepping::Clock),
+            Some(first) => {
+                Some(self.wake.before(first.at).map_or(Stepping::Input, Stepping::Clock))
+            }
+        }
     }
 
     /// Takes the host's answer, and says what is to be done next, in this order.
@@ -259,11 +284,13 @@ impl ProtocolContext {
                 self.replied(effect, reply).map(|()| Vec::new())
             }
             InstructionResult::Stepped { state, step } => {
-                self.end_step()?;
+                let (told, _) = self.end_step()?;
+                self.wake.stepped(told, step.wake);
                 Ok(self.stepped(state, step))
             }
             InstructionResult::Refused(error) => {
-                let input = self.end_step()?;
+                let (told, input) = self.end_step()?;
+                self.wake.refused(told);
                 Ok(self.refused(&input, &error))
             }
             InstructionResult::Trapped { code, reason } => {
@@ -278,7 +305,7 @@ impl ProtocolContext {
         if !self.is_running() {
             return Err(ContextError::Ended { session });
         }
-        if self.reads.remove(&effect).is_none() {
+        if self.asked.remove(&effect).is_none() {
             return Err(ContextError::NotAsked { session });
         }
         let found = encode(&reply).len();
@@ -288,27 +315,35 @@ impl ProtocolContext {
             let limit = format!("an answer has at most {ANSWER_BYTES_MAX} bytes, found {found}");
             EffectReply::Denied(limit)
         };
-        self.inbox.push_back(ProtocolInput::Reply { effect, result });
+        self.answer(effect, result);
         Ok(())
     }
 
-    /// The step that is under way is over: gives the input that it took.
-    fn end_step(&mut self) -> Result<ProtocolInput, ContextError> {
-        let under_way = std::mem::take(&mut self.stepping);
-        let input = if under_way { self.inbox.pop_front() } else { None };
-        input.ok_or(ContextError::NotAsked { session: self.start.session })
+    /// An answer goes behind all that waits.
+    fn answer(&mut self, effect: u64, result: EffectReply) {
+        let (at, input) = (self.wake.now(), ProtocolInput::Reply { effect, result });
+        self.inbox.push_back(Waiting { at, input });
+    }
+
+    /// The step that is under way is over: gives the input that it took, and the time that it was told.
+    fn end_step(&mut self) -> Result<(Option<Epoch>, ProtocolInput), ContextError> {
+        let not_asked = ContextError::NotAsked { session: self.start.session };
+        if !std::mem::take(&mut self.under_way) {
+            return Err(not_asked);
+        }
+        match self.stepping.take().ok_or_else(|| not_asked.clone())? {
+            Stepping::Clock(epoch) => Ok((Some(epoch), ProtocolInput::Clock(epoch))),
+            Stepping::Input => match self.inbox.pop_front() {
+                Some(first) => Ok((None, first.input)),
+                None => Err(not_asked),
+            },
+        }
     }
 
     fn stepped(&mut self, state: Vec<u8>, step: ProtocolStep) -> Vec<Instruction> {
         let checked = check_step(&state, &step).and_then(|()| self.check_answers(&step));
         if let Err(Breach { code, reason }) = checked {
             return vec![self.fail(code.to_string(), reason)];
-        }
-        if let Some(epoch) = step.wake {
-            // Refused rather than ignored: a session that waits for a clock that never ticks hangs.
-            let reason =
-                format!("it asks to be woken at epoch {epoch}, and there is no quorum clock");
-            return vec![self.fail("ClockNotOffered".to_string(), reason)];
         }
         self.state = state;
         let mut instructions: Vec<Instruction> =
@@ -320,10 +355,10 @@ impl ProtocolContext {
     }
 
     fn check_answers(&self, step: &ProtocolStep) -> Result<(), Breach> {
-        let is_answer = |it: &&ProtocolInput| matches!(it, ProtocolInput::Reply { .. });
+        let is_answer = |it: &&Waiting| matches!(it.input, ProtocolInput::Reply { .. });
         let answers = self.inbox.iter().filter(is_answer).count();
         let asked = step.effects.iter().filter(|it| has_answer(it)).count();
-        check("a session", "answers due", self.reads.len() + answers + asked, ANSWERS_MAX)
+        check("a session", "answers due", self.asked.len() + answers + asked, ANSWERS_MAX)
     }
 
     /// A bad event or signal is set aside and the session goes on: nobody may end it by sending
@@ -340,39 +375,30 @@ impl ProtocolContext {
     fn effect(&mut self, effect: ProtocolEffect) -> Option<Instruction> {
         let id = self.effects;
         self.effects = self.effects.saturating_add(1);
-        match effect {
-            ProtocolEffect::Append { label, payload } => {
-                Some(Instruction::WriteToLedger { label, payload })
-            }
-            ProtocolEffect::Log(line) => Some(Instruction::Log(line)),
-            ProtocolEffect::GetRecord(key) => self.read(id, Read::One(key)),
-            ProtocolEffect::ListRecords { prefix, after, limit } => {
-                self.read(id, Read::Page { prefix, after, limit })
-            }
-            ProtocolEffect::Use { capability, .. } => {
-                self.deny(id, format!("this host offers no `{capability}`"));
-                None
-            }
-            ProtocolEffect::RunSubProtocol { protocol, .. } => {
-                self.deny(id, format!("this host cannot run `{protocol}` as a part of a session"));
-                None
-            }
+        match Wanted::from(effect) {
+            Wanted::Done(instruction) => Some(instruction),
+            Wanted::Asked(asked) => match self.may_ask(&asked) {
+                Ok(()) => {
+                    self.asked.insert(id, asked.clone());
+                    Some(asked.instruction(id))
+                }
+                // A denial is an answer like any other: the protocol learns of it at its next input.
+                Err(reason) => {
+                    self.answer(id, EffectReply::Denied(reason));
+                    None
+                }
+            },
         }
     }
 
-    fn read(&mut self, id: u64, read: Read) -> Option<Instruction> {
-        if !self.caps.allows(Capability::ReadRecords) {
-            self.deny(id, "`read-records` was not granted".to_string());
-            return None;
+    fn may_ask(&self, asked: &Asked) -> Result<(), String> {
+        asked.allowed(&self.caps)?;
+        let is_child = |it: &&Asked| matches!(it, Asked::Child { .. });
+        let children = self.asked.values().filter(is_child).count();
+        if matches!(asked, Asked::Child { .. }) && CHILDREN_MAX <= children {
+            return Err(format!("at most {CHILDREN_MAX} sessions may run as parts of one"));
         }
-        self.reads.insert(id, read.clone());
-        Some(read.instruction(id))
-    }
-
-    /// A denial is an answer like any other: the protocol learns of it at its next input (INV-X3).
-    fn deny(&mut self, effect: u64, reason: String) {
-        let result = EffectReply::Denied(reason);
-        self.inbox.push_back(ProtocolInput::Reply { effect, result });
+        Ok(())
     }
 
     fn finish(&mut self, outcome: Outcome) -> Instruction {
@@ -393,7 +419,7 @@ impl ProtocolContext {
     /// Nothing waits for a session that is over, and it waits for nothing.
     fn end(&mut self, status: SessionStatus) {
         self.inbox.clear();
-        self.reads.clear();
+        self.asked.clear();
         self.status = status;
     }
 }

@@ -1,8 +1,8 @@
 //! What an execution context asks of its host, and what the host answers.
 
 use aura_protocol_core::{
-    Outcome, ProtocolCapabilities, ProtocolError, ProtocolInput, ProtocolStep, RecordKey,
-    lifecycle::EffectReply,
+    Capability, DeviceId, Outcome, ProtocolCapabilities, ProtocolError, ProtocolInput,
+    ProtocolName, ProtocolStep, RecordKey, lifecycle::EffectReply,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -45,6 +45,27 @@ pub enum Instruction {
         /// How many at most.
         limit: u32,
     },
+    /// Use a granted right on some bytes, and answer with [`EffectReply::Used`] or
+    /// [`EffectReply::Denied`]. The key stays with the host.
+    UseCapability {
+        /// Which effect is answered.
+        effect: u64,
+        /// The right; granted.
+        capability: Capability,
+        /// Its argument; for [`Capability::Seal`] a [`SealRequest`].
+        bytes: Vec<u8>,
+    },
+    /// Run a session of another protocol among the same participants, and answer with
+    /// [`EffectReply::SubProtocol`] or [`EffectReply::Denied`]. The right is granted; whether the
+    /// descriptor names the protocol is the host's to check.
+    RunSubProtocol {
+        /// Which effect is answered.
+        effect: u64,
+        /// Which protocol.
+        protocol: ProtocolName,
+        /// Its parameters.
+        params: Vec<u8>,
+    },
     /// Put a line into the device's log.
     Log(String),
     /// The session has ended on this device.
@@ -55,6 +76,26 @@ pub enum Instruction {
         code: String,
         /// What happened, for people.
         reason: String,
+    },
+}
+
+/// The argument of [`Capability::Seal`], in canonical encoding.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum SealRequest {
+    /// Seal bytes so that one participant of this session alone can open them.
+    Seal {
+        /// Who can.
+        to: DeviceId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Open what another participant of this session sealed to this device.
+    Open {
+        /// Who sealed it.
+        from: DeviceId,
+        /// What was sealed.
+        bytes: Vec<u8>,
     },
 }
 

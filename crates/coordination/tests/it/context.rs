@@ -66,12 +66,12 @@ fn a_restored_session_goes_on_as_if_it_had_not_stopped() {
     session.complete(stepped(b"s", vec![])).unwrap();
     let unit = Digest::of(b"unit");
     let author = DeviceId::from_bytes([2; 32]);
-    assert_eq!(session.event(unit, author, "add".into(), vec![1]), Ok(true));
+    assert_eq!(session.event(unit, author, "add".into(), vec![1], Epoch(0)), Ok(true));
     let snapshot = session.snapshot();
     let before = input(session.next_step());
 
     let mut restored = ProtocolContext::restore(&snapshot).unwrap();
-    assert_eq!(restored.event(unit, author, "add".into(), vec![1]), Ok(false));
+    assert_eq!(restored.event(unit, author, "add".into(), vec![1], Epoch(0)), Ok(false));
     assert_eq!(input(restored.next_step()), before);
     restored.complete(stepped(b"t", vec![])).unwrap();
     assert_eq!(restored.next_step(), None);
@@ -125,7 +125,7 @@ fn a_bad_event_does_not_end_a_session_but_a_trap_does() {
     session.next_step().unwrap();
     session.complete(stepped(b"", vec![])).unwrap();
     let culprit = DeviceId::from_bytes([2; 32]);
-    session.event(Digest::of(b"u"), culprit, "add".into(), vec![]).unwrap();
+    session.event(Digest::of(b"u"), culprit, "add".into(), vec![], Epoch(0)).unwrap();
     session.next_step().unwrap();
     let error =
         ProtocolError::BadEvent { culprit, label: "add".into(), reason: "no number".into() };
@@ -165,13 +165,53 @@ fn a_refusal_of_the_start_or_of_the_state_ends_a_session() {
     }
 }
 
+/// INV-X3: a right is used by the host, which is told only of what was granted.
 #[test]
-fn a_session_that_needs_a_clock_is_told_that_there_is_none() {
-    let mut session = context(&[]);
+fn rights_are_used_by_the_host() {
+    let uses = |capability| ProtocolEffect::Use { capability, bytes: b"text".to_vec() };
+    let mut session = context(&[Capability::Sign, Capability::WriteRecords]);
     session.next_step().unwrap();
-    let step = ProtocolStep { effects: vec![], wake: Some(Epoch(3)), outcome: None };
-    session.complete(InstructionResult::Stepped { state: vec![], step }).unwrap();
-    assert!(
-        matches!(session.status(), SessionStatus::Failed { code, .. } if code == "ClockNotOffered")
-    );
+    let effects =
+        vec![uses(Capability::Sign), uses(Capability::Seal), uses(Capability::WriteRecords)];
+    let asked = session.complete(stepped(b"", effects)).unwrap();
+    let sign = Instruction::UseCapability {
+        effect: 0,
+        capability: Capability::Sign,
+        bytes: b"text".to_vec(),
+    };
+    assert_eq!(asked, std::slice::from_ref(&sign));
+    let session = ProtocolContext::restore(&session.snapshot()).unwrap();
+    assert_eq!(session.unanswered().collect::<Vec<_>>(), [sign], "a restart asks again");
+    let mut session = session;
+    for (effect, why) in [(1, "`seal` was not granted"), (2, "`write-records` is not a right")] {
+        let ProtocolInput::Reply { effect: found, result: EffectReply::Denied(reason) } =
+            input(session.next_step())
+        else {
+            panic!("expected a denial");
+        };
+        assert!(found == effect && reason.starts_with(why), "{reason}");
+        session.complete(stepped(b"", vec![])).unwrap();
+    }
+    let reply = EffectReply::Used(b"signature".to_vec());
+    session.complete(InstructionResult::Replied { effect: 0, reply: reply.clone() }).unwrap();
+    assert_eq!(input(session.next_step()), ProtocolInput::Reply { effect: 0, result: reply });
+}
+
+#[test]
+fn a_session_has_a_few_children_at_a_time() {
+    let child = ProtocolEffect::RunSubProtocol {
+        protocol: "counter".parse().unwrap(),
+        params: b"p".to_vec(),
+    };
+    let mut session = context(&[Capability::RunSubProtocol]);
+    session.next_step().unwrap();
+    let asked = session.complete(stepped(b"", vec![child; 9])).unwrap();
+    assert_eq!(asked.len(), 8);
+    let counter = "counter".parse().unwrap();
+    assert_eq!(session.waits_for_child(7), Some((&counter, &b"p"[..])));
+    assert_eq!(session.waits_for_child(8), None);
+    assert!(matches!(
+        input(session.next_step()),
+        ProtocolInput::Reply { effect: 8, result: EffectReply::Denied(_) }
+    ));
 }

@@ -4,8 +4,8 @@ use aura_coordination::execution::{
     ContextError, Instruction, InstructionResult, ProtocolContext, SessionStatus,
 };
 use aura_protocol_core::{
-    Capability, DeviceId, Digest, Outcome, ProtocolEffect, ProtocolInput, ProtocolStep, RecordKey,
-    RecordWrite,
+    Capability, DeviceId, Digest, Epoch, Outcome, ProtocolEffect, ProtocolInput, ProtocolStep,
+    RecordKey, RecordWrite,
     lifecycle::EffectReply,
     limits::{
         BATCH_RECORDS_MAX, RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX, SESSION_STATE_BYTES_MAX,
@@ -43,7 +43,7 @@ fn write(key: usize, content: usize) -> RecordWrite {
 
 fn event(session: &mut ProtocolContext, number: u32, bytes: usize) -> Result<bool, ContextError> {
     let unit = Digest::of(&number.to_le_bytes());
-    session.event(unit, DeviceId::from_bytes([2; 32]), "add".into(), vec![0; bytes])
+    session.event(unit, DeviceId::from_bytes([2; 32]), "add".into(), vec![0; bytes], Epoch(0))
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_session_asks_for_so_much_and_no_more() {
         session.complete(stepped(b"", reads)).unwrap();
         session.signal(Vec::new()).unwrap();
         let asked = if rights.is_empty() { 0 } else { STEP_EFFECTS_MAX };
-        assert_eq!(session.unanswered_reads().count(), asked);
+        assert_eq!(session.unanswered().count(), asked);
 
         session.next_step().unwrap();
         session.complete(stepped(b"", vec![log])).unwrap();
@@ -183,7 +183,7 @@ fn a_session_asks_for_so_much_and_no_more() {
             panic!("more answers are due than may");
         };
         assert_eq!(code, "LimitExceeded");
-        assert_eq!(session.unanswered_reads().count(), 0, "it waits for nothing any more");
+        assert_eq!(session.unanswered().count(), 0, "it waits for nothing any more");
     }
 }
 

@@ -7,7 +7,10 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod clock;
 mod context;
 mod context_limits;
+mod native;
 mod replay;
 mod upgrade;
+mod waiting;

@@ -17,6 +17,8 @@ use crate::context::context;
 enum Happening {
     Event(u8),
     Signal(u8),
+    /// The clock goes on by so much.
+    Clock(u8),
     Begin,
     End(InstructionResult),
     /// The host answers one of the reads that it was told to do.
@@ -41,11 +43,12 @@ struct Host {
     session: ProtocolContext,
     step: Option<Instruction>,
     reads: Vec<Instruction>,
+    now: Epoch,
 }
 
 impl Host {
     fn new(granted: &[Capability]) -> Self {
-        Self { session: context(granted), step: None, reads: Vec::new() }
+        Self { session: context(granted), step: None, reads: Vec::new(), now: Epoch(0) }
     }
 
     fn takes(&mut self, happening: &Happening) -> Seen {
@@ -53,9 +56,14 @@ impl Host {
             Happening::Event(number) => {
                 let unit = Digest::of(&[*number]);
                 let author = DeviceId::from_bytes([*number; 32]);
-                Seen::Event(self.session.event(unit, author, "add".into(), vec![*number]))
+                Seen::Event(self.session.event(unit, author, "add".into(), vec![*number], self.now))
             }
             Happening::Signal(number) => Seen::Signal(self.session.signal(vec![*number])),
+            Happening::Clock(more) => {
+                self.now = self.now.saturating_add(u64::from(*more));
+                self.session.clock(self.now);
+                Seen::Nothing
+            }
             Happening::Begin => {
                 let begun = self.session.next_step();
                 if begun.is_some() {
@@ -98,7 +106,7 @@ impl Host {
         let snapshot = self.session.snapshot();
         let mut session = ProtocolContext::restore(&snapshot).unwrap();
         assert_eq!(session.snapshot(), snapshot);
-        assert!(session.unanswered_reads().eq(self.reads.iter().cloned()), "a read is lost");
+        assert!(session.unanswered().eq(self.reads.iter().cloned()), "a read is lost");
         if self.step.is_some() {
             assert_eq!(session.next_step(), self.step, "another step than before");
         }
@@ -108,9 +116,10 @@ impl Host {
 
 fn effect_of(instruction: &Instruction) -> Option<u64> {
     match instruction {
-        Instruction::GetRecord { effect, .. } | Instruction::ListRecords { effect, .. } => {
-            Some(*effect)
-        }
+        Instruction::GetRecord { effect, .. }
+        | Instruction::ListRecords { effect, .. }
+        | Instruction::UseCapability { effect, .. }
+        | Instruction::RunSubProtocol { effect, .. } => Some(*effect),
         _ => None,
     }
 }
@@ -123,7 +132,14 @@ fn answer(read: &Instruction) -> InstructionResult {
         Instruction::ListRecords { effect, prefix, .. } => {
             (*effect, EffectReply::Records(vec![(RecordKey(prefix.clone()), vec![1])]))
         }
-        other => panic!("not a read: {other:?}"),
+        Instruction::UseCapability { effect, bytes, .. } => {
+            (*effect, EffectReply::Used(bytes.clone()))
+        }
+        Instruction::RunSubProtocol { effect, params, .. } => {
+            let outcome = Outcome::Completed { result: params.clone(), batch: vec![] };
+            (*effect, EffectReply::SubProtocol(outcome))
+        }
+        other => panic!("not a question: {other:?}"),
     };
     InstructionResult::Replied { effect, reply }
 }
@@ -138,7 +154,12 @@ fn arb_effect() -> impl Strategy<Value = ProtocolEffect> {
             after: None,
             limit: 3
         }),
-        Just(ProtocolEffect::Use { capability: Capability::Sign, bytes: vec![] }),
+        prop::sample::select(vec![Capability::Sign, Capability::Seal, Capability::WriteRecords])
+            .prop_map(|capability| ProtocolEffect::Use { capability, bytes: vec![] }),
+        any::<u8>().prop_map(|it| ProtocolEffect::RunSubProtocol {
+            protocol: "counter".parse().unwrap(),
+            params: vec![it],
+        }),
         Just(ProtocolEffect::Log("line".into())),
     ]
 }
@@ -156,7 +177,7 @@ fn arb_result() -> impl Strategy<Value = InstructionResult> {
     let effects = prop::collection::vec(arb_effect(), 0..4);
     // Ends are rare, or there would be no histories to speak of.
     let outcome = prop::option::weighted(0.05, arb_outcome());
-    let wake = prop::option::weighted(0.01, Just(Epoch(3)));
+    let wake = prop::option::weighted(0.3, (0u64..12).prop_map(Epoch));
     let step = (effects, wake, outcome).prop_map(|(effects, wake, outcome)| ProtocolStep {
         effects,
         wake,
@@ -177,6 +198,7 @@ fn arb_history() -> impl Strategy<Value = Vec<Happening>> {
     let happening = prop_oneof![
         2 => (0u8..12).prop_map(Happening::Event),
         1 => any::<u8>().prop_map(Happening::Signal),
+        2 => (0u8..3).prop_map(Happening::Clock),
         4 => Just(Happening::Begin),
         4 => arb_result().prop_map(Happening::End),
         3 => any::<usize>().prop_map(Happening::Answer),
@@ -186,7 +208,14 @@ fn arb_history() -> impl Strategy<Value = Vec<Happening>> {
 }
 
 fn arb_rights() -> impl Strategy<Value = Vec<Capability>> {
-    prop::sample::subsequence(vec![Capability::ReadRecords, Capability::WriteRecords], 0..=2)
+    let all = vec![
+        Capability::ReadRecords,
+        Capability::WriteRecords,
+        Capability::Sign,
+        Capability::Seal,
+        Capability::RunSubProtocol,
+    ];
+    prop::sample::subsequence(all, 0..=5)
 }
 
 proptest! {
@@ -246,8 +275,17 @@ proptest! {
         for happening in &history {
             let Seen::Done(Ok(instructions)) = host.takes(happening) else { continue };
             for instruction in &instructions {
-                let reads = effect_of(instruction).is_some();
-                prop_assert!(!reads || rights.contains(&Capability::ReadRecords));
+                let needs = match instruction {
+                    Instruction::GetRecord { .. } | Instruction::ListRecords { .. } => {
+                        Capability::ReadRecords
+                    }
+                    Instruction::UseCapability { capability, .. } => *capability,
+                    Instruction::RunSubProtocol { .. } => Capability::RunSubProtocol,
+                    _ => continue,
+                };
+                prop_assert!(rights.contains(&needs));
+                let on_bytes = matches!(instruction, Instruction::UseCapability { .. });
+                prop_assert!(!on_bytes || needs != Capability::WriteRecords);
             }
             if let SessionStatus::Ended(Outcome::Completed { batch, .. }) = host.session.status() {
                 prop_assert!(batch.is_empty() || rights.contains(&Capability::WriteRecords));

@@ -26,6 +26,8 @@ pub enum EventKind {
     CloseSession,
     /// [`Event::EpochTick`].
     EpochTick,
+    /// [`Event::OpenChild`].
+    OpenChild,
 }
 
 impl Event {
@@ -43,6 +45,7 @@ impl Event {
             Self::SessionMessage(_) => EventKind::SessionMessage,
             Self::CloseSession(_) => EventKind::CloseSession,
             Self::EpochTick { .. } => EventKind::EpochTick,
+            Self::OpenChild(_) => EventKind::OpenChild,
         }
     }
 }

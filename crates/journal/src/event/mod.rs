@@ -6,6 +6,6 @@ pub mod v1;
 
 pub use kind::EventKind;
 pub use v1::{
-    CloseSession, DeviceMetadata, Event, OpenSession, ProposeUpgrade, Receipt, RecordPut,
-    SessionMessage,
+    ChildOpening, CloseSession, DeviceMetadata, Event, OpenChild, OpenSession, ProposeUpgrade,
+    Receipt, RecordPut, SessionMessage,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aura_protocol_core::{
     Agreement, AppId, DeviceId, Digest, Epoch, Manifest, Outcome, ProtocolCapabilities,
-    ProtocolName, ProtocolVersion, RecordKey, SchemaId, UnixTime,
+    ProtocolName, ProtocolVersion, RecordKey, SchemaId, SessionId, UnixTime,
     limits::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -56,6 +56,9 @@ pub enum Event {
         /// The epoch that begins once a quorum has said so.
         epoch: Epoch,
     },
+    /// A session begins as a part of another, or does not. Its id is [`crate::child_session_id`]. Only
+    /// the first of the parent's opener counts.
+    OpenChild(Box<OpenChild>),
 }
 
 /// What a device says of itself.
@@ -120,6 +123,27 @@ pub struct OpenSession {
     pub manifests: BTreeMap<DeviceId, Digest>,
     /// What the protocol is started with.
     pub params: Vec<u8>,
+}
+
+/// The beginning of a session that is a part of another.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OpenChild {
+    /// The session that it is a part of. Its opener opens this one too.
+    pub parent: SessionId,
+    /// Which effect of the parent asked for it.
+    pub effect: u64,
+    /// What became of that.
+    pub opening: ChildOpening,
+}
+
+/// Whether a part of a session begins.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum ChildOpening {
+    /// It does, among the participants of the parent.
+    Opened(OpenSession),
+    /// It does not, for this reason: the parent goes on without it everywhere.
+    Refused(String),
 }
 
 /// A participant's event of a session.

@@ -177,7 +177,8 @@ pub(crate) fn records_at(
     let mut change = Change::default();
     for unit in closure {
         let held = sources.dag.held(&unit).ok_or(Missing { unit })?;
-        if matches!(held.unit.body.event, Event::OpenSession(_) | Event::CloseSession(_)) {
+        let event = &held.unit.body.event;
+        if matches!(event, Event::OpenSession(_) | Event::OpenChild(_) | Event::CloseSession(_)) {
             let lamport = held.unit.body.lamport;
             change.added.push(Place::Unit(Position { segment: OPEN_SEGMENT, lamport, unit }));
         }

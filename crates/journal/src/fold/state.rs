@@ -26,6 +26,8 @@ pub struct AccountState {
     pub proposals: BTreeMap<Digest, ProposalState>,
     /// The sessions.
     pub sessions: BTreeMap<SessionId, SessionState>,
+    /// Sessions that do not begin as parts of others, and why.
+    pub refused_children: BTreeMap<SessionId, String>,
     /// The newest write of each record that closed sessions wrote, deletions included.
     pub records: BTreeMap<RecordId, RawRecord>,
     /// The releases that this account itself has published, oldest first.
@@ -108,6 +110,8 @@ pub enum SessionStatus {
 pub struct SessionState {
     /// Its id.
     pub id: SessionId,
+    /// The session that it is a part of, and as which effect of it.
+    pub parent: Option<(SessionId, u64)>,
     /// Who opened it.
     pub opener: DeviceId,
     /// How it was opened.
@@ -153,6 +157,29 @@ pub struct PublishedRelease {
     pub k: u64,
     /// The release.
     pub release: Release,
+}
+
+impl SessionState {
+    /// A session that was opened just now.
+    pub(crate) fn new(
+        id: SessionId,
+        parent: Option<(SessionId, u64)>,
+        opened_by: Digest,
+        opener: DeviceId,
+        open: &OpenSession,
+    ) -> Self {
+        Self {
+            id,
+            parent,
+            opener,
+            open: open.clone(),
+            opened_by,
+            status: SessionStatus::Pending,
+            messages: Vec::new(),
+            outcome: None,
+            closed_by: None,
+        }
+    }
 }
 
 impl AccountState {

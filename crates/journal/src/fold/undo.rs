@@ -19,6 +19,7 @@ pub(crate) enum Undo {
     Proposed(Digest),
     Marked(Digest, Box<Marks>),
     Opened(SessionId),
+    RefusedChild(SessionId),
     Message(SessionId, SessionStatus),
     Closed(SessionId, SessionStatus),
     Record(Box<RecordId>, Option<Box<RawRecord>>),
@@ -67,6 +68,7 @@ impl Undo {
                 }
             }
             Self::Opened(id) => put_back(&mut state.sessions, id, None),
+            Self::RefusedChild(id) => put_back(&mut state.refused_children, id, None),
             Self::Message(id, status) => with_session(state, id, |session| {
                 session.messages.pop();
                 session.status = status;

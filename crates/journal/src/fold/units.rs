@@ -8,13 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_protocol_core::{Digest, Outcome, Record, SessionId, Tag, limits::BATCH_RECORDS_MAX};
 
 use crate::{
-    event::{CloseSession, DeviceMetadata, Event, OpenSession, ProposeUpgrade, RecordPut},
+    event::{
+        ChildOpening, CloseSession, DeviceMetadata, Event, OpenChild, OpenSession, ProposeUpgrade,
+        RecordPut,
+    },
     fold::{
         Fold, Sources,
         state::{Position, ProposalState, RawRecord, SessionState, SessionStatus},
         undo::{Marks, Undo},
     },
-    session::session_id,
+    session::{child_session_id, session_id},
     unit::UnitBody,
 };
 
@@ -46,6 +49,7 @@ impl Fold {
                 });
             }
             Event::OpenSession(open) => self.open(position.unit, body, open, undo),
+            Event::OpenChild(child) => self.open_child(position.unit, body, child, undo),
             Event::SessionMessage(_) => self.message(position.unit, body, undo),
             Event::CloseSession(close) => self.close(position, body, close, undo),
         }
@@ -113,18 +117,40 @@ impl Fold {
         if body.session != Some(id) || !open.agreement.runs.contains_key(&body.author) {
             return;
         }
-        let state = SessionState {
-            id,
-            opener: body.author,
-            open: open.clone(),
-            opened_by: unit,
-            status: SessionStatus::Pending,
-            messages: Vec::new(),
-            outcome: None,
-            closed_by: None,
-        };
-        self.state.sessions.insert(id, state);
-        undo.push(Undo::Opened(id));
+        self.begin(SessionState::new(id, None, unit, body.author, open), undo);
+    }
+
+    fn begin(&mut self, session: SessionState, undo: &mut Vec<Undo>) {
+        undo.push(Undo::Opened(session.id));
+        self.state.sessions.insert(session.id, session);
+    }
+
+    fn open_child(
+        &mut self,
+        unit: Digest,
+        body: &UnitBody,
+        child: &OpenChild,
+        undo: &mut Vec<Undo>,
+    ) {
+        let id = child_session_id(child.parent, child.effect);
+        let is_known =
+            self.state.sessions.contains_key(&id) || self.state.refused_children.contains_key(&id);
+        let Some(parent) = self.state.sessions.get(&child.parent) else { return };
+        if is_known || body.session != Some(id) || parent.opener != body.author {
+            return;
+        }
+        match &child.opening {
+            ChildOpening::Opened(open) => {
+                if open.agreement.runs.keys().eq(parent.open.agreement.runs.keys()) {
+                    let parent = Some((child.parent, child.effect));
+                    self.begin(SessionState::new(id, parent, unit, body.author, open), undo);
+                }
+            }
+            ChildOpening::Refused(reason) => {
+                self.state.refused_children.insert(id, reason.clone());
+                undo.push(Undo::RefusedChild(id));
+            }
+        }
     }
 
     fn message(&mut self, unit: Digest, body: &UnitBody, undo: &mut Vec<Undo>) {

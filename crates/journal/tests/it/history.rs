@@ -30,6 +30,8 @@ pub enum Step {
     /// The roster becomes all devices, or all but one.
     Reconfigure(Index, Option<Index>),
     Sync(Index, Index),
+    /// A device begins a part of a session, or refuses to.
+    Child(Index, Index, bool),
     /// A device signs the tick that the clock allows, or one some epochs off.
     Tick(Index, i8),
 }
@@ -51,6 +53,7 @@ pub fn steps() -> impl Strategy<Value = (u8, Vec<Step>)> {
         1 => (i(), i()).prop_map(|(a, b)| Step::Activate(a, b)),
         1 => (i(), prop::option::of(i())).prop_map(|(a, b)| Step::Reconfigure(a, b)),
         6 => (i(), i()).prop_map(|(a, b)| Step::Sync(a, b)),
+        2 => (i(), i(), any::<bool>()).prop_map(|(a, s, n)| Step::Child(a, s, n)),
         6 => (i(), prop_oneof![4 => Just(0i8), 1 => -3i8..4]).prop_map(|(a, n)| Step::Tick(a, n)),
     ];
     (3u8..=5, prop::collection::vec(step, 1..60))
@@ -142,6 +145,14 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
             let body = EntryBody::Reconfigure(Box::new(config));
             decide(devices, &mut ledgers[who(a)], decided, body);
         }
+        Step::Child(a, s, begins) => {
+            let sessions: Vec<_> = ledgers[who(a)].state().sessions.keys().copied().collect();
+            if !sessions.is_empty() {
+                let event = open_child(*s.get(&sessions), 1, begins.then_some(devices));
+                let child = aura_journal::child_session_id(*s.get(&sessions), 1);
+                write_in(&mut ledgers[who(a)], &devices[who(a)], child, event);
+            }
+        }
         Step::Tick(a, off) => {
             let ledger = &mut ledgers[who(a)];
             let epoch = ledger.epoch().0.saturating_add(1).saturating_add_signed(i64::from(*off));
@@ -172,6 +183,7 @@ fn actor(step: &Step) -> &Index {
         | Step::Install(a)
         | Step::Activate(a, _)
         | Step::Reconfigure(a, _)
+        | Step::Child(a, _, _)
         | Step::Tick(a, _)
         | Step::Sync(a, _) => a,
     }

@@ -1,7 +1,7 @@
 //! What events and entries mean.
 
 use aura_journal::{
-    Event, Filter, Finality, Ledger, SessionStatus,
+    Event, Filter, Finality, Ledger, SessionStatus, child_session_id,
     control::{Configuration, EntryBody, UpgradePolicy},
     event::CloseSession,
     session_id,
@@ -298,4 +298,36 @@ fn a_unit_belongs_to_the_first_entry_that_closes_over_it() {
     assert_eq!(take(&mut here, first, &one), [first]);
     let segments = [shared, first, second].map(|it| here.segment(&it));
     assert_eq!(segments, [Some(2), Some(2), Some(3)]);
+}
+
+/// A part of a session is begun by the session's opener, among the same devices, once.
+#[test]
+fn the_opener_begins_parts_of_a_session() {
+    let (devices, chain) = account(3);
+    let mut ledger = Ledger::new(chain);
+    let (parent, _) = open_session(&mut ledger, &devices[0], &devices);
+    let child = |effect| child_session_id(parent, effect);
+    let begin = |ledger: &mut Ledger, who: usize, effect: u64, among: Option<&[Device]>| {
+        write_in(ledger, &devices[who], child(effect), open_child(parent, effect, among))
+    };
+    begin(&mut ledger, 1, 0, Some(&devices));
+    begin(&mut ledger, 0, 0, Some(&devices[..2]));
+    assert!(!ledger.state().sessions.contains_key(&child(0)), "not the opener, not all");
+    begin(&mut ledger, 0, 0, Some(&devices));
+    begin(&mut ledger, 0, 0, None);
+    let begun = &ledger.state().sessions[&child(0)];
+    assert_eq!((begun.parent, begun.opener), (Some((parent, 0)), devices[0].id));
+    assert!(ledger.state().refused_children.is_empty(), "the first counts");
+    begin(&mut ledger, 0, 1, None);
+    begin(&mut ledger, 0, 1, Some(&devices));
+    assert_eq!(ledger.state().refused_children[&child(1)], "no");
+    assert!(!ledger.state().sessions.contains_key(&child(1)));
+    // Under another id than its own it is nothing.
+    write_in(&mut ledger, &devices[0], child(9), open_child(parent, 2, Some(&devices)));
+    assert_eq!(ledger.state().sessions.len(), 2);
+    // What it writes is written like anybody's.
+    write_in(&mut ledger, &devices[0], child(0), close(&[("a", Some("1"))]));
+    assert_eq!(ledger.state().records.len(), 1);
+    let past = ledger.heads();
+    assert_eq!(ledger.records_at(app(), &past).unwrap().len(), 1);
 }

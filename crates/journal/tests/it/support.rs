@@ -11,8 +11,8 @@ use aura_journal::{
         UpgradePolicy, Vote,
     },
     event::{
-        CloseSession, DeviceMetadata, OpenSession, ProposeUpgrade, Receipt, RecordPut,
-        SessionMessage,
+        ChildOpening, CloseSession, DeviceMetadata, OpenChild, OpenSession, ProposeUpgrade,
+        Receipt, RecordPut, SessionMessage,
     },
     session_id,
 };
@@ -217,9 +217,22 @@ pub fn message(text: &str) -> Event {
 }
 
 pub fn open(participants: &[Device]) -> Event {
+    Event::OpenSession(Box::new(opening(participants)))
+}
+
+/// A part of a session begins among these, or does not.
+pub fn open_child(parent: SessionId, effect: u64, participants: Option<&[Device]>) -> Event {
+    let opening = match participants {
+        Some(participants) => ChildOpening::Opened(opening(participants)),
+        None => ChildOpening::Refused("no".to_owned()),
+    };
+    Event::OpenChild(Box::new(OpenChild { parent, effect, opening }))
+}
+
+fn opening(participants: &[Device]) -> OpenSession {
     let version = ProtocolVersion::new(1, 0, 0);
     let run = (version, release(version).module.digest);
-    Event::OpenSession(Box::new(OpenSession {
+    OpenSession {
         app: app(),
         protocol: "counter".parse().unwrap(),
         agreement: Agreement {
@@ -229,7 +242,7 @@ pub fn open(participants: &[Device]) -> Event {
         transcript: Digest::ZERO,
         manifests: BTreeMap::new(),
         params: Vec::new(),
-    }))
+    }
 }
 
 pub fn close(writes: &[(&str, Option<&str>)]) -> Event {

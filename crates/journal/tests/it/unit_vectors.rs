@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use aura_journal::{
-    Event, Unit, UnitBody,
+    Event, Unit, UnitBody, child_session_id,
     control::ControlMessage,
     event::{
-        CloseSession, DeviceMetadata, OpenSession, ProposeUpgrade, Receipt, RecordPut,
-        SessionMessage,
+        ChildOpening, CloseSession, DeviceMetadata, OpenChild, OpenSession, ProposeUpgrade,
+        Receipt, RecordPut, SessionMessage,
     },
     session_id, state_root,
     unit::UNIT_VERSION,
@@ -80,7 +80,16 @@ fn propose() -> Event {
 }
 
 fn open() -> Event {
-    Event::OpenSession(Box::new(OpenSession {
+    Event::OpenSession(Box::new(opening()))
+}
+
+fn open_child(opening: ChildOpening) -> Event {
+    let parent = SessionId::from_bytes([25; 32]);
+    Event::OpenChild(Box::new(OpenChild { parent, effect: 26, opening }))
+}
+
+fn opening() -> OpenSession {
+    OpenSession {
         app: app(),
         protocol: "counter".parse().unwrap(),
         agreement: Agreement {
@@ -90,7 +99,7 @@ fn open() -> Event {
         transcript: digest(15),
         manifests: [(participant(), digest(16))].into(),
         params: vec![1, 2, 3],
-    }))
+    }
 }
 
 fn close(outcome: Outcome) -> Event {
@@ -119,6 +128,8 @@ fn events() -> Vec<(&'static str, Event)> {
             Event::DeclineUpgrade { proposal, code: "Code".into(), reason: "reason".into() },
         ),
         ("open_session", open()),
+        ("open_child_session", open_child(ChildOpening::Opened(opening()))),
+        ("refuse_child_session", open_child(ChildOpening::Refused("no app".to_owned()))),
         ("session_message", Event::SessionMessage(message)),
         ("close_session", close(completed)),
         ("epoch_tick", Event::EpochTick { epoch: Epoch(24) }),
@@ -141,6 +152,8 @@ fn units_have_their_stored_bytes() {
     }
     let (account, author) = (AccountId::from_bytes([2; 32]), participant());
     lines.push(("session_id".to_owned(), session_id(account, author, 4).as_bytes().to_vec()));
+    let child = child_session_id(SessionId::from_bytes([25; 32]), 26);
+    lines.push(("child_session_id".to_owned(), child.as_bytes().to_vec()));
     let root = state_root(digest(22), &[(app(), digest(23))].into());
     lines.push(("state_root".to_owned(), root.as_bytes().to_vec()));
     check(&lines);
