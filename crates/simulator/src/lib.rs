@@ -1,5 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod draw;
+pub mod engine;
 pub mod explore;
+pub mod level;
+pub mod plan;
 pub mod protocols;
+pub mod trace;

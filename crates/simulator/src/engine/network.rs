@@ -1,0 +1,241 @@
+//! The network of one plan: when a message that is said now arrives.
+
+use aura_choreography::{Dev, DeviceSet};
+
+use crate::{
+    draw::{Draws, Purpose},
+    engine::run::Tally,
+    plan::{Fault, Plan},
+};
+
+/// How often a message is lost at most.
+const LOSSES_MAX: u64 = 40;
+/// How many epochs later it is sent again.
+const RESEND_EPOCHS: u64 = 4;
+
+/// A time in which one side cannot reach the other.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    side: DeviceSet,
+    at: u64,
+    end: u64,
+    /// Who reaches everybody all the same.
+    through: DeviceSet,
+}
+
+/// A plan's network.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    pub(crate) draws: Draws,
+    devices: usize,
+    jitter: u64,
+    latency: u64,
+    loss: u64,
+    duplicate: u64,
+    reorder: Option<u64>,
+    batch: u64,
+    slow: Vec<u64>,
+    cuts: Vec<Cut>,
+    /// When the last message of each device to each other arrives.
+    last: Vec<u64>,
+}
+
+/// When a message arrives: once or twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    pub(crate) at: u64,
+    pub(crate) again: Option<u64>,
+}
+
+impl Network {
+    pub(crate) fn prepare(&mut self, plan: &Plan) {
+        self.draws = Draws::new(plan.seed);
+        self.devices = usize::from(plan.devices);
+        self.jitter = u64::from(plan.jitter.max(1));
+        (self.latency, self.loss, self.duplicate, self.batch) = (0, 0, 0, 1);
+        self.reorder = None;
+        self.slow.clear();
+        self.slow.resize(self.devices, 0);
+        self.last.clear();
+        self.last.resize(self.devices * self.devices, 0);
+        self.cuts.clear();
+        let liars = plan.byzantine();
+        for fault in &plan.faults {
+            self.fault(fault, liars);
+        }
+    }
+
+    fn fault(&mut self, fault: &Fault, liars: DeviceSet) {
+        let cut = |side, at: u32, len: u32, through| {
+            let (at, end) = (u64::from(at), u64::from(at) + u64::from(len));
+            Cut { side, at, end, through }
+        };
+        match *fault {
+            Fault::Latency { by } => self.latency += u64::from(by),
+            Fault::Loss { per_mille } => self.loss = u64::from(per_mille),
+            Fault::Duplicate { per_mille } => self.duplicate = u64::from(per_mille),
+            Fault::Reorder { by } => self.reorder = Some(u64::from(by)),
+            Fault::BatchedSync { every } => self.batch = u64::from(every.max(1)),
+            Fault::Slow { dev, by } => {
+                if let Some(slow) = self.slow.get_mut(usize::from(dev)) {
+                    *slow += u64::from(by);
+                }
+            }
+            Fault::Partition { side, at, len } => {
+                self.cuts.push(cut(side, at, len, DeviceSet::EMPTY));
+            }
+            Fault::Eclipse { dev, at, len } => {
+                self.cuts.push(cut(DeviceSet::one(Dev(dev)), at, len, liars));
+            }
+            Fault::ClockSkew { .. }
+            | Fault::Crash { .. }
+            | Fault::TornWrite { .. }
+            | Fault::Byzantine { .. }
+            | Fault::Sybil { .. }
+            | Fault::Signal { .. } => {}
+        }
+    }
+
+    /// When what `from` says at `now` arrives at `to`.
+    pub(crate) fn arrival(
+        &mut self,
+        now: u64,
+        (from, to): (Dev, Dev),
+        key: u64,
+        tally: &mut Tally,
+    ) -> Arrival {
+        let place = u64::from(to.0);
+        let drawn = self.draws.below(self.jitter, Purpose::Delay, key, place);
+        let slow = |dev: Dev| self.slow.get(usize::from(dev.0)).copied().unwrap_or(0);
+        let mut at = now + 1 + self.latency + drawn + slow(from) + slow(to);
+        if self.loss != 0 {
+            let lost = |attempt: &u64| {
+                let place = place | attempt << 8;
+                self.draws.below(1000, Purpose::Loss, key, place) < self.loss
+            };
+            let lost = (0..LOSSES_MAX).take_while(lost).count();
+            tally.lost += lost as u32;
+            at += lost as u64 * RESEND_EPOCHS;
+        }
+        at = self.in_order(at, (from, to), key, tally);
+        at = self.through(at, (from, to), key, tally);
+        let again = (self.duplicate != 0
+            && self.draws.below(1000, Purpose::Duplicate, key, place) < self.duplicate)
+            .then(|| at + 1 + self.draws.below(20, Purpose::Duplicate, key, place | 1 << 8));
+        tally.duplicated += u32::from(again.is_some());
+        Arrival { at, again }
+    }
+
+    /// One after the other, or not.
+    fn in_order(&mut self, at: u64, (from, to): (Dev, Dev), key: u64, tally: &mut Tally) -> u64 {
+        let link = usize::from(from.0) * self.devices + usize::from(to.0);
+        let Some(last) = self.last.get_mut(link) else { return at };
+        let before = *last;
+        let at = match self.reorder {
+            Some(by) => at + self.draws.below(by + 1, Purpose::Spread, key, u64::from(to.0)),
+            None => at.max(before),
+        };
+        tally.reordered += u32::from(at < before);
+        *last = before.max(at);
+        at
+    }
+
+    /// Not before the next sync, nor through a cut.
+    fn through(&self, at: u64, (from, to): (Dev, Dev), key: u64, tally: &mut Tally) -> u64 {
+        let mut at = at;
+        if 1 < self.batch {
+            let next = at.next_multiple_of(self.batch);
+            tally.batched += u32::from(at < next);
+            at = next;
+        }
+        if self.cuts.is_empty() {
+            return at;
+        }
+        let blocks = |it: &&Cut, at: u64| {
+            it.at <= at
+                && at < it.end
+                && it.side.contains(from) != it.side.contains(to)
+                && !it.through.contains(from)
+        };
+        while let Some(cut) = self.cuts.iter().find(|it| blocks(it, at)) {
+            tally.cut_off += 1;
+            at = cut.end + self.draws.below(self.jitter, Purpose::Heal, key, u64::from(to.0));
+        }
+        at
+    }
+}
+
+/// What a device's clock shows, and when it shows something.
+pub(crate) mod skew {
+    const fn rate(percent: i16) -> u64 {
+        let rate = 100 + percent as i64;
+        if rate < 10 { 10 } else { rate as u64 }
+    }
+
+    pub(crate) const fn shown(now: u64, percent: i16) -> u64 {
+        if percent == 0 { now } else { now * rate(percent) / 100 }
+    }
+
+    /// The first moment at which it shows `epoch`.
+    pub(crate) const fn moment(epoch: u64, percent: i16) -> u64 {
+        if percent == 0 { epoch } else { (epoch.saturating_mul(100)).div_ceil(rate(percent)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrivals(faults: Vec<Fault>) -> (Vec<u64>, Tally) {
+        let plan = Plan { seed: 5, devices: 4, threshold: 3, jitter: 5, faults };
+        let (mut network, mut tally) = (Network::default(), Tally::default());
+        network.prepare(&plan);
+        let at = |key| network.arrival(10, (Dev(0), Dev(1)), key, &mut tally).at;
+        ((0..50).map(at).collect(), tally)
+    }
+
+    #[test]
+    fn a_fault_moves_only_what_it_is_about() {
+        let (base, _) = arrivals(vec![]);
+        assert!(base.is_sorted(), "in order without reordering");
+        let (lossy, tally) = arrivals(vec![Fault::Loss { per_mille: 1 }]);
+        assert_eq!(
+            tally.lost,
+            lossy.iter().zip(&base).filter(|(it, other)| it != other).count() as u32
+        );
+        let (slow, _) = arrivals(vec![Fault::Slow { dev: 1, by: 7 }]);
+        assert!(slow.iter().zip(&base).all(|(slow, base)| *slow == base + 7));
+        let (late, _) = arrivals(vec![Fault::Latency { by: 2 }]);
+        assert!(late.iter().zip(&base).all(|(late, base)| *late == base + 2));
+        let (batched, tally) = arrivals(vec![Fault::BatchedSync { every: 30 }]);
+        assert!(batched.iter().all(|it| it % 30 == 0) && tally.batched != 0);
+        let (mixed, tally) = arrivals(vec![Fault::Reorder { by: 9 }]);
+        assert!(!mixed.is_sorted() && tally.reordered != 0);
+    }
+
+    #[test]
+    fn a_cut_lets_nothing_through_and_heals() {
+        let side = DeviceSet::one(Dev(0));
+        let (cut, tally) = arrivals(vec![Fault::Partition { side, at: 0, len: 100 }]);
+        assert!(cut.iter().all(|it| (100..105).contains(it)) && tally.cut_off == 50);
+        let byzantine = Fault::Byzantine { dev: 0, strategy: crate::plan::Strategy::Silent };
+        let eclipse = Fault::Eclipse { dev: 1, at: 0, len: 100 };
+        assert!(arrivals(vec![eclipse]).0.iter().all(|it| 100 <= *it));
+        assert!(
+            arrivals(vec![eclipse, byzantine]).0.iter().all(|it| *it < 20),
+            "liars get through"
+        );
+    }
+
+    #[test]
+    fn clocks_go_at_their_pace() {
+        assert_eq!((skew::shown(10, 100), skew::shown(10, -50), skew::shown(10, 0)), (20, 5, 10));
+        for percent in [-90, -50, -20, 0, 25, 100] {
+            for epoch in 0..300 {
+                let moment = skew::moment(epoch, percent);
+                assert!(epoch <= skew::shown(moment, percent));
+                assert!(moment == 0 || skew::shown(moment - 1, percent) < epoch);
+            }
+        }
+    }
+}

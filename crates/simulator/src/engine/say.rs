@@ -1,0 +1,182 @@
+//! What becomes of a message on its way out: honest devices tell everybody the same, liars do what
+//! their strategy says.
+
+use aura_choreography::{Dev, DeviceSet};
+
+use crate::{
+    draw::{Purpose, hash_bytes, mix},
+    engine::{Change, Changed, Engine, Item, Level, Message, MessageOf, Sent},
+    plan::Strategy,
+    trace::What,
+};
+
+/// How many epochs later those hear something to whom only its other hearers pass it on.
+const RELAY_EPOCHS: u64 = 20;
+/// How often a message is said that is said many times.
+const STUFFED: u64 = 3;
+
+/// How a message goes out.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    /// To whom it goes directly.
+    direct: DeviceSet,
+    /// To whom it goes later.
+    relayed: DeviceSet,
+    /// How much later all of it goes.
+    late: u64,
+    must: bool,
+    bogus: bool,
+}
+
+impl<L: Level> Engine<L> {
+    /// Sends what `dev` says now.
+    pub(super) fn say(&mut self, dev: Dev, now: u64, to: Option<Dev>, message: MessageOf<L>) {
+        self.hash = mix(self.hash ^ message.digest());
+        if self.trace.is_some() {
+            let (label, body) = self.level.describe(&message);
+            self.note(now, dev, || What::Said { message: label, body });
+        }
+        let others = DeviceSet::all(self.places.len()).without(dev);
+        let direct = to.map_or(others, DeviceSet::one);
+        let strategy = self.places.get(usize::from(dev.0)).and_then(|it| it.strategy);
+        let spread = Spread {
+            direct,
+            relayed: DeviceSet::EMPTY,
+            late: 0,
+            must: strategy.is_none() && to.is_none(),
+            bogus: false,
+        };
+        if self.sybils != 0 && strategy.is_none() && to.is_none() {
+            self.repeat_by_sybils(dev, now, &message, spread);
+        }
+        match strategy {
+            None => self.send(dev, now, message, spread),
+            Some(strategy) => self.lie(dev, now, strategy, message, spread),
+        }
+    }
+
+    fn lie(
+        &mut self,
+        dev: Dev,
+        now: u64,
+        strategy: Strategy,
+        message: MessageOf<L>,
+        spread: Spread,
+    ) {
+        match strategy {
+            Strategy::Silent => self.tally.withheld += 1,
+            Strategy::Corrupt => {
+                // The node did it before it said anything.
+                self.tally.corrupted += 1;
+                self.send(dev, now, message, spread);
+            }
+            Strategy::Equivocate => {
+                let (some, others) = self.split(spread.direct);
+                let key = message.key();
+                self.tally.equivocated += 1;
+                let one = Spread { direct: some, relayed: others, ..spread };
+                let other = Spread { direct: others, relayed: some, ..spread };
+                let variant = self.level.change(dev, &message, Change::Value, key);
+                self.send(dev, now, message, one);
+                self.send_changed(dev, now, variant, other);
+            }
+            Strategy::SelectiveAbort => {
+                let first = !self.sent.iter().any(|it| it.from == dev);
+                let (some, others) = self.split(spread.direct);
+                if first {
+                    return self.send(dev, now, message, spread);
+                }
+                self.tally.withheld += 1;
+                self.send(dev, now, message, Spread { direct: some, relayed: others, ..spread });
+            }
+            Strategy::Hold { epochs } => {
+                self.tally.held += 1;
+                self.send(dev, now, message, Spread { late: u64::from(epochs), ..spread });
+            }
+            Strategy::ForgedSignature => {
+                let victim = spread.direct.first().unwrap_or(dev);
+                let forged = self.level.change(dev, &message, Change::Author(victim), 0);
+                self.send(dev, now, message, spread);
+                self.send_changed(dev, now, forged, spread);
+            }
+            Strategy::ForkLedger => {
+                self.tally.equivocated += 1;
+                let variant = self.level.change(dev, &message, Change::Value, message.key());
+                self.send(dev, now, message, spread);
+                self.send_changed(dev, now, variant, spread);
+            }
+            Strategy::Replay => {
+                let other = self.level.change(dev, &message, Change::Session, 0);
+                let old = self.sent.iter().find(|it| it.from == dev && !it.bogus);
+                let old = old.map(|it| Changed::Open(it.message.clone()));
+                self.send(dev, now, message, spread);
+                self.send_changed(dev, now, other, spread);
+                self.send_changed(dev, now, old, Spread { late: 3, ..spread });
+            }
+            Strategy::Stuffing => {
+                let other = self.level.change(dev, &message, Change::Encoding, 0);
+                for time in 1..STUFFED {
+                    let again = message.clone();
+                    self.send(dev, now, again, Spread { late: time, ..spread });
+                }
+                self.send(dev, now, message, spread);
+                self.send_changed(dev, now, other, spread);
+            }
+        }
+    }
+
+    /// Two groups, the same for all liars of a run.
+    fn split(&self, devices: DeviceSet) -> (DeviceSet, DeviceSet) {
+        let draws = self.network.draws;
+        let is_first = |it: &Dev| draws.below(2, Purpose::Split, u64::from(it.0), 0) == 0;
+        let some: DeviceSet = devices.iter().filter(is_first).collect();
+        (some, devices.difference(some))
+    }
+
+    fn repeat_by_sybils(&mut self, dev: Dev, now: u64, message: &MessageOf<L>, spread: Spread) {
+        for index in 0..self.sybils {
+            let author = Dev((self.places.len() as u8).saturating_add(index));
+            let changed = self.level.change(dev, message, Change::Author(author), u64::from(index));
+            self.send_changed(dev, now, changed, Spread { must: false, ..spread });
+        }
+    }
+
+    fn send_changed(
+        &mut self,
+        dev: Dev,
+        now: u64,
+        changed: Option<Changed<MessageOf<L>>>,
+        spread: Spread,
+    ) {
+        match changed {
+            None => {}
+            Some(Changed::Open(message)) => self.send(dev, now, message, spread),
+            Some(Changed::Bogus(message)) => {
+                self.tally.bogus += 1;
+                self.send(dev, now, message, Spread { bogus: true, ..spread });
+            }
+            Some(Changed::Carrier) => {
+                self.tally.bogus += 1;
+                self.tally.refused_by_carrier += 1;
+            }
+        }
+    }
+
+    fn send(&mut self, dev: Dev, now: u64, message: MessageOf<L>, spread: Spread) {
+        let sent = self.sent.len() as u32;
+        let key = mix(message.key() ^ hash_bytes(u64::from(dev.0), &[]));
+        let audience = spread.direct.union(spread.relayed);
+        for to in audience.iter() {
+            let relay = if spread.relayed.contains(to) { RELAY_EPOCHS } else { 0 };
+            let from = now + spread.late + relay;
+            let arrival = self.network.arrival(from, (dev, to), key, &mut self.tally);
+            self.queue.push(arrival.at, Item::Deliver { sent, to: to.0 });
+            if let Some(again) = arrival.again {
+                self.queue.push(again, Item::Deliver { sent, to: to.0 });
+            }
+        }
+        let (must, bogus) = (spread.must, spread.bogus);
+        let got = DeviceSet::EMPTY;
+        self.sent.push(Sent { message, from: dev, audience, got, must, bogus });
+    }
+}

@@ -1,0 +1,184 @@
+//! Level 1: sessions only. What travels are the events themselves; whoever carries them is believed
+//! to check signatures and to keep sessions apart.
+
+mod scripted;
+mod votes;
+
+pub use scripted::Scripted;
+
+use std::sync::Arc;
+
+use aura_choreography::{Body, Dev, Event, LabelSet, Script, Seat};
+use aura_protocol_core::{DeviceId, SessionId};
+
+use crate::{
+    draw::{hash_bytes, mix},
+    engine::{Change, Changed, Level, Message},
+    plan::Plan,
+    protocols::Protocol,
+};
+
+/// How often a liar tries to find something else that is a message too.
+const ALTERATIONS_MAX: u64 = 32;
+
+impl Message for Event {
+    fn key(&self) -> u64 {
+        // The first byte tells apart what is said to several devices under one label.
+        let first = self.body.bytes().first().copied().unwrap_or(0);
+        let [author, first] = [self.author.0, first].map(u64::from);
+        first << 56 | author << 48 | u64::from(self.label.0) << 32 | u64::from(self.round)
+    }
+
+    fn digest(&self) -> u64 {
+        hash_bytes(self.key(), self.body.bytes())
+    }
+}
+
+/// Scripts on devices.
+pub struct Scripts {
+    table: Table,
+}
+
+impl Scripts {
+    /// All devices run this protocol.
+    #[must_use]
+    pub fn new(protocol: &'static Protocol) -> Self {
+        Self { table: Table::new(protocol) }
+    }
+}
+
+impl Level for Scripts {
+    type Node = Scripted;
+
+    fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
+        self.table.prepare(plan)
+    }
+
+    fn node(&self, dev: Dev, corrupts: Option<u64>) -> Scripted {
+        Scripted::new(self.table.protocol.script, self.table.seat(dev), corrupts)
+    }
+
+    fn restart(
+        &self,
+        dev: Dev,
+        saved: scripted::Saved,
+        corrupts: Option<u64>,
+    ) -> Result<Scripted, String> {
+        Scripted::restart(self.table.protocol.script, self.table.seat(dev), &saved, corrupts)
+    }
+
+    fn change(&self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
+        self.table.change(dev, event, how, key)
+    }
+
+    fn vote(&self, event: &Event) -> Option<(u64, u64)> {
+        self.table.vote(event)
+    }
+
+    fn describe(&self, event: &Event) -> (String, String) {
+        self.table.describe(event)
+    }
+}
+
+/// The seats of a run, and what can be said at them.
+pub(crate) struct Table {
+    pub(crate) protocol: &'static Protocol,
+    votes: LabelSet,
+    /// For how many devices, and which quorum, there are seats.
+    made_for: (u8, u8),
+    seats: Vec<Arc<Seat>>,
+}
+
+/// The name of a simulated device.
+#[must_use]
+pub fn device_id(dev: Dev) -> DeviceId {
+    // Ascending, so that a device's place is its number.
+    let mut bytes = [0; 32];
+    bytes[0] = dev.0;
+    for (index, chunk) in bytes.chunks_exact_mut(8).enumerate().skip(1) {
+        chunk.copy_from_slice(&mix(u64::from(dev.0) << 8 | index as u64).to_le_bytes());
+    }
+    DeviceId::from_bytes(bytes)
+}
+
+impl Table {
+    pub(crate) fn new(protocol: &'static Protocol) -> Self {
+        let votes = votes::labels(protocol.script.global());
+        Self { protocol, votes, made_for: (0, 0), seats: Vec::new() }
+    }
+
+    pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
+        let wanted = (plan.devices, plan.threshold);
+        if self.made_for == wanted {
+            return Ok(());
+        }
+        let devices: Vec<DeviceId> = (0..plan.devices).map(|it| device_id(Dev(it))).collect();
+        let params = vec![plan.threshold];
+        let seat = |dev: u8| {
+            let session = SessionId::from_bytes([7; 32]);
+            let (devices, params) = (devices.clone(), params.clone());
+            Seat::new(self.protocol.script, session, Dev(dev), Dev(0), devices, params)
+                .map(Arc::new)
+                .map_err(|reason| reason.to_string())
+        };
+        self.seats = (0..plan.devices).map(seat).collect::<Result<_, _>>()?;
+        if self.seats.is_empty() {
+            return Err("nobody takes part".to_owned());
+        }
+        self.made_for = wanted;
+        Ok(())
+    }
+
+    /// The seat of a device; the first one's where there is none, which no plan asks for.
+    pub(crate) fn seat(&self, dev: Dev) -> Option<Arc<Seat>> {
+        self.seats.get(usize::from(dev.0)).map(Arc::clone)
+    }
+
+    pub(crate) fn change(
+        &self,
+        _: Dev,
+        event: &Event,
+        how: Change,
+        key: u64,
+    ) -> Option<Changed<Event>> {
+        let script = self.protocol.script;
+        match how {
+            Change::Value => altered(script, event, key).map(Changed::Open),
+            Change::Session => Some(Changed::Carrier),
+            Change::Author(Dev(author)) if author < self.made_for.0 => Some(Changed::Carrier),
+            Change::Author(author) => Some(Changed::Bogus(Event { author, ..event.clone() })),
+            Change::Encoding => {
+                let body = Body::new(&[event.body.bytes(), &[0]].concat());
+                let accepted = script.accepts(event.label, body.bytes());
+                let other = Event { body, ..event.clone() };
+                Some(if accepted { Changed::Open(other) } else { Changed::Bogus(other) })
+            }
+        }
+    }
+
+    pub(crate) fn vote(&self, event: &Event) -> Option<(u64, u64)> {
+        let slot = u64::from(event.label.0) << 32 | u64::from(event.round);
+        self.votes.contains(event.label).then(|| (slot, hash_bytes(0, event.body.bytes())))
+    }
+
+    pub(crate) fn describe(&self, event: &Event) -> (String, String) {
+        let label = self.protocol.script.global().label_text(event.label, event.round);
+        (label, format!("{:?}", event.body))
+    }
+}
+
+/// The same event with something else in it that is a message too, if one is found.
+pub(crate) fn altered(script: &dyn Script, event: &Event, key: u64) -> Option<Event> {
+    let bits = event.body.bytes().len() as u64 * 8;
+    if bits == 0 {
+        return None;
+    }
+    (0..ALTERATIONS_MAX).find_map(|attempt| {
+        let bit = mix(key ^ mix(attempt)) % bits;
+        let mut bytes = event.body.bytes().to_vec();
+        *bytes.get_mut((bit / 8) as usize)? ^= 1 << (bit % 8);
+        script
+            .accepts(event.label, &bytes)
+            .then(|| Event { body: Body::new(&bytes), ..event.clone() })
+    })
+}

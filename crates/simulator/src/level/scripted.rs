@@ -1,0 +1,174 @@
+//! A script at one simulated device.
+
+use std::sync::Arc;
+
+use aura_choreography::{
+    Ask, Body, Dev, Ended, Event, HostCall, Input, Output, Script, Seat, Session, Want,
+};
+use aura_protocol_core::{Epoch, lifecycle::EffectReply};
+
+use crate::{
+    draw::{hash_bytes, mix},
+    engine::{Heard, Message, Node, Outbox, Waits},
+    level::altered,
+};
+
+/// A session, as it runs on any device.
+pub struct Scripted {
+    script: &'static dyn Script,
+    session: Option<Session>,
+    corrupts: Option<u64>,
+    /// How many questions were answered, and since when the next is open.
+    answered: usize,
+    since: Epoch,
+    wake: Option<Epoch>,
+}
+
+/// What is durable of a session, and what it asked then.
+pub struct Saved {
+    bytes: Vec<u8>,
+    pending: Option<Ask>,
+    since: Epoch,
+}
+
+impl Scripted {
+    pub(super) fn new(
+        script: &'static dyn Script,
+        seat: Option<Arc<Seat>>,
+        corrupts: Option<u64>,
+    ) -> Self {
+        let session = seat.map(|it| Session::new(script, it));
+        Self { script, session, corrupts, answered: 0, since: Epoch(0), wake: None }
+    }
+
+    /// A session after a restart. It asks what it asked before, or something is wrong with replay.
+    pub(super) fn restart(
+        script: &'static dyn Script,
+        seat: Option<Arc<Seat>>,
+        saved: &Saved,
+        corrupts: Option<u64>,
+    ) -> Result<Self, String> {
+        let seat = seat.ok_or_else(|| "a device without a seat".to_owned())?;
+        let session = Session::restore(script, seat, &saved.bytes).map_err(|it| it.to_string())?;
+        if session.pending() != saved.pending.as_ref() {
+            return Err(format!("asked {:?}, asks {:?}", saved.pending, session.pending()));
+        }
+        let answered = session.log().len();
+        let (session, since) = (Some(session), saved.since);
+        Ok(Self { script, session, corrupts, answered, since, wake: None })
+    }
+
+    /// The session.
+    #[must_use]
+    pub const fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    fn step(&mut self, input: Input, now: Epoch, out: &mut Outbox<Event>) -> Heard {
+        let Some(session) = &mut self.session else { return Heard::Refused };
+        session.observe(now);
+        let Ok(mut output) = session.step(input) else { return Heard::Refused };
+        loop {
+            self.absorb(&mut output, out);
+            self.wake = output.wake;
+            let (Some(call), Some(session)) = (output.call.take(), &mut self.session) else {
+                break;
+            };
+            let Ok(next) = session.step(Input::Reply(reply(&call))) else { break };
+            output = next;
+        }
+        let answered = self.session.as_ref().map_or(0, |it| it.log().len());
+        if self.answered != answered {
+            (self.answered, self.since) = (answered, now);
+        }
+        Heard::Taken
+    }
+
+    fn absorb(&self, output: &mut Output, out: &mut Outbox<Event>) {
+        for event in output.emit.drain(..) {
+            match self.corrupts {
+                None => out.say(event),
+                Some(key) => out.say(self.corrupted(event, key)),
+            }
+        }
+    }
+
+    /// Something else: sometimes a message, sometimes not.
+    fn corrupted(&self, event: Event, key: u64) -> Event {
+        let key = mix(key ^ event.key());
+        let other = if key & 1 == 0 { altered(self.script, &event, key) } else { None };
+        other.unwrap_or_else(|| {
+            let body = Body::new(&[event.body.bytes(), &[0xff]].concat());
+            Event { body, ..event }
+        })
+    }
+}
+
+/// What a simulated host answers: it has no records, and using a right is a hash.
+fn reply(call: &HostCall) -> EffectReply {
+    match call {
+        HostCall::Use { bytes, .. } => {
+            EffectReply::Used(hash_bytes(1, bytes).to_le_bytes().to_vec())
+        }
+        HostCall::Read(_) => EffectReply::Record(None),
+        HostCall::List { .. } => EffectReply::Records(Vec::new()),
+        _ => EffectReply::Denied("a simulated host does not do this".to_owned()),
+    }
+}
+
+impl Node for Scripted {
+    type Message = Event;
+    type Saved = Saved;
+
+    fn start(&mut self, now: Epoch, out: &mut Outbox<Event>) {
+        self.step(Input::Start, now, out);
+    }
+
+    fn hear(&mut self, _: Dev, event: &Event, now: Epoch, out: &mut Outbox<Event>) -> Heard {
+        self.step(Input::Event(event.clone()), now, out)
+    }
+
+    fn clock(&mut self, now: Epoch, out: &mut Outbox<Event>) {
+        self.step(Input::Clock(now), now, out);
+    }
+
+    fn signal(&mut self, said: &[u8], now: Epoch, out: &mut Outbox<Event>) {
+        self.step(Input::Signal(said.to_vec()), now, out);
+    }
+
+    fn wake(&self) -> Option<Epoch> {
+        self.wake
+    }
+
+    fn ended(&self) -> Option<&Ended> {
+        self.session.as_ref()?.ended()
+    }
+
+    fn save(&self) -> Saved {
+        let session = self.session.as_ref();
+        Saved {
+            bytes: session.map(Session::snapshot).unwrap_or_default(),
+            pending: session.and_then(Session::pending).cloned(),
+            since: self.since,
+        }
+    }
+
+    fn waits(&self) -> Option<Waits> {
+        let session = self.session.as_ref()?;
+        let (what, from) = match session.pending()? {
+            Ask::Await { want, .. } => (self.wanted(want), want.from),
+            Ask::Pause { epochs } => (format!("{epochs} epochs to pass"), Default::default()),
+            other => (format!("{other:?}"), Default::default()),
+        };
+        Some(Waits { what, from, since: self.since })
+    }
+}
+
+impl Scripted {
+    fn wanted(&self, want: &Want) -> String {
+        let global = self.script.global();
+        let labels: Vec<String> =
+            want.labels.iter().map(|it| global.label_text(it, want.round)).collect();
+        format!("{} times {}", want.count, labels.join(" or "))
+    }
+}

@@ -1,0 +1,1 @@
+//! Plans as one line of text.
