@@ -20,6 +20,7 @@ pub mod negotiation;
 pub mod quorum;
 pub mod record;
 pub mod requirement;
+pub mod session_type;
 pub mod time;
 pub mod version;
 

@@ -8,4 +8,6 @@
 )]
 
 mod negotiation;
+mod session_compare;
+mod session_text;
 mod vectors;

@@ -1,0 +1,509 @@
+//! Follows every run of three devices, each with its own version.
+//!
+//! Logs only grow, and what a device does next depends on more of a log never less: sending, seeing a
+//! quorum and following a decision can be done as soon as they are possible without excluding
+//! anything. So everything but decisions is done eagerly, and only decisions branch: which device
+//! decides next, what, and for which subset of those whom it has seen. Time runs out only when nothing
+//! else can happen.
+
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+use super::{
+    CONTINUES_MAX, End, MOVES_MAX, STATES_MAX, Side,
+    code::{Awaited, Code, Label, Labels, Need, Op, Senders, Way},
+    spread::{COUNT, DEVICES, Devices, Names, Spread},
+};
+
+/// A point at which a device can run out of time: device and instruction.
+pub(super) type TimeOuts = BTreeSet<(usize, usize)>;
+
+/// One event in an author's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Event {
+    pub(super) label: Label,
+    round: u16,
+    /// Who may read it.
+    to: Devices,
+    /// The devices that it names.
+    payload: Devices,
+}
+
+/// Where one device stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Device {
+    pub(super) at: usize,
+    /// How often it went back to a mark.
+    round: u16,
+    loops: Vec<u8>,
+    /// The round in which it came past the step that sends a label.
+    due: BTreeMap<Label, u16>,
+    /// The payloads of decisions that later steps use.
+    subsets: BTreeMap<Label, Devices>,
+    /// What it owes at the end of its sessions; `None` where a sub-session began.
+    owed: Vec<Option<Label>>,
+    /// Decisions that it went by and that not all others have learned of.
+    pub(super) decided: BTreeSet<(Label, u16, Devices)>,
+    pub(super) end: Option<End>,
+}
+
+/// Where all devices stand.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct State {
+    pub(super) devices: [Device; COUNT],
+    logs: [Vec<Event>; COUNT],
+}
+
+/// What a device does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Act {
+    Send { label: Label, to: Devices },
+    See { label: Label, from: Devices },
+    Decide { label: Label, payload: Option<Devices> },
+    Follow { label: Label },
+    TimeOut { awaited: Label, label: Label },
+}
+
+/// Who does what.
+pub(super) type Step = (usize, Act);
+
+/// One kind of run: which versions, which roles.
+pub(super) struct Arena<'a> {
+    pub(super) codes: [&'a Code; COUNT],
+    pub(super) sides: [Side; COUNT],
+    pub(super) names: &'a Names,
+    pub(super) spread: &'a Spread,
+    /// The labels whose payload some later step uses.
+    pub(super) tracked: Labels,
+    /// Where running out of time is nothing unusual; `None`: anywhere, and it is noted.
+    pub(super) time_outs: Option<&'a TimeOuts>,
+}
+
+/// What following every run led to.
+pub(super) enum Explored {
+    /// Every run ends well. Where devices had to run out of time for that.
+    Safe(TimeOuts),
+    /// The shortest run that does not.
+    Wrong(Vec<Step>, Box<State>),
+    /// Too many runs.
+    Bound,
+}
+
+/// How a state was reached.
+struct Node {
+    parent: Option<usize>,
+    steps: Vec<Step>,
+}
+
+impl Arena<'_> {
+    /// Follows every run, shortest first.
+    pub(super) fn explore(&self) -> Explored {
+        let mut noted = TimeOuts::new();
+        let mut nodes: Vec<Node> = Vec::new();
+        // By length, then by age.
+        let mut queue = BTreeMap::new();
+        let mut visited = BTreeSet::new();
+        let mut moves = 0;
+        let mut steps = Vec::new();
+        let mut state = self.start();
+        self.settle(&mut state, &mut steps);
+        queue.insert((steps.len(), 0), state);
+        nodes.push(Node { parent: None, steps });
+        while let Some(((length, index), state)) = queue.pop_first() {
+            if visited.contains(&state) {
+                continue;
+            }
+            if self.unheard(&state).is_some() {
+                return Explored::Wrong(path(&nodes, index), Box::new(state));
+            }
+            let mut options = self.options(&state);
+            if options.is_empty() {
+                options = self.out_of_time(&state, &mut noted);
+            }
+            if options.is_empty() && self.is_wrong(&state) {
+                return Explored::Wrong(path(&nodes, index), Box::new(state));
+            }
+            for step in options {
+                let mut next = state.clone();
+                let mut steps = alloc::vec![step];
+                self.take(&mut next, step);
+                self.settle(&mut next, &mut steps);
+                moves += steps.len();
+                if MOVES_MAX < moves || STATES_MAX < queue.len() + visited.len() {
+                    return Explored::Bound;
+                }
+                queue.insert((length + steps.len(), nodes.len()), next);
+                nodes.push(Node { parent: Some(index), steps });
+            }
+            visited.insert(state);
+        }
+        Explored::Safe(noted)
+    }
+
+    pub(super) fn start(&self) -> State {
+        let device = |code: &Code| Device {
+            at: 0,
+            round: 0,
+            loops: alloc::vec![0; code.recs],
+            due: BTreeMap::new(),
+            subsets: BTreeMap::new(),
+            owed: Vec::new(),
+            decided: BTreeSet::new(),
+            end: None,
+        };
+        State { devices: self.codes.map(device), logs: [const { Vec::new() }; COUNT] }
+    }
+
+    /// Does all that can be done without deciding, then forgets what nobody can use any more.
+    fn settle(&self, state: &mut State, steps: &mut Vec<Step>) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for device in 0..COUNT {
+                while let Some(act) = self.one(state, device) {
+                    steps.push((device, act));
+                    moved = true;
+                }
+            }
+        }
+        self.forget(state);
+    }
+
+    /// The next thing that a device does without deciding, if there is one.
+    pub(super) fn one(&self, state: &mut State, index: usize) -> Option<Act> {
+        let code = self.codes.get(index)?;
+        loop {
+            let device = state.devices.get(index)?;
+            if device.end.is_some() {
+                return None;
+            }
+            let op = code.ops.get(device.at)?;
+            match op {
+                Op::Send { label, to, among } => {
+                    let here = device_mut(state, index)?;
+                    let named = |it: &Label| here.subset(*it) >> index & 1 == 1;
+                    let sends = among.as_ref().is_none_or(named);
+                    here.due.insert(*label, here.round);
+                    here.at += 1;
+                    if sends {
+                        return self.send(state, index, *label, *to);
+                    }
+                }
+                Op::Await(wait) => {
+                    let seen = self.seen(state, index, wait);
+                    if !device.has_enough(&wait.need, seen) {
+                        return None;
+                    }
+                    device_mut(state, index)?.at += 1;
+                    return Some(Act::See { label: wait.label, from: seen });
+                }
+                Op::Decide { .. } => return None,
+                Op::Follow { from, ways, .. } => {
+                    let (way, event) = self.announced(state, index, *from, ways)?;
+                    device_mut(state, index)?.go(way, event.payload, self.tracked);
+                    return Some(Act::Follow { label: way.label });
+                }
+                Op::Leave | Op::Abort | Op::Finish => {
+                    let whole = !matches!(op, Op::Leave);
+                    if let Some(label) = device_mut(state, index)?.pay(whole) {
+                        return self.send(state, index, label, DEVICES);
+                    }
+                    let here = device_mut(state, index)?;
+                    match op {
+                        Op::Abort => here.end = Some(End::Aborted),
+                        Op::Finish => here.end = Some(End::Finished),
+                        _ => here.at += 1,
+                    }
+                }
+                silent => device_mut(state, index)?.pass(silent),
+            }
+        }
+    }
+
+    fn send(&self, state: &mut State, author: usize, label: Label, to: Devices) -> Option<Act> {
+        let round = state.devices.get(author)?.round;
+        let event = Event { label, round, to, payload: 0 };
+        state.logs.get_mut(author)?.push(event);
+        Some(Act::Send { label, to })
+    }
+
+    /// Whether a device can read an event.
+    pub(super) fn reads(&self, reader: usize, author: usize, label: Label) -> bool {
+        match (self.sides.get(reader), self.sides.get(author)) {
+            (Some(reader), Some(author)) => self.names.reads(*reader, *author, label),
+            _ => false,
+        }
+    }
+
+    /// From whom a device has what it waits for, in the round that is meant. Only those count who are
+    /// to send it.
+    pub(super) fn seen(&self, state: &State, reader: usize, wait: &Awaited) -> Devices {
+        let label = wait.label;
+        let Some(device) = state.devices.get(reader) else { return 0 };
+        let from = match wait.from {
+            Senders::Devices(devices) => devices,
+            Senders::Decided(decided) => device.subset(decided),
+        };
+        let round = device.due.get(&label).copied().unwrap_or(device.round);
+        let mut seen = 0;
+        for (author, log) in state.logs.iter().enumerate() {
+            let here =
+                |it: &Event| it.label == label && it.round == round && it.to >> reader & 1 == 1;
+            if self.reads(reader, author, label) && log.iter().any(here) {
+                seen |= 1 << author;
+            }
+        }
+        seen & from
+    }
+
+    /// The first decision of this round in a decider's log that leads on.
+    fn announced(
+        &self,
+        state: &State,
+        reader: usize,
+        author: usize,
+        ways: &[Way],
+    ) -> Option<(Way, Event)> {
+        let round = state.devices.get(reader)?.round;
+        let log = state.logs.get(author)?;
+        log.iter().filter(|it| it.round == round).find_map(|event| {
+            let way = ways.iter().find(|it| it.label == event.label)?;
+            self.reads(reader, author, event.label).then_some((*way, *event))
+        })
+    }
+
+    /// Everything that can be decided now.
+    pub(super) fn options(&self, state: &State) -> Vec<Step> {
+        let mut options = Vec::new();
+        for (index, device) in state.devices.iter().enumerate() {
+            let Some((on, ways)) = self.decision(device, index) else { continue };
+            let (seen, least) = match on {
+                None => (DEVICES, self.spread.threshold),
+                Some(on) => {
+                    let seen = self.seen(state, index, on);
+                    if !device.has_enough(&on.need, seen) {
+                        continue;
+                    }
+                    (seen, device.least(&on.need))
+                }
+            };
+            for way in ways.iter().filter(|it| device.may_take(it)) {
+                let label = way.label;
+                if !self.tracked.contains(label) {
+                    options.push((index, Act::Decide { label, payload: None }));
+                    continue;
+                }
+                let subsets =
+                    (0..=DEVICES).filter(|it| it & !seen == 0 && least <= it.count_ones());
+                options.extend(subsets.map(|it| (index, Act::Decide { label, payload: Some(it) })));
+            }
+        }
+        options
+    }
+
+    /// The decision that a device stands at.
+    pub(super) fn decision(
+        &self,
+        device: &Device,
+        index: usize,
+    ) -> Option<(Option<&Awaited>, &[Way])> {
+        if device.end.is_some() {
+            return None;
+        }
+        match self.codes.get(index)?.ops.get(device.at)? {
+            Op::Decide { on, ways } => Some((on.as_ref(), ways)),
+            _ => None,
+        }
+    }
+
+    /// Deciders that can only go on by running out of time, where that is nothing unusual.
+    pub(super) fn out_of_time(&self, state: &State, noted: &mut TimeOuts) -> Vec<Step> {
+        let mut options = Vec::new();
+        for (index, device) in state.devices.iter().enumerate() {
+            let Some((Some(on), ways)) = self.decision(device, index) else { continue };
+            let place = (index, device.at);
+            let usual = self.time_outs.is_none_or(|it| it.contains(&place));
+            let ends = ways.iter().find(|it| it.aborts);
+            if let (true, true, Some(way)) = (on.deadline, usual, ends) {
+                noted.insert(place);
+                options.push((index, Act::TimeOut { awaited: on.label, label: way.label }));
+            }
+        }
+        options
+    }
+
+    /// Takes a decision.
+    pub(super) fn take(&self, state: &mut State, (index, act): Step) -> Option<()> {
+        let (label, payload) = match act {
+            Act::Decide { label, payload } => (label, payload.unwrap_or_default()),
+            Act::TimeOut { label, .. } => (label, 0),
+            _ => return None,
+        };
+        let device = state.devices.get_mut(index)?;
+        let (_, ways) = self.decision(device, index)?;
+        let way = *ways.iter().find(|it| it.label == label)?;
+        let event = Event { label, round: device.round, to: DEVICES, payload };
+        device.go(way, payload, self.tracked);
+        state.logs.get_mut(index)?.push(event);
+        Some(())
+    }
+
+    /// A device that can signal to a decider that cannot read the signal, though it waits for one of
+    /// this name: device, decider, signal.
+    pub(super) fn unheard(&self, state: &State) -> Option<(usize, usize, Label)> {
+        state.devices.iter().enumerate().find_map(|(index, device)| {
+            let op = self.codes.get(index)?.ops.get(device.at)?;
+            let Op::Follow { from, signal: Some(label), .. } = op else { return None };
+            let decider = state.devices.get(*from)?;
+            let (on, _) = self.decision(decider, *from)?;
+            let waits = on?.unless == Some(*label) && decider.round == device.round;
+            (waits && device.end.is_none() && !self.reads(*from, index, *label))
+                .then_some((index, *from, *label))
+        })
+    }
+
+    /// Whether a state from which nothing leads on is a bad end.
+    pub(super) fn is_wrong(&self, state: &State) -> bool {
+        let [first, ..] = &state.devices;
+        state.devices.iter().any(|it| {
+            it.end.is_none()
+                || it.end != first.end
+                || (it.end == Some(End::Finished) && !it.decided.is_empty())
+        })
+    }
+
+    /// Drops what no device can use any more, so that states with the same future are the same.
+    pub(super) fn forget(&self, state: &mut State) {
+        let mut known = state.devices.iter().map(|it| &it.decided);
+        let first = known.next().cloned().unwrap_or_default();
+        let common: BTreeSet<_> =
+            known.fold(first, |all, it| all.intersection(it).copied().collect());
+        let mut wants = [None; COUNT];
+        for ((device, code), wants) in state.devices.iter_mut().zip(self.codes).zip(&mut wants) {
+            device.decided.retain(|it| !common.contains(it));
+            if device.end.is_some() {
+                device.at = 0;
+                device.round = 0;
+                device.loops.clear();
+                device.due.clear();
+                device.subsets.clear();
+                continue;
+            }
+            let here = code.wants.get(device.at).copied().unwrap_or_default();
+            let subsets = code.subsets.get(device.at).copied().unwrap_or_default();
+            device.due.retain(|label, _| here.contains(*label));
+            device.subsets.retain(|label, _| subsets.contains(*label));
+            *wants = Some(here);
+        }
+        let devices = &state.devices;
+        let is_used = |event: &Event| {
+            devices.iter().zip(&wants).any(|(device, wants)| {
+                let due = device.due.get(&event.label).copied().unwrap_or(device.round);
+                wants.is_some_and(|it| it.contains(event.label))
+                    && due.min(device.round) <= event.round
+            })
+        };
+        state.logs.iter_mut().for_each(|log| log.retain(is_used));
+    }
+}
+
+fn path(nodes: &[Node], last: usize) -> Vec<Step> {
+    let mut parts = Vec::new();
+    let mut next = Some(last);
+    while let Some(node) = next.and_then(|it| nodes.get(it)) {
+        parts.push(node.steps.as_slice());
+        next = node.parent;
+    }
+    parts.reverse();
+    parts.concat()
+}
+
+fn device_mut(state: &mut State, index: usize) -> Option<&mut Device> {
+    state.devices.get_mut(index)
+}
+
+impl Device {
+    pub(super) fn subset(&self, label: Label) -> Devices {
+        self.subsets.get(&label).copied().unwrap_or_default()
+    }
+
+    /// How many devices a quorum takes.
+    pub(super) fn least(&self, need: &Need) -> u32 {
+        match need {
+            Need::Count(count) => *count,
+            Need::Devices(devices) => devices.count_ones(),
+            Need::Decided(label) => self.subset(*label).count_ones(),
+            Need::CountIn(count, label) => (*count).min(self.subset(*label).count_ones()),
+        }
+    }
+
+    /// The devices that a quorum must include.
+    pub(super) fn named(&self, need: &Need) -> Devices {
+        match need {
+            Need::Devices(devices) => *devices,
+            Need::Decided(label) => self.subset(*label),
+            Need::Count(_) | Need::CountIn(..) => 0,
+        }
+    }
+
+    pub(super) fn has_enough(&self, need: &Need, seen: Devices) -> bool {
+        self.named(need) & !seen == 0 && self.least(need) <= seen.count_ones()
+    }
+
+    /// Whether a decider may still go this way: loops are bounded.
+    fn may_take(&self, way: &Way) -> bool {
+        let taken = |rec: u16| self.loops.get(usize::from(rec)).copied().unwrap_or_default();
+        way.again.is_none_or(|rec| taken(rec) < CONTINUES_MAX)
+    }
+
+    fn go(&mut self, way: Way, payload: Devices, tracked: Labels) {
+        if tracked.contains(way.label) {
+            self.subsets.insert(way.label, payload);
+        }
+        if !way.aborts {
+            self.decided.insert((way.label, self.round, payload));
+        }
+        self.at = way.to;
+    }
+
+    /// Passes an instruction that nobody else notices.
+    fn pass(&mut self, op: &Op) {
+        self.at += 1;
+        match op {
+            Op::Due(label) => {
+                self.due.insert(*label, self.round);
+            }
+            Op::Go(to) => self.at = *to,
+            Op::Again { rec, to } => {
+                self.at = *to;
+                self.round = self.round.saturating_add(1);
+                if let Some(taken) = self.loops.get_mut(usize::from(*rec)) {
+                    *taken = taken.saturating_add(1);
+                }
+            }
+            Op::Enter => self.owed.push(None),
+            Op::Owe(label) => {
+                let since = self.owed.iter().rposition(Option::is_none).map_or(0, |it| it + 1);
+                if !self.owed.iter().skip(since).any(|it| *it == Some(*label)) {
+                    self.owed.push(Some(*label));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The next label that is owed, of this session or of all of them. When nothing is owed to the
+    /// session any more, the session is over.
+    fn pay(&mut self, whole: bool) -> Option<Label> {
+        loop {
+            match self.owed.pop() {
+                Some(Some(label)) => return Some(label),
+                Some(None) if whole => {}
+                Some(None) | None => return None,
+            }
+        }
+    }
+}

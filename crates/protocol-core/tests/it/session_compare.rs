@@ -1,0 +1,400 @@
+//! Comparing versions of a session: by table, and by property over sampled types.
+
+use aura_protocol_core::session_type::{
+    Change, Fault, Hard, Quorum, SessionType, Side, Step, WhyMissing, Witness, compare,
+    compare_all, parse, sample, sound,
+};
+use proptest::prelude::*;
+
+use crate::session_text::{WHOLE, session};
+
+const DKD: &str =
+    "Init(u64) Commit([u8;32]) Freeze(devices) Reveal(u64) Finalize(u64) Abort(Reason)";
+const DKD_STEPS: &str = "\
+write init: Init by Opener;
+each commit: Commit by All;
+decide freeze by Opener: on Commit[threshold] within 50 => Freeze | Abort;
+each reveal: Reveal among Freeze;
+decide finalize by Opener: on Reveal[among Freeze] within 50 => Finalize | Abort;";
+
+fn dkd() -> SessionType {
+    session(DKD, DKD_STEPS)
+}
+
+/// `patch`, `soft`, or `hard` with the directions that are safe.
+fn class(change: &Change) -> String {
+    match change {
+        Change::Patch => "patch".to_string(),
+        Change::Soft => "soft".to_string(),
+        Change::Hard(Hard { old_with_new, new_with_old, .. }) => {
+            let old = if *old_with_new { " old-opens" } else { "" };
+            let new = if *new_with_old { " new-opens" } else { "" };
+            format!("hard{old}{new}")
+        }
+    }
+}
+
+#[track_caller]
+fn check(old: &SessionType, new: &SessionType, expected: &str) {
+    let change = compare(old, new);
+    let why = match &change {
+        Change::Hard(hard) => hard.witness.to_string(),
+        _ => String::new(),
+    };
+    assert_eq!(class(&change), expected, "from\n{old}to\n{new}{why}");
+}
+
+/// The run that shows why the change is hard.
+#[track_caller]
+fn witness(old: &SessionType, new: &SessionType) -> String {
+    match compare(old, new) {
+        Change::Hard(hard) => hard.witness.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn numbers_and_names_of_steps_are_patches() {
+    let wider = DKD_STEPS.replace("within 50", "within 500").replace("freeze by", "fix by");
+    check(&dkd(), &session(DKD, &wider), "patch");
+    let looping =
+        "rec again within 9;\nchoice c by Opener {\n    B => continue again,\n    D => {}\n} | C;";
+    let labels = "B(u8) C(Reason) D(u8)";
+    let other = looping.replace("again", "back").replace("9", "90");
+    check(&session(labels, looping), &session(labels, &other), "patch");
+    // Not a number: there was no deadline.
+    let never = DKD_STEPS.replace(" within 50", "");
+    check(&dkd(), &session(DKD, &never), "soft");
+    // A sub-session's name is the prefix of what it sends.
+    let sub = "sub u {\n    session t {\n        msg {\n            T(u8),\n        }\n        write t: T by Opener;\n    }\n};\neach a: A by All;";
+    check(&session("A(u8)", sub), &session("A(u8)", &sub.replace("sub u", "sub v")), "hard");
+    check(&session("A(u8)", sub), &session("A(u8)", &sub.replace("write t:", "write x:")), "patch");
+}
+
+#[test]
+fn what_only_one_version_sends() {
+    // Sent and not needed by anyone.
+    let more = format!("{DKD} Extra(u8)");
+    let extra = format!("{DKD_STEPS}\neach extra: Extra by All;");
+    check(&dkd(), &session(&more, &extra), "soft");
+    // Sent, and everyone waits for it.
+    let waits = format!("{extra}\ngather extras: Extra[all];");
+    check(&dkd(), &session(&more, &waits), "hard");
+    // One sends it: if that one is new, everyone new has it.
+    let write = format!("{DKD_STEPS}\nwrite extra: Extra by Opener;");
+    check(&dkd(), &session(&more, &write), "hard new-opens");
+    // A decision on something that the old version does not send.
+    let decides =
+        format!("{extra}\ndecide d by Opener: on Extra[threshold] within 9 => Fix | Abort;");
+    check(&dkd(), &session(&format!("{more} Fix(u8)"), &decides), "hard");
+    // A quorum that members of the new version alone can meet, but not in every mix.
+    let two = format!("{extra}\ngather extras: Extra[1];");
+    check(&dkd(), &session(&more, &two), "soft");
+}
+
+#[test]
+fn order_does_not_matter_where_nobody_waits_in_between() {
+    let labels = "A(u8) B(u8)";
+    let sends = "each a: A by All;\neach b: B by All;\ngather x: A[all];\ngather y: B[all];";
+    let swapped = "each b: B by All;\neach a: A by All;\ngather y: B[all];\ngather x: A[all];";
+    check(&session(labels, sends), &session(labels, swapped), "soft");
+    // A device that sends only after it has seen the other's waits for one that does the same.
+    let first = "each a: A by All;\ngather x: A[all];\neach b: B by All;\ngather y: B[all];";
+    let second = "each b: B by All;\ngather y: B[all];\neach a: A by All;\ngather x: A[all];";
+    check(&session(labels, first), &session(labels, second), "hard");
+    check(&session(labels, first), &session(labels, sends), "soft");
+}
+
+#[test]
+fn layouts_and_names_of_labels() {
+    check(&dkd(), &session(&DKD.replace("Commit([u8;32])", "Commit([u8;64])"), DKD_STEPS), "hard");
+    let renamed = [DKD, DKD_STEPS].map(|it| it.replace("Reveal", "Show"));
+    check(&dkd(), &session(&renamed[0], &renamed[1]), "hard");
+    // The order in which labels are declared is no part of what is sent.
+    let turned: Vec<&str> = DKD.split(' ').rev().collect();
+    check(&dkd(), &session(&turned.join(" "), DKD_STEPS), "soft");
+    // Nobody waits for it, so nobody minds.
+    let layouts = ["A(u8)", "A(u16)"].map(|it| session(it, "each a: A by All;"));
+    check(&layouts[0], &layouts[1], "soft");
+}
+
+#[test]
+fn branches() {
+    let labels = "Go(u8) Stop(u8)";
+    let one = "choice c by Opener {\n    Go => {}\n};";
+    let two = "choice c by Opener {\n    Go => {}\n    Stop => stop,\n};";
+    // Only the new decider can take it.
+    let (old, new) = (session("Go(u8)", one), session(labels, two));
+    check(&old, &new, "hard old-opens");
+    check(&new, &old, "hard new-opens");
+    // A decision that the old version does not know, though it does not wait for it either.
+    let plain = session("A(u8)", "each a: A by All;");
+    let chooses = session("A(u8) Go(u8)", &format!("each a: A by All;\n{one}"));
+    check(&plain, &chooses, "hard");
+    let Change::Hard(Hard { witness: Witness::Mixed(run), .. }) = compare(&plain, &chooses) else {
+        panic!("hard");
+    };
+    assert!(matches!(run.fault, Fault::Unlearned { .. } | Fault::Waits { .. }), "{run}");
+    // A branch that leads elsewhere.
+    let ends = session(labels, &two.replace("Go => {}", "Go => stop,"));
+    let tail = "each a: A by All;\ngather g: A[all];";
+    let goes_on = session("A(u8) Go(u8) Stop(u8)", &format!("{two}\n{tail}"));
+    let stops = two.replace("Stop => stop,", "Stop => {}");
+    let joins = session("A(u8) Go(u8) Stop(u8)", &format!("{stops}\n{tail}"));
+    check(&goes_on, &joins, "hard");
+    check(&ends, &new, "soft");
+}
+
+#[test]
+fn a_decision_that_can_end_the_session() {
+    let decide = "each a: A by All;\ndecide d by Opener: on A[threshold] within 9 => Fix | Abort;";
+    let labels = "A(u8) Fix(u8) Abort(Reason)";
+    // The old version does not wait for it, and finishes where the new one aborts.
+    check(&session("A(u8)", "each a: A by All;"), &session(labels, decide), "hard");
+    // Votes that only one version sends.
+    let certified = decide.replace("decide d", "decide certified d");
+    check(&session(labels, decide), &session(labels, &certified), "hard");
+    // More or fewer than the threshold: every device sends, so both are met.
+    let all = decide.replace("[threshold]", "[all]");
+    check(&session(labels, decide), &session(labels, &all), "soft");
+}
+
+#[test]
+fn signals() {
+    let decide = "each a: A by All;\ndecide d by Opener: on A[threshold] within 9 => Fix | Abort unless Veto;";
+    let labels = "A(u8) Fix(u8) Abort(Reason) Veto(u8)";
+    let with = session(labels, decide);
+    let without = session(&labels.replace(" Veto(u8)", ""), &decide.replace(" unless Veto", ""));
+    check(&without, &with, "soft");
+    let other = session(&labels.replace("Veto(u8)", "Veto(u16)"), decide);
+    check(&with, &other, "hard");
+    assert_eq!(
+        witness(&with, &other).lines().last(),
+        Some(
+            "device 1 (old) can send Veto, and device 0 (new), which waits for it, cannot read it"
+        )
+    );
+}
+
+#[test]
+fn who_decides() {
+    let roles = |text: &str| {
+        let text = text.replace("session s {\n", "session s {\n    roles {\n        Coord: one,\n        Old: many,\n        New: many,\n    }\n");
+        parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    };
+    let of = |steps: &str| roles(&crate::session_text::text("A(u8) B(u8)", steps));
+    let opener = of("write a: A by Opener;\neach b: B by Old;");
+    check(&opener, &of("write a: A by Coord;\neach b: B by Old;"), "hard");
+    check(&opener, &of("write a: A by Opener;\neach b: B by New;"), "soft");
+    let waits = of("write a: A by Opener;\neach b: B by Old;\ngather g: B[all];");
+    check(&waits, &of("write a: A by Opener;\neach b: B by New;\ngather g: B[all];"), "hard");
+    let deals = of("write a: A by Opener;\nscatter b: Old -> New: B;\ngather g: B[all];");
+    check(
+        &deals,
+        &of("write a: A by Opener;\nscatter b: Old -> Old: B;\ngather g: B[all];"),
+        "hard",
+    );
+    check(
+        &deals,
+        &of("write a: A by Opener;\nscatter b: Old -> All: B;\ngather g: B[all];"),
+        "hard",
+    );
+    check(
+        &deals,
+        &of("scatter b: Old -> New: B;\nwrite a: A by Opener;\ngather g: B[all];"),
+        "soft",
+    );
+}
+
+#[test]
+fn loops() {
+    let labels = "A(u8) More(u8) Done(u8) Abort(Reason)";
+    let round = "rec r within 9;\neach a: A by All;\nchoice c by Opener: on A[threshold] within 5 {\n    More => continue r,\n    Done => {}\n} | Abort;";
+    let twice = "each a: A by All;\nrec r within 9;\nchoice c by Opener: on A[threshold] within 5 {\n    More => continue r,\n    Done => {}\n} | Abort;";
+    assert_eq!(sound(&session(labels, round)), Ok(()));
+    assert_eq!(sound(&session(labels, twice)), Ok(()));
+    // Who asks again in each round hears nothing from those who speak once. The other way round, what
+    // was sent before the mark counts in every round.
+    check(&session(labels, round), &session(labels, twice), "hard new-opens");
+    let gathers = round.replace("choice c", "gather g: A[all];\nchoice c");
+    check(&session(labels, round), &session(labels, &gathers), "soft");
+}
+
+#[test]
+fn a_version_that_goes_wrong_by_itself_is_not_blamed_on_the_mix() {
+    let waits = session("A(u8)", "write a: A by Opener;\ngather g: A[all];");
+    let stuck = session("A(u8)", "write a: A by Opener;\ngather g: A[2];");
+    assert_eq!(sound(&waits), Ok(()));
+    let Err(Witness::Alone { run, .. }) = sound(&stuck) else { panic!("stuck") };
+    assert!(run.schedule.len() < 6, "{run}");
+    let Change::Hard(hard) = compare(&waits, &stuck) else { panic!("hard") };
+    assert!(matches!(hard.witness, Witness::Alone { side: Side::New, .. }), "{}", hard.witness);
+    let Change::Hard(hard) = compare(&stuck, &waits) else { panic!("hard") };
+    assert!(matches!(hard.witness, Witness::Alone { side: Side::Old, .. }), "{}", hard.witness);
+    // A decision that always runs out of time ends well, for everyone alike.
+    let late = "write a: A by Opener;\ndecide d by Opener: on A[2] within 5 => Fix | Abort;";
+    let late = session("A(u8) Fix(u8) Abort(Reason)", late);
+    assert_eq!(sound(&late), Ok(()));
+}
+
+#[test]
+fn a_witness_reads_as_a_run() {
+    let labels = format!("{DKD} Extra(u8)");
+    let steps = DKD_STEPS.replace(
+        "each reveal",
+        "each extra: Extra by All;\ngather extras: Extra[all];\neach reveal",
+    );
+    let new = session(&labels, &steps);
+    assert_eq!(
+        witness(&dkd(), &new),
+        "\
+device 0 (new) sends Init
+device 0 (new) sends Commit
+device 1 (old) sees Init of device 0
+device 1 (old) sends Commit
+device 2 (old) sees Init of device 0
+device 2 (old) sends Commit
+device 0 (new) decides Freeze with devices 0, 1
+device 0 (new) sends Extra
+device 1 (old) follows Freeze
+device 1 (old) sends Reveal
+device 2 (old) follows Freeze
+device 0 (new) waits for Extra of 3 devices
+device 1 (old) never sends Extra
+device 2 (old) never sends Extra
+"
+    );
+}
+
+#[test]
+fn a_witness_says_why_nothing_comes() {
+    let why = |old: &SessionType, new: &SessionType| {
+        let Change::Hard(Hard { witness: Witness::Mixed(run), .. }) = compare(old, new) else {
+            panic!("hard");
+        };
+        let Fault::Waits { missing, .. } = &run.fault else { panic!("{run}") };
+        missing.first().map(|it| it.why.clone())
+    };
+    let other = session(&DKD.replace("Init(u64)", "Init(u32)"), DKD_STEPS);
+    assert_eq!(why(&dkd(), &other), Some(WhyMissing::OtherLayout));
+    let silent = session("A(u8)", "each a: A by All;");
+    let waits = session("A(u8) B(u8)", "each a: A by All;\nwrite b: B by Opener;");
+    assert_eq!(why(&silent, &waits), Some(WhyMissing::NeverSends));
+    let one = session("Go(u8)", "choice c by Opener {\n    Go => {}\n};");
+    let two = session("Go(u8) Run(u8)", "choice c by Opener {\n    Go => {}\n    Run => {}\n};");
+    assert_eq!(why(&one, &two), Some(WhyMissing::Decides { label: "Run".to_string() }));
+}
+
+#[test]
+fn modules_with_several_sessions() {
+    let named = |name: &str, session: &SessionType| SessionType {
+        name: name.to_string(),
+        ..session.clone()
+    };
+    let (one, two) = (named("one", &dkd()), named("two", &dkd()));
+    let both = [one.clone(), two.clone()];
+    assert_eq!(compare_all(&both, &both), Change::Patch);
+    assert_eq!(compare_all(&both, &[two.clone(), one.clone()]), Change::Patch);
+    assert_eq!(compare_all(&both[..1], &both), Change::Soft);
+    let Change::Hard(hard) = compare_all(&both, &both[..1]) else { panic!("hard") };
+    assert_eq!(hard.witness, Witness::Dropped { session: "two".to_string() });
+    assert!(!hard.old_with_new && hard.new_with_old);
+    let other = named("one", &session("A(u8)", "each a: A by All;"));
+    let Change::Hard(hard) = compare_all(&both, &[other.clone(), two]) else { panic!("hard") };
+    assert!(matches!(hard.witness, Witness::Mixed(_)), "{}", hard.witness);
+    let Change::Hard(hard) = compare_all(&both, &[one, other]) else { panic!("hard") };
+    assert_eq!(hard.witness, Witness::Ambiguous { session: "one".to_string() });
+}
+
+/// Soft is no equivalence: what the middle version sends for the sake of the old one, the new one may
+/// not send any more.
+#[test]
+fn soft_is_not_transitive() {
+    let needs = session("A(u8)", "each a: A by All;\ngather g: A[all];");
+    let sends = session("A(u8)", "each a: A by All;");
+    let silent = session("B(u8)", "each b: B by All;");
+    check(&needs, &sends, "soft");
+    check(&sends, &silent, "soft");
+    check(&needs, &silent, "hard");
+}
+
+/// INV-ST7: decisions upon decisions end at the bound, and say so.
+#[test]
+fn a_comparison_is_bounded() {
+    let mut labels = "A(u8) Abort(Reason) ".to_string();
+    let mut steps = "each a: A by All;".to_string();
+    for index in 0..12 {
+        labels += &format!("F{index}(devices) R{index}(u8) ");
+        steps += &format!("\ndecide f{index} by Opener: on A[1] => F{index} | Abort;");
+    }
+    for index in 0..12 {
+        steps += &format!("\neach r{index}: R{index} among F{index};");
+    }
+    let old = session(&labels, &steps);
+    let new = session(&labels.replace("R0(u8)", "R0(u16)"), &steps);
+    let Change::Hard(hard) = compare(&old, &new) else { panic!("hard") };
+    assert!(matches!(hard.witness, Witness::BoundReached { .. }), "{}", hard.witness);
+}
+
+#[test]
+fn a_whole_session_is_compared_quickly() {
+    let old = parse(WHOLE).unwrap();
+    let mut new = old.clone();
+    new.body.push(Step::Gather {
+        op: "late".to_string(),
+        label: "Commit".to_string(),
+        quorum: Quorum::Threshold,
+        within: None,
+    });
+    assert_eq!(sound(&old), Ok(()));
+    check(&old, &new, "soft");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// INV-ST3: a type compared with itself is a patch.
+    #[test]
+    fn comparison_is_reflexive(seed: u64) {
+        let session = sample::sample(seed);
+        prop_assert_eq!(compare(&session, &session), Change::Patch);
+    }
+
+    /// INV-ST4: exchanging the two exchanges the directions.
+    #[test]
+    fn comparison_is_symmetric(seed: u64, change: u64) {
+        let old = sample::sample(seed);
+        let new = sample::mutate(change, &old);
+        let turned = match compare(&new, &old) {
+            Change::Hard(hard) => class(&Change::Hard(Hard {
+                old_with_new: hard.new_with_old,
+                new_with_old: hard.old_with_new,
+                ..hard
+            })),
+            other => class(&other),
+        };
+        prop_assert_eq!(class(&compare(&old, &new)), turned);
+    }
+
+    /// INV-ST5: types that are patches of each other compare alike with every third.
+    #[test]
+    fn patches_compare_alike(seed: u64, change: u64) {
+        let old = sample::sample(seed);
+        let mut patched = old.clone();
+        patched.ttl = patched.ttl.map(|it| it + 7);
+        for step in &mut patched.body {
+            if let Step::Each { op, .. } | Step::Pause { op, .. } = step {
+                op.push('x');
+            }
+        }
+        prop_assert_eq!(compare(&old, &patched), Change::Patch);
+        prop_assert_eq!(compare(&patched, &old), Change::Patch);
+        let third = sample::mutate(change, &old);
+        let (one, two) = (compare(&old, &third), compare(&patched, &third));
+        prop_assert_eq!(class(&one), class(&two));
+        // A patch of a patch is a patch.
+        if two == Change::Patch {
+            prop_assert_eq!(one, Change::Patch);
+        }
+    }
+}
