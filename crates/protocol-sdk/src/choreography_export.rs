@@ -1,25 +1,23 @@
 //! A script as a module.
 
-/// Makes the crate a protocol module whose session is a script, given by the name that
-/// `#[choreography(Name)]` made: writes a type `Module` that is a
+/// Makes the crate a protocol module whose session is a script: the module that `session!` made, and
+/// the name that `#[choreography(Name)]` made. Writes a type `Module`, which is a
 /// [`ProtocolLifecycle`](crate::ProtocolLifecycle) and [`Described`](crate::Described), and exports it.
 ///
-/// The descriptor is written as a [`DescriptorConst`](crate::DescriptorConst); the session type is
-/// filled in from the script, so `session_types` is left empty.
-///
-/// ```ignore
-/// export_choreography!(Poll, DescriptorConst { protocol: "poll", …, session_types: &[], … });
-/// ```
+/// The descriptor is a [`DescriptorConst`](crate::DescriptorConst). Its session type is filled in from
+/// the script: `session_types` is left empty.
 #[macro_export]
 macro_rules! export_choreography {
-    ($script:ident, $descriptor:expr) => {
+    ($session:path, $script:ident, $descriptor:expr) => {
         /// The script as its host sees it.
         pub struct Module($crate::choreography::Hosted);
 
         impl $crate::Described for Module {
             const DESCRIPTOR: $crate::DescriptorConst = {
+                use $session as session;
+                const TYPE: [u8; session::GLOBAL.text_len()] = session::GLOBAL.text();
                 let described: $crate::DescriptorConst = $descriptor;
-                described.with_session_types(&[$script::TYPE.as_bytes()])
+                described.with_session_types(&[&TYPE])
             };
         }
 

@@ -2,20 +2,41 @@
 //! session without a decision.
 
 use alloc::{string::String, vec::Vec};
-use core::future::Future;
+use core::{future::Future, marker::PhantomData};
 
 use aura_protocol_core::{
-    Capability, Epoch, RecordKey, decode, lifecycle::EffectReply, limits::UNIT_BODY_BYTES_MAX,
+    Capability, Epoch, RecordKey, SessionId, decode, lifecycle::EffectReply,
+    limits::UNIT_BODY_BYTES_MAX,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::{Ask, Cx, Each, HostCall, Me, Pub, Reason, Reply, Stop};
+use crate::{
+    Ask, Cx, Dev, Each, HostCall, Label, Me, Payload, Pub, Reason, Reply, Stop,
+    cx::{Group, Quorum, read_all},
+};
 
 /// What a host answered this device, or why it did not do it.
 pub type FromHost<T> = Each<Result<T, String>>;
 
 /// Records in the order of their keys.
 pub type Page = Vec<(RecordKey, Vec<u8>)>;
+
+/// A message of a session type, and by whom it is said: what [`Steps::peek`] looks for. That of
+/// `Commit` is the constant `SAID_COMMIT` of the session's module.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<T> {
+    label: Label,
+    by: Group,
+    payload: PhantomData<fn() -> T>,
+}
+
+impl<T> Said<T> {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(label: Label, by: Group) -> Self {
+        Self { label, by, payload: PhantomData }
+    }
+}
 
 /// What every state of a session offers beside its own step.
 pub trait Steps: Sized + Send {
@@ -31,6 +52,16 @@ pub trait Steps: Sized + Send {
         let bytes = &self.cx().seat.params;
         let other = |error| Stop::Failed(Reason::Other(alloc::format!("its parameters: {error}")));
         decode(bytes, UNIT_BODY_BYTES_MAX).map(Pub::new).map_err(other)
+    }
+
+    /// The session's parameters as they are.
+    fn params_bytes(&self) -> Pub<Vec<u8>> {
+        Pub::new(self.cx().seat.params.clone())
+    }
+
+    /// The session, or the part of it that runs here: the same at every device, and no other's.
+    fn session(&self) -> Pub<SessionId> {
+        Pub::new(self.cx().scope.session)
     }
 
     /// Which devices take part, by their long names, in the order of their places.
@@ -84,6 +115,20 @@ pub trait Steps: Sized + Send {
         }
     }
 
+    /// Who has said a message already in this round, and what.
+    fn peek<T: Payload>(
+        &mut self,
+        what: Said<T>,
+    ) -> impl Future<Output = Result<Each<Vec<(Dev, T)>>, Stop>> + Send {
+        async move {
+            let want = self.cx().quorum_of(what.label, what.by, Quorum::Count(0));
+            match self.cx().ask(Ask::Peek(want)).await {
+                Reply::Events(events) => read_all(&events, 0).map(|it| Each::new(Some(it))),
+                _ => Ok(Each::new(None)),
+            }
+        }
+    }
+
     /// What epoch it is at this device.
     fn epoch(&mut self) -> impl Future<Output = Each<Epoch>> + Send {
         async move {
@@ -122,19 +167,6 @@ impl Cx {
         match self.ask(Ask::Host(call)).await {
             Reply::Host(reply) => reply,
             _ => EffectReply::Denied("the host does not answer".into()),
-        }
-    }
-
-    /// Which of the devices of a group have said a label already: `peek`.
-    pub async fn peek<T: crate::Payload>(
-        &self,
-        label: crate::Label,
-        group: super::Group,
-    ) -> Result<Each<Vec<(crate::Dev, T)>>, Stop> {
-        let want = self.quorum_of(label, group, super::Quorum::Count(0));
-        match self.ask(Ask::Peek(want)).await {
-            Reply::Events(events) => super::read_all(&events, 0).map(|it| Each::new(Some(it))),
-            _ => Ok(Each::new(None)),
         }
     }
 }
