@@ -23,7 +23,7 @@ use crate::{
 
 pub use choice::{Choose, ROUNDS_MAX};
 pub use decide::{Decide, Unless};
-pub use local::{FromHost, Page, Steps};
+pub use local::{FromHost, Page, Said, Steps};
 pub use part::{Around, LastWord, Part, maps};
 
 /// A group of devices, as a session type names it.

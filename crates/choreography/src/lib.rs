@@ -27,7 +27,7 @@ pub use ask::{Ask, HostCall, Reply, Want};
 pub use aura_choreography_macros::{Payload, choreography, session};
 #[doc(hidden)]
 pub use cx::Cx;
-pub use cx::{FromHost, Page, ROUNDS_MAX, Steps};
+pub use cx::{FromHost, Page, ROUNDS_MAX, Said, Steps};
 pub use device::{Dev, DeviceSet};
 pub use event::{Body, Event, LABELS_MAX, Label, LabelSet};
 pub use global::GlobalType;

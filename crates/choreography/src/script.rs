@@ -25,6 +25,11 @@ pub trait Script: Send + Sync {
     /// Whether `body` is what `label` may carry. Peer input: must not panic, whatever it is.
     fn accepts(&self, label: Label, body: &[u8]) -> bool;
 
+    /// Whether each event of this label is for one device, with whose place its body begins.
+    fn is_addressed(&self, _label: Label) -> bool {
+        false
+    }
+
     /// Who plays which role.
     ///
     /// # Errors

@@ -212,7 +212,7 @@ impl Session {
             Input::Clock(now) => self.observe(now),
             Input::Event(event) => {
                 self.check(&event)?;
-                self.view.insert(event);
+                self.keep(event);
             }
             Input::Signal(said) if self.signals.len() < SIGNALS_MAX => {
                 self.signals.push_back(said);
@@ -298,8 +298,17 @@ impl Session {
     fn say(&mut self, output: &mut Output, label: Label, round: u32, body: Body) {
         let event = Event { author: self.seat.me, label, round, body };
         self.round = self.round.max(round);
-        self.view.insert(event.clone());
+        self.keep(event.clone());
         output.emit.push(event);
+    }
+
+    /// Keeps an event, unless it is for another device: nothing here ever waits for that.
+    fn keep(&mut self, event: Event) {
+        let is_for_another = self.script.is_addressed(event.label)
+            && event.body.bytes().first() != Some(&self.seat.me.0);
+        if !is_for_another {
+            self.view.insert(event);
+        }
     }
 
     fn signal(&mut self) -> Option<Reply> {
