@@ -15,6 +15,8 @@ use crate::{error::Errors, model::Session};
 pub(crate) struct Facts {
     /// Who says what a step waits for, by the step's name.
     pub(crate) sources: BTreeMap<String, Source>,
+    /// Who says a message, where that is the same group wherever it is said.
+    pub(crate) said: BTreeMap<String, Option<Source>>,
     /// The decisions whose devices a later step is `among`.
     pub(crate) named: BTreeSet<String>,
     /// The marks, by name.

@@ -102,6 +102,10 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> Result<To
                 #session::accepts(label, body)
             }
 
+            fn is_addressed(&self, label: #runtime::Label) -> bool {
+                #session::is_addressed(label)
+            }
+
             fn cast(
                 &self,
                 opening: &#runtime::Opening<'_>,

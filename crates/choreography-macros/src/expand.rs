@@ -2,7 +2,7 @@
 
 mod choice;
 mod decide;
-mod flow;
+pub(crate) mod flow;
 mod global;
 mod labels;
 pub(crate) mod names;

@@ -42,14 +42,19 @@ struct Walk<'a, 'e> {
     facts: Facts,
     marks: Marks<'a>,
     roles: Vec<(String, bool)>,
+    /// Whether some way leads to the end.
+    ends: bool,
 }
 
 pub(super) fn check(session: &Session, errors: &mut Errors) -> Facts {
     let roles = session.role_names();
     let marks = Marks::default();
-    let mut walk = Walk { session, errors, facts: Facts::default(), marks, roles };
-    walk.steps(&session.steps, Flow::default());
-    let Walk { errors, mut facts, marks, .. } = walk;
+    let mut walk = Walk { session, errors, facts: Facts::default(), marks, roles, ends: false };
+    let after = walk.steps(&session.steps, Flow::default());
+    let Walk { errors, mut facts, marks, ends, .. } = walk;
+    if after.is_none() && !ends {
+        errors.at(&session.name, "no way leads to the end: one branch has to go on, or `stop`");
+    }
     facts.marks = marks.finish(errors);
     facts
 }
@@ -148,7 +153,10 @@ impl<'a> Walk<'a, '_> {
         let after = self.steps(&branch.steps, flow);
         match &branch.end {
             End::Join => after,
-            End::Stop => None,
+            End::Stop => {
+                self.ends |= after.is_some();
+                None
+            }
             End::Continue(mark) => {
                 let passed = after.is_some_and(|it| it.marks.contains(&mark.to_string()));
                 self.marks.continued(mark, passed, by, self.errors);
@@ -159,6 +167,10 @@ impl<'a> Walk<'a, '_> {
 
     /// Notes that a label is said.
     fn says(&mut self, label: &Ident, source: Source, flow: &mut Flow) {
+        let said = self.facts.said.entry(label.to_string()).or_insert_with(|| Some(source.clone()));
+        if said.as_ref() != Some(&source) {
+            *said = None;
+        }
         if flow.said.insert(label.to_string(), source).is_some() {
             let what = format!(
                 "`{label}` was said before on this way, and a device says a message once: declare \

@@ -7,22 +7,22 @@ use super::names;
 use crate::model::{Branch, End, Kind, Session, Step};
 
 /// A step, the state that it leaves, and where it leads.
-pub(super) struct Site<'a> {
-    pub(super) state: Ident,
-    pub(super) step: &'a Step,
+pub(crate) struct Site<'a> {
+    pub(crate) state: Ident,
+    pub(crate) step: &'a Step,
     /// The marks right before it.
-    pub(super) marks: Vec<&'a Ident>,
-    pub(super) next: Next,
+    pub(crate) marks: Vec<&'a Ident>,
+    pub(crate) next: Next,
     /// Where its branches lead.
-    pub(super) branches: Vec<Next>,
+    pub(crate) branches: Vec<Next>,
 }
 
 /// Where something leads.
 #[derive(Clone)]
-pub(super) struct Next {
-    pub(super) state: Ident,
+pub(crate) struct Next {
+    pub(crate) state: Ident,
     /// The mark, if that is back.
-    pub(super) back: Option<Ident>,
+    pub(crate) back: Option<Ident>,
 }
 
 impl Next {
@@ -32,7 +32,7 @@ impl Next {
 }
 
 /// All steps with their states, in the order of the text.
-pub(super) fn sites(session: &Session) -> Vec<Site<'_>> {
+pub(crate) fn sites(session: &Session) -> Vec<Site<'_>> {
     let mut walk = Walk { sites: Vec::new(), marks: Vec::new() };
     let start = Ident::new("Start", Span::call_site());
     walk.steps(&session.steps, start, &Next::to(ready()));

@@ -83,6 +83,7 @@ pub(super) fn items(context: &Context<'_>) -> TokenStream {
         quote!(const #base: u16 = #begin;)
     });
     let bases: TokenStream = bases.collect();
+    let (reasons, said) = (reasons(context), said(context));
     let accepts = accepts(&labels, &parts);
     quote! {
         #(#consts)*
@@ -90,8 +91,53 @@ pub(super) fn items(context: &Context<'_>) -> TokenStream {
         /// How many labels there are, those of parts included.
         pub const LABELS: u16 = #end;
         const _: () = assert!(LABELS <= __aura::LABELS_MAX, "a session has at most 128 labels, those of its parts included");
+        #said
+        #reasons
         #accepts
     }
+}
+
+/// What can be looked for at any state: messages that are for everybody.
+fn said(context: &Context<'_>) -> TokenStream {
+    let items = context.session.labels.iter().filter_map(|it| {
+        let group = match context.facts.said.get(&it.name.to_string())? {
+            Some(Source::Role(index)) => {
+                let role = names::role(*index);
+                quote!(Role(#role))
+            }
+            Some(Source::Decided(decided)) => {
+                let decided = syn::Ident::new(&names::screaming(decided), it.name.span());
+                quote!(Decided(#decided))
+            }
+            Some(Source::Scattered(..)) | None => return None,
+        };
+        let (name, label, payload) = (names::said(&it.name), names::label(&it.name), &it.payload);
+        let doc = format!("Where it was said already: `{}`.", it.name);
+        Some(quote! {
+            #[doc = #doc]
+            pub const #name: __aura::Said<#payload> =
+                __aura::Said::new(#label, __aura::rt::Group::#group);
+        })
+    });
+    items.collect()
+}
+
+/// What is said when a decision fails has to be the runtime's own `Reason`.
+fn reasons(context: &Context<'_>) -> TokenStream {
+    let mut labels: Vec<&syn::Ident> = Vec::new();
+    for step in all_steps(&context.session.steps) {
+        let no = match &step.kind {
+            Kind::Decide(it) => Some(&it.no),
+            Kind::Choice(it) => it.no.as_ref(),
+            _ => None,
+        };
+        labels.extend(no.filter(|it| !labels.contains(it)));
+    }
+    let check = |label| {
+        let payload = context.payload(label);
+        quote!(const _: fn(#payload) -> __aura::Reason = |reason| reason;)
+    };
+    labels.into_iter().map(check).collect()
 }
 
 fn accepts(labels: &[Own<'_>], parts: &[(&syn::Ident, &Sub)]) -> TokenStream {
@@ -101,25 +147,51 @@ fn accepts(labels: &[Own<'_>], parts: &[(&syn::Ident, &Sub)]) -> TokenStream {
             if it.is_scattered { quote!((__aura::Dev, #payload)) } else { quote!(#payload) };
         quote!(#label => __aura::rt::is::<#payload>(body),)
     });
-    let inner = parts.iter().map(|(op, sub)| {
-        let (base, session) = (names::base(op), &sub.session);
-        quote! {
-            __aura::Label(it) if #base <= it && it - #base < #session::LABELS => {
-                #session::accepts(__aura::Label(it - #base), body)
+    let own_addressed = labels.iter().filter(|it| it.is_scattered).map(|it| {
+        let label = names::label(&it.name);
+        quote!(#label => true,)
+    });
+    let inner_addressed = inner(parts, |session| quote!(#session::is_addressed), &quote!());
+    let inner = inner(parts, |session| quote!(#session::accepts), &quote!(, body));
+    quote! {
+        /// Whether each event of this label is for one device.
+        #[must_use]
+        pub fn is_addressed(label: __aura::Label) -> bool {
+            match label {
+                #(#own_addressed)*
+                #inner_addressed
+                _ => false,
             }
         }
-    });
-    quote! {
+
         /// Whether `body` is what `label` may carry.
         #[must_use]
         pub fn accepts(label: __aura::Label, body: &[u8]) -> bool {
             match label {
                 #(#own)*
-                #(#inner)*
+                #inner
                 _ => false,
             }
         }
     }
+}
+
+/// The arms of a `match` on `label` that ask a part.
+fn inner(
+    parts: &[(&syn::Ident, &Sub)],
+    question: fn(&syn::Path) -> TokenStream,
+    rest: &TokenStream,
+) -> TokenStream {
+    let arm = |(op, sub): &(&syn::Ident, &Sub)| {
+        let (base, session) = (names::base(op), &sub.session);
+        let question = question(session);
+        quote! {
+            __aura::Label(it) if #base <= it && it - #base < #session::LABELS => {
+                #question(__aura::Label(it - #base) #rest)
+            }
+        }
+    };
+    parts.iter().map(arm).collect()
 }
 
 /// Who gets what a step gathers, if it is addressed.

@@ -36,6 +36,11 @@ pub(crate) fn label(name: &Ident) -> Ident {
     Ident::new(&screaming(&name.to_string()), name.span())
 }
 
+/// The constant to look for a label with.
+pub(crate) fn said(name: &Ident) -> Ident {
+    Ident::new(&format!("SAID_{}", screaming(&name.to_string())), name.span())
+}
+
 /// The name of the label of votes on a decision.
 pub(crate) fn vote(yes: &Ident) -> Ident {
     format_ident!("{yes}Vote")

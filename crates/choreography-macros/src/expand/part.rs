@@ -1,7 +1,8 @@
 //! `sub`.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::Ident;
 
 use super::{
     Context,
@@ -15,7 +16,9 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, sub: &Sub) -> Metho
     let (next, back) = (&site.next.state, go_back(context, &site.next));
     let session = &sub.session;
     let step = part(context, site, sub);
+    let mapped = sub.roles.iter().map(|(theirs, ours)| check(context, session, theirs, ours));
     let body = quote! {
+        #(#mapped)*
         const PART: __aura::rt::Part = #step;
         let (inner, around) = cx.enter(&PART);
         let (inner, value) = run(#session::start(inner)).await?.into_parts();
@@ -35,6 +38,18 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, sub: &Sub) -> Metho
                 > + Send,
         },
         body,
+    }
+}
+
+/// A mapped role has to exist in the part, which only the compiler knows.
+fn check(context: &Context<'_>, session: &syn::Path, theirs: &Ident, ours: &Ident) -> TokenStream {
+    let roles = context.session.role_names();
+    let many = roles.iter().any(|it| ours == &it.0 && it.1);
+    let count = if many { "many" } else { "one" };
+    let what = format!("the part has no role `{theirs}` of `{count}`, as `{ours}` is");
+    let theirs_text = theirs.to_string();
+    quote_spanned! {theirs.span()=>
+        const _: () = assert!(__aura::rt::maps(&#session::GLOBAL, #theirs_text, #many), #what);
     }
 }
 

@@ -9,7 +9,11 @@ use crate::{
 };
 
 pub(super) fn choice(input: ParseStream<'_>, errors: &mut Errors) -> Result<(Ident, Kind)> {
-    let op = input.parse()?;
+    let op: Ident = input.parse()?;
+    if op == "certified" {
+        let what = "a choice cannot be certified: `decide certified` before it, and choose by that";
+        return Err(syn::Error::new(op.span(), what));
+    }
     let by = step::by(input)?;
     let on = if input.peek(Token![:]) {
         input.parse::<Token![:]>()?;

@@ -1,6 +1,15 @@
 //! The steps of sessions through the macros, run by sessions without I/O.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod addressed;
+mod certified;
 mod dkd;
-#[expect(dead_code, reason = "more steps come")]
+mod local;
+mod parts;
+mod payload;
+mod plain;
+mod replay;
+mod rounds;
 mod table;
+mod types;
+mod veto;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aura_choreography::{
-    Dev, Ended, Event, HostCall, Input, Output, Refused, Script, Seat, Session,
+    Dev, Ended, Event, HostCall, Input, Label, Output, Refused, Script, Seat, Session,
 };
 use aura_protocol_core::{DeviceId, Epoch, Outcome, SessionId, decode, lifecycle::EffectReply};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -31,6 +31,10 @@ pub struct Table {
     gone: Vec<Dev>,
     /// What a device says instead of what its session says.
     liar: Option<(Dev, Lie)>,
+    /// Who never hears what.
+    deaf: Vec<(Dev, Label)>,
+    /// What is not heard for the time being.
+    held: Option<fn(&Event) -> bool>,
     host: Host,
     now: Epoch,
     wakes: BTreeMap<u8, Epoch>,
@@ -65,6 +69,8 @@ impl Table {
             logs: Vec::new(),
             gone: Vec::new(),
             liar: None,
+            deaf: Vec::new(),
+            held: None,
             host: |_, call| panic!("nobody expected {call:?}"),
             now: Epoch(0),
             wakes: BTreeMap::new(),
@@ -81,6 +87,12 @@ impl Table {
     /// What `dev` says is replaced, for each of its hearers.
     pub fn with_liar(mut self, dev: u8, says: Lie) -> Self {
         self.liar = Some((Dev(dev), says));
+        self
+    }
+
+    /// These devices never hear this label.
+    pub fn with_deaf(mut self, devs: &[u8], label: Label) -> Self {
+        self.deaf = devs.iter().map(|it| (Dev(*it), label)).collect();
         self
     }
 
@@ -114,9 +126,26 @@ impl Table {
         table
     }
 
-    /// Lets everybody hear everything.
+    /// From now on nobody hears these.
+    pub fn hold(&mut self, which: fn(&Event) -> bool) {
+        self.held = Some(which);
+    }
+
+    /// They can be heard again.
+    pub fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// Lets everybody hear everything that is not held.
     pub fn settle(&mut self) {
-        while let Some((to, event)) = self.air.pop_front() {
+        loop {
+            let held = self.held;
+            let is_free = |it: &(Dev, Event)| !held.is_some_and(|held| held(&it.1));
+            let Some(next) = self.air.iter().position(is_free) else { break };
+            let (to, event) = self.air.remove(next).unwrap();
+            if self.deaf.contains(&(to, event.label)) {
+                continue;
+            }
             match self.input(to, Input::Event(event)) {
                 Ok(()) | Err(Refused::Ended | Refused::Malformed) => {}
                 Err(other) => panic!("{other}"),
@@ -186,6 +215,14 @@ impl Table {
             }
         }
         output.call
+    }
+
+    pub fn count(&self) -> u8 {
+        self.sessions.len() as u8
+    }
+
+    pub fn seat(&self, dev: u8) -> Arc<Seat> {
+        Arc::clone(&self.seats[usize::from(dev)])
     }
 
     pub fn session(&self, dev: u8) -> &Session {

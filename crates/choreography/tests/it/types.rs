@@ -1,0 +1,112 @@
+//! The declared types as data.
+
+use aura_choreography::{GlobalType, Label};
+
+use crate::{
+    addressed::deals, certified::certified, dkd::dkd, local::asking, parts, plain::plain, rounds,
+    veto,
+};
+
+fn types() -> Vec<(&'static GlobalType, u16)> {
+    vec![
+        (&dkd::GLOBAL, dkd::LABELS),
+        (&plain::GLOBAL, plain::LABELS),
+        (&rounds::rounds::GLOBAL, rounds::rounds::LABELS),
+        (&rounds::nested::GLOBAL, rounds::nested::LABELS),
+        (&deals::GLOBAL, deals::LABELS),
+        (&certified::GLOBAL, certified::LABELS),
+        (&asking::GLOBAL, asking::LABELS),
+        (&veto::cooling::GLOBAL, veto::cooling::LABELS),
+        (&parts::outer::GLOBAL, parts::outer::LABELS),
+        (&parts::repeated::GLOBAL, parts::repeated::LABELS),
+    ]
+}
+
+#[test]
+fn labels_have_one_text_each() {
+    for (global, labels) in types() {
+        assert_eq!(global.label_count(), labels, "{}", global.name);
+        for label in (0..labels).map(Label) {
+            for round in [0, 1, 12] {
+                let text = global.label_text(label, round);
+                assert_eq!(global.parse_label(&text), Some((label, round)), "{text}");
+            }
+        }
+        assert_eq!(global.label_text(Label(labels), 0), "");
+    }
+}
+
+#[test]
+fn labels_have_the_names_of_their_parts() {
+    let names: Vec<_> = (0..parts::repeated::LABELS)
+        .map(|it| parts::repeated::GLOBAL.label_text(Label(it), 0))
+        .collect();
+    let expected = [
+        "Once",
+        "More",
+        "End",
+        "Abort",
+        "lock/Ask",
+        "lock/Retry",
+        "lock/Grant",
+        "lock/Denied",
+        "other/Ask",
+        "other/Retry",
+        "other/Grant",
+        "other/Denied",
+    ];
+    assert_eq!(names, expected);
+}
+
+const OUTER_LEN: usize = parts::outer::GLOBAL.text_len();
+const OUTER: [u8; OUTER_LEN] = parts::outer::GLOBAL.text();
+
+/// A type is known before the program runs, so that it can be in a module's descriptor.
+#[test]
+fn a_type_has_a_text_at_compile_time() {
+    let text = std::str::from_utf8(&OUTER).unwrap();
+    let expected = "\
+session outer {
+    ttl 40;
+    roles {
+        Lead: one,
+        Old: many,
+    }
+    msg {
+        Hello(u8),
+        Release(Released{done:bool,why:option<REASON>}),
+        Total(u64),
+        Abort(REASON),
+    }
+    each hello: Hello by All;
+    sub lock {
+        map {
+            Coord: Lead,
+            Member: Old,
+        }
+        session locking {
+            ttl 15;
+            roles {
+                Coord: one,
+                Member: many,
+            }
+            msg {
+                Ask(u8),
+                Retry(unit),
+                Grant(u64),
+                Denied(REASON),
+            }
+            rec again within 30;
+            each ask: Ask by Member;
+            choice more by Coord: on Ask[all] within 10 {
+                Retry => continue again,
+                Grant => {}
+            } | Denied;
+        }
+    } finally Release;
+    decide total by Lead: on Hello[all] within 20 => Total | Abort;
+}
+";
+    let reason = <aura_choreography::Reason as aura_choreography::Payload>::LAYOUT.head;
+    assert_eq!(text, expected.replace("REASON", reason));
+}
