@@ -63,6 +63,12 @@ impl Node {
         self.ticking.interval_seconds = seconds;
     }
 
+    /// Where the quorum clock stands.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.ledger.epoch()
+    }
+
     /// Tells sessions and whoever waits where the clock stands, when it has moved.
     pub(super) fn pump_clock(&mut self) {
         let epoch = self.ledger.epoch();
@@ -71,11 +77,13 @@ impl Node {
         }
         self.ticking.seen = Some(epoch);
         self.ticking.since = self.now;
-        for running in self.sessions.values_mut() {
+        for (session, running) in &mut self.sessions {
             running.context.clock(epoch);
             running.watch_clock(epoch, self.now);
+            if running.context.wake().is_some_and(|it| it <= epoch) {
+                self.stirred.insert(*session);
+            }
         }
-        self.stir_all();
         self.out.push(Effect::News(News::Epoch(epoch)));
     }
 

@@ -9,8 +9,11 @@
 
 mod acts;
 mod attacks;
+mod built_ins;
 mod carry;
+mod census;
 mod checks;
+mod clock;
 mod control;
 mod device;
 mod field;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use aura_agent::{
     AgentError, AgentEvent,
     api::{Command, Response},
+    engine::BuiltInProtocols,
     identity::Identity,
     join::JoinRequest,
     node::{Files, Input, Node, NodeKeys, RequestId, Roster},
@@ -103,6 +104,8 @@ pub struct Device {
     pub cut_off: Vec<(DeviceId, String)>,
     pub commits: usize,
     pub crash: Option<Crash>,
+    /// Whether its program lacks the built-in protocols of the world.
+    pub is_plain: bool,
 }
 
 impl Device {
@@ -127,6 +130,7 @@ impl Device {
             cut_off: vec![],
             commits: 0,
             crash: None,
+            is_plain: false,
         }
     }
 
@@ -151,7 +155,9 @@ pub struct World {
     pub revives: bool,
     /// A device whose engine comes to other results than everybody else's.
     pub computes_otherwise: Option<usize>,
-    requests: u64,
+    /// The protocols that are part of the devices' program.
+    pub built_ins: BuiltInProtocols,
+    pub requests: u64,
     /// What was voted, and which unit stands where: neither may ever change.
     pub votes: BTreeMap<(DeviceId, Slot, Phase, u64), Digest>,
     pub places: BTreeMap<(DeviceId, u64), Digest>,
@@ -162,6 +168,11 @@ pub struct World {
 impl World {
     /// A running account of `count` devices.
     pub fn new(seed: u64, count: usize) -> Self {
+        Self::with_built_ins(seed, count, BuiltInProtocols::default())
+    }
+
+    /// A running account of `count` devices whose program has these protocols.
+    pub fn with_built_ins(seed: u64, count: usize, built_ins: BuiltInProtocols) -> Self {
         let mut world = Self {
             random: Seeded::new(seed),
             now: BEGIN,
@@ -171,6 +182,7 @@ impl World {
             breaks_per_mille: 0,
             revives: false,
             computes_otherwise: None,
+            built_ins,
             requests: 0,
             votes: BTreeMap::new(),
             places: BTreeMap::new(),
@@ -195,7 +207,10 @@ impl World {
         let device = &mut self.devices[index];
         assert!(matches!(device.actor, Actor::Down));
         let keys = NodeKeys::of(&device.identity);
-        let node = Node::restore(device.identity.name.clone(), keys, &device.stored).unwrap();
+        let mut node = Node::restore(device.identity.name.clone(), keys, &device.stored).unwrap();
+        for descriptor in self.built_ins.descriptors().filter(|_| !device.is_plain) {
+            node.add_built_in(descriptor);
+        }
         device.actor = Actor::Node(Box::new(node));
         device.prepared.clear();
         device.roster = Roster::default();

@@ -10,6 +10,7 @@
 mod clock;
 mod context;
 mod context_limits;
+mod kills;
 mod native;
 mod replay;
 mod upgrade;
