@@ -68,7 +68,7 @@ impl ProtocolLifecycle for Diary {
         self.pages += 1;
         let page = self.all.to_vec();
         let mut effects = vec![ProtocolEffect::Append { label: "page".into(), payload: page }];
-        if self.pages % 3 == 0 {
+        if self.pages.is_multiple_of(3) {
             effects.push(ProtocolEffect::GetRecord(RecordKey(self.all.to_vec())));
         }
         if self.pages % 5 == 1 {
@@ -76,7 +76,7 @@ impl ProtocolLifecycle for Diary {
             effects.push(ProtocolEffect::Use { capability, bytes });
             effects.push(ProtocolEffect::Log(format!("page {}", self.pages)));
         }
-        let wake = (self.pages % 4 != 0).then(|| self.now.saturating_add(self.pages % 3));
+        let wake = (!self.pages.is_multiple_of(4)).then(|| self.now.saturating_add(self.pages % 3));
         let outcome = (self.pages == 60).then(|| Outcome::Completed {
             result: self.all.to_vec(),
             batch: vec![RecordWrite { key: RecordKey::from("diary"), bytes: None }],
