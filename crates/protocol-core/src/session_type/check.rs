@@ -95,10 +95,21 @@ enum Use {
     Finally,
 }
 
+/// Who sends something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source<'a> {
+    Role(&'a str),
+    Decided(&'a str),
+    Scattered(&'a str, &'a str),
+}
+
 /// What holds on every path to a step.
 #[derive(Debug, Clone, Default)]
 struct Flow<'a> {
-    sent: BTreeSet<&'a str>,
+    /// What was sent in this round, and by whom.
+    sent: BTreeMap<&'a str, Source<'a>>,
+    /// What was sent before a mark, which is another round once a branch goes back to it.
+    earlier: BTreeSet<&'a str>,
     decided: BTreeSet<&'a str>,
     recs: BTreeSet<&'a str>,
 }
@@ -112,6 +123,8 @@ struct Checker<'a, 'c> {
     uses: BTreeMap<&'a str, Use>,
     /// Each mark: its step, and whether somebody continues it.
     recs: BTreeMap<&'a str, (usize, bool)>,
+    /// Whether some path stops in a branch.
+    stops: bool,
 }
 
 fn session(session: &SessionType, level: usize, count: &mut usize) -> Result<(), IllFormed> {
@@ -124,8 +137,12 @@ fn session(session: &SessionType, level: usize, count: &mut usize) -> Result<(),
         ops: BTreeSet::new(),
         uses: BTreeMap::new(),
         recs: BTreeMap::new(),
+        stops: false,
     };
-    checker.body(&session.body, Flow::default())?;
+    let after = checker.body(&session.body, Flow::default())?;
+    if after.is_none() && !checker.stops {
+        return Err(IllFormed { step, broken: Broken::NoEnd });
+    }
     for (rec, (step, continued)) in &checker.recs {
         if !continued {
             let broken = Broken::NeverContinued((*rec).to_string());
@@ -212,15 +229,21 @@ impl<'a> Checker<'a, '_> {
             Step::Write { op, label, by } => {
                 self.op(op)?;
                 self.role(by, Arity::One)?;
-                self.sends(label, Use::Message, flow)
+                self.sends(label, Use::Message, Source::Role(by), flow)
             }
             Step::Each { op, label, among } => {
                 self.op(op)?;
-                match among {
-                    Group::Role(role) => self.role(role, Arity::Many)?,
-                    Group::Decided(decided) => is_decided(decided, flow)?,
-                }
-                self.sends(label, Use::Message, flow)
+                let source = match among {
+                    Group::Role(role) => {
+                        self.role(role, Arity::Many)?;
+                        Source::Role(role)
+                    }
+                    Group::Decided(decided) => {
+                        is_decided(decided, flow)?;
+                        Source::Decided(decided)
+                    }
+                };
+                self.sends(label, Use::Message, source, flow)
             }
             Step::Gather { op, label, quorum, .. } => {
                 self.op(op)?;
@@ -230,7 +253,7 @@ impl<'a> Checker<'a, '_> {
                 self.op(op)?;
                 self.role(from, Arity::Many)?;
                 self.role(to, Arity::Many)?;
-                self.sends(label, Use::Scattered, flow)
+                self.sends(label, Use::Scattered, Source::Scattered(from, to), flow)
             }
             Step::Decide { op, by, on, yes, no, certified, unless } => {
                 self.op(op)?;
@@ -249,6 +272,7 @@ impl<'a> Checker<'a, '_> {
                 name(rec)?;
                 let step = self.count.saturating_sub(1);
                 flow.recs.insert(rec);
+                flow.earlier.extend(core::mem::take(&mut flow.sent).into_keys());
                 match self.recs.insert(rec, (step, false)) {
                     Some(_) => Err(Broken::DuplicateRec(rec.clone())),
                     None => Ok(()),
@@ -275,10 +299,8 @@ impl<'a> Checker<'a, '_> {
         }
         let mut joined: Option<Flow<'a>> = None;
         for branch in branches {
-            let mut inside = flow.clone();
-            inside.decided.insert(&branch.label);
             self.level += 1;
-            let after = self.body(&branch.body, inside)?;
+            let after = self.body(&branch.body, flow.clone())?;
             self.level -= 1;
             match (&branch.end, after) {
                 (BranchEnd::Join, None) => {}
@@ -292,7 +314,7 @@ impl<'a> Checker<'a, '_> {
                 (BranchEnd::Continue(rec), Some(after)) => {
                     self.continues(rec, no, op, &after).map_err(|it| self.here(it))?;
                 }
-                (BranchEnd::Stop, Some(_)) => {}
+                (BranchEnd::Stop, Some(_)) => self.stops = true,
             }
         }
         Ok(joined.map(|joined| Flow { recs: flow.recs, ..joined }))
@@ -354,10 +376,18 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
-    fn sends(&mut self, label: &'a str, how: Use, flow: &mut Flow<'a>) -> Result<(), Broken> {
+    fn sends(
+        &mut self,
+        label: &'a str,
+        how: Use,
+        source: Source<'a>,
+        flow: &mut Flow<'a>,
+    ) -> Result<(), Broken> {
         self.uses(label, how)?;
-        flow.sent.insert(label);
-        Ok(())
+        match flow.sent.insert(label, source) {
+            Some(_) => Err(Broken::SentTwice(label.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// Notes how a label is used, and refuses a second way.
@@ -383,7 +413,7 @@ impl<'a> Checker<'a, '_> {
         self.uses(no, Use::Abort)?;
         let layout = self.session.layout(no).unwrap_or_default();
         match layout.strip_prefix("Reason") {
-            Some(rest) if rest.is_empty() || rest.starts_with(['{', '<', '(']) => Ok(()),
+            Some(rest) if rest.is_empty() || rest.starts_with(['[', '{', '<', '(']) => Ok(()),
             _ => Err(Broken::NotAReason(no.to_string())),
         }
     }
@@ -404,8 +434,9 @@ impl<'a> Checker<'a, '_> {
         if self.session.layout(label).is_none() {
             return Err(Broken::UnknownLabel(label.to_string()));
         }
-        if !flow.sent.contains(label) {
+        if !flow.sent.contains_key(label) {
             return Err(match self.uses.get(label) {
+                _ if flow.earlier.contains(label) => Broken::EarlierRound(label.to_string()),
                 None | Some(Use::Message | Use::Scattered) => Broken::NeverSent(label.to_string()),
                 Some(_) => Broken::MixedUse(label.to_string()),
             });
@@ -441,8 +472,11 @@ fn is_decided(label: &str, flow: &Flow<'_>) -> Result<(), Broken> {
 /// What holds on two paths that meet.
 fn both<'a>(one: &Flow<'a>, other: &Flow<'a>) -> Flow<'a> {
     let meet = |a: &BTreeSet<&'a str>, b: &BTreeSet<&'a str>| a.intersection(b).copied().collect();
+    let mut sent = one.sent.clone();
+    sent.retain(|label, source| other.sent.get(label) == Some(source));
     Flow {
-        sent: meet(&one.sent, &other.sent),
+        sent,
+        earlier: meet(&one.earlier, &other.earlier),
         decided: meet(&one.decided, &other.decided),
         recs: meet(&one.recs, &other.recs),
     }

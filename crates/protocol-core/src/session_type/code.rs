@@ -5,7 +5,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use super::{
     Group, Local, LocalBranch, LocalEnd, LocalType, Quorum,
     local::Wait,
-    spread::{DEVICES, Devices, Names, Spread},
+    spread::{DEVICES, Devices, Names, Spread, threshold},
 };
 
 /// A label, interned for both versions.
@@ -43,6 +43,8 @@ pub(super) enum Need {
     Decided(Label),
     /// This many, but no more than a decision's payload names.
     CountIn(u32, Label),
+    /// The default threshold of as many devices as a decision's payload names.
+    ThresholdIn(Label),
 }
 
 /// What a device waits for.
@@ -81,8 +83,6 @@ pub(super) enum Op {
         to: Devices,
         among: Option<Label>,
     },
-    /// Others send: waits from here on refer to this round.
-    Due(Label),
     Await(Awaited),
     /// Time passes for everyone; nothing is sent.
     Pause(u32),
@@ -94,6 +94,7 @@ pub(super) enum Op {
         from: usize,
         ways: Vec<Way>,
         signal: Option<Label>,
+        on: Option<Awaited>,
     },
     Go(usize),
     /// Goes back to a mark, into the next round.
@@ -103,7 +104,7 @@ pub(super) enum Op {
     },
     /// A sub-session begins.
     Enter,
-    /// A sub-session ends: what it owes is sent.
+    /// A sub-session ends.
     Leave,
     Owe(Label),
     Abort,
@@ -189,12 +190,13 @@ impl Op {
                 on.iter().for_each(|it| it.mentions(wants, subsets));
                 ways.iter().for_each(|it| sends.insert(it.label));
             }
-            Self::Follow { ways, signal, .. } => {
+            Self::Follow { ways, signal, on, .. } => {
+                on.iter().for_each(|it| it.subsets(subsets));
                 ways.iter().for_each(|it| wants.insert(it.label));
                 signal.iter().for_each(|it| sends.insert(*it));
             }
             Self::Owe(label) => sends.insert(*label),
-            Self::Due(_) | Self::Pause(_) | Self::Go(_) | Self::Again { .. } | Self::Enter => {}
+            Self::Pause(_) | Self::Go(_) | Self::Again { .. } | Self::Enter => {}
             Self::Leave | Self::Abort | Self::Finish => {}
         }
         all
@@ -216,8 +218,14 @@ impl Awaited {
     fn mentions(&self, wants: &mut Labels, subsets: &mut Labels) {
         wants.insert(self.label);
         self.unless.iter().for_each(|it| wants.insert(*it));
+        self.subsets(subsets);
+    }
+
+    fn subsets(&self, subsets: &mut Labels) {
         match self.need {
-            Need::Decided(label) | Need::CountIn(_, label) => subsets.insert(label),
+            Need::Decided(label) | Need::CountIn(_, label) | Need::ThresholdIn(label) => {
+                subsets.insert(label);
+            }
             Need::Count(_) | Need::Devices(_) => {}
         }
         match self.from {
@@ -256,7 +264,6 @@ impl<'a> Writer<'a> {
                 let among = among.as_ref().map(|it| self.label(it));
                 self.ops.push(Op::Send { label: self.label(label), to, among });
             }
-            Local::Others { label } => self.ops.push(Op::Due(self.label(label))),
             Local::Await(wait) => {
                 let wait = self.wait(wait);
                 self.ops.push(Op::Await(wait));
@@ -265,10 +272,11 @@ impl<'a> Writer<'a> {
                 let on = on.as_ref().map(|it| self.wait(it));
                 self.branches(branches, |ways| Op::Decide { on, ways });
             }
-            Local::Follow { by, branches, signal, .. } => {
+            Local::Follow { by, branches, signal, on, .. } => {
                 let from = self.spread.one(by);
                 let signal = signal.as_ref().map(|it| self.label(it));
-                self.branches(branches, |ways| Op::Follow { from, ways, signal });
+                let on = on.as_ref().map(|it| self.wait(it));
+                self.branches(branches, |ways| Op::Follow { from, ways, signal, on });
             }
             Local::Rec { name } => {
                 let number = u16::try_from(self.recs.len()).unwrap_or(u16::MAX);
@@ -346,7 +354,8 @@ impl<'a> Writer<'a> {
             Group::Decided(label) => Senders::Decided(self.label(label)),
         };
         let need = match (&wait.quorum, from) {
-            (Quorum::Threshold, _) => Need::Count(self.spread.threshold),
+            (Quorum::Threshold, Senders::Devices(devices)) => Need::Count(threshold(devices)),
+            (Quorum::Threshold, Senders::Decided(label)) => Need::ThresholdIn(label),
             (Quorum::All, Senders::Devices(devices)) => Need::Devices(devices),
             (Quorum::All, Senders::Decided(label)) => Need::Decided(label),
             (Quorum::Among(label), _) => Need::Decided(self.label(label)),

@@ -95,8 +95,16 @@ pub enum Broken {
     /// A label is awaited that nobody sent before on this path.
     #[error("deadlock: nobody sends `{0}` before this waits for it: send it first")]
     NeverSent(String),
+    /// A label is awaited that was sent before a mark only, and so in an earlier round.
+    #[error(
+        "deadlock: `{0}` was sent before a `rec`, in an earlier round: send it after the `rec`"
+    )]
+    EarlierRound(String),
+    /// A label is sent twice on one path, in one round.
+    #[error("`{0}` was sent before on this path: give the second its own label")]
+    SentTwice(String),
     /// A subset is used that was not decided before on this path.
-    #[error("`among {0}`: `{0}` was not decided before this")]
+    #[error("`among {0}`: no `decide` on every path to this decides `{0}`")]
     NotDecided(String),
     /// A decision rests on a label that is addressed to single devices.
     #[error("`{0}` is addressed to single devices: gather it")]
@@ -128,6 +136,9 @@ pub enum Broken {
     /// Nothing can come here.
     #[error("nothing leads to what comes after this choice: every branch stops or goes back")]
     Unreachable,
+    /// No path leads to the end.
+    #[error("no path leads to the end: let one branch go on, or `stop`")]
+    NoEnd,
     /// Nobody goes back to a mark.
     #[error("nobody continues `rec {0}`: remove it")]
     NeverContinued(String),

@@ -15,7 +15,7 @@ use alloc::{
 use super::{
     CONTINUES_MAX, End, MOVES_MAX, STATES_MAX, Side,
     code::{Awaited, Code, Label, Labels, Need, Op, Senders, Way},
-    spread::{COUNT, DEVICES, Devices, Names, Spread},
+    spread::{COUNT, DEVICES, Devices, Names, Spread, threshold},
 };
 
 /// A point at which a device can run out of time: device and instruction.
@@ -36,15 +36,17 @@ pub(super) struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Device {
     pub(super) at: usize,
-    /// How often it went back to a mark.
+    /// The round of what it sends and awaits now.
     round: u16,
+    /// How often it went back to a mark. No round is used twice.
+    rounds: u16,
+    /// The rounds of the sessions around the one that it is in.
+    outer: Vec<u16>,
     loops: Vec<u8>,
-    /// The round in which it came past the step that sends a label.
-    due: BTreeMap<Label, u16>,
     /// The payloads of decisions that later steps use.
     subsets: BTreeMap<Label, Devices>,
-    /// What it owes at the end of its sessions; `None` where a sub-session began.
-    owed: Vec<Option<Label>>,
+    /// What it owes at the end, and in which round.
+    owed: Vec<(Label, u16)>,
     /// Decisions that it went by and that not all others have learned of.
     pub(super) decided: BTreeSet<(Label, u16, Devices)>,
     pub(super) end: Option<End>,
@@ -147,8 +149,9 @@ impl Arena<'_> {
         let device = |code: &Code| Device {
             at: 0,
             round: 0,
+            rounds: 0,
+            outer: Vec::new(),
             loops: alloc::vec![0; code.recs],
-            due: BTreeMap::new(),
             subsets: BTreeMap::new(),
             owed: Vec::new(),
             decided: BTreeSet::new(),
@@ -186,10 +189,10 @@ impl Arena<'_> {
                     let here = device_mut(state, index)?;
                     let named = |it: &Label| here.subset(*it) >> index & 1 == 1;
                     let sends = among.as_ref().is_none_or(named);
-                    here.due.insert(*label, here.round);
                     here.at += 1;
                     if sends {
-                        return self.send(state, index, *label, *to);
+                        let round = here.round;
+                        return self.send(state, index, *label, *to, round);
                     }
                 }
                 Op::Await(wait) => {
@@ -203,28 +206,33 @@ impl Arena<'_> {
                 Op::Decide { .. } => return None,
                 Op::Follow { from, ways, .. } => {
                     let (way, event) = self.announced(state, index, *from, ways)?;
+                    if self.refuses(state, index, *from, way.label) {
+                        return None;
+                    }
                     device_mut(state, index)?.go(way, event.payload, self.tracked);
                     return Some(Act::Follow { label: way.label });
                 }
-                Op::Leave | Op::Abort | Op::Finish => {
-                    let whole = !matches!(op, Op::Leave);
-                    if let Some(label) = device_mut(state, index)?.pay(whole) {
-                        return self.send(state, index, label, DEVICES);
-                    }
+                Op::Abort | Op::Finish => {
                     let here = device_mut(state, index)?;
-                    match op {
-                        Op::Abort => here.end = Some(End::Aborted),
-                        Op::Finish => here.end = Some(End::Finished),
-                        _ => here.at += 1,
+                    if let Some((label, round)) = here.owed.pop() {
+                        return self.send(state, index, label, DEVICES, round);
                     }
+                    let aborts = matches!(op, Op::Abort);
+                    here.end = Some(if aborts { End::Aborted } else { End::Finished });
                 }
                 silent => device_mut(state, index)?.pass(silent),
             }
         }
     }
 
-    fn send(&self, state: &mut State, author: usize, label: Label, to: Devices) -> Option<Act> {
-        let round = state.devices.get(author)?.round;
+    fn send(
+        &self,
+        state: &mut State,
+        author: usize,
+        label: Label,
+        to: Devices,
+        round: u16,
+    ) -> Option<Act> {
         let event = Event { label, round, to, payload: 0 };
         state.logs.get_mut(author)?.push(event);
         Some(Act::Send { label, to })
@@ -238,7 +246,7 @@ impl Arena<'_> {
         }
     }
 
-    /// From whom a device has what it waits for, in the round that is meant. Only those count who are
+    /// From whom a device has what it waits for, in its round. Only those count who are
     /// to send it.
     pub(super) fn seen(&self, state: &State, reader: usize, wait: &Awaited) -> Devices {
         let label = wait.label;
@@ -247,7 +255,7 @@ impl Arena<'_> {
             Senders::Devices(devices) => devices,
             Senders::Decided(decided) => device.subset(decided),
         };
-        let round = device.due.get(&label).copied().unwrap_or(device.round);
+        let round = device.round;
         let mut seen = 0;
         for (author, log) in state.logs.iter().enumerate() {
             let here =
@@ -275,13 +283,41 @@ impl Arena<'_> {
         })
     }
 
+    /// Whether a device refuses a decision that it can read: where the payload says who does something,
+    /// its own version must allow a decision on these devices.
+    pub(super) fn refuses(
+        &self,
+        state: &State,
+        reader: usize,
+        author: usize,
+        label: Label,
+    ) -> bool {
+        let refuses = || {
+            let device = state.devices.get(reader)?;
+            let code = self.codes.get(reader)?;
+            let Op::Follow { ways, on: Some(on), .. } = code.ops.get(device.at)? else {
+                return None;
+            };
+            let (way, event) = self.announced(state, reader, author, ways)?;
+            let matters = way.label == label && !way.aborts && code.all_subsets().contains(label);
+            let from = match on.from {
+                Senders::Devices(devices) => devices,
+                Senders::Decided(decided) => device.subset(decided),
+            };
+            let allowed =
+                event.payload & !from == 0 && device.least(&on.need) <= event.payload.count_ones();
+            Some(matters && !allowed)
+        };
+        refuses().unwrap_or(false)
+    }
+
     /// Everything that can be decided now.
     pub(super) fn options(&self, state: &State) -> Vec<Step> {
         let mut options = Vec::new();
         for (index, device) in state.devices.iter().enumerate() {
             let Some((on, ways)) = self.decision(device, index) else { continue };
             let (seen, least) = match on {
-                None => (DEVICES, self.spread.threshold),
+                None => (DEVICES, threshold(DEVICES)),
                 Some(on) => {
                     let seen = self.seen(state, index, on);
                     if !device.has_enough(&on.need, seen) {
@@ -388,22 +424,22 @@ impl Arena<'_> {
                 device.at = 0;
                 device.round = 0;
                 device.loops.clear();
-                device.due.clear();
+                device.rounds = 0;
+                device.outer.clear();
                 device.subsets.clear();
                 continue;
             }
             let here = code.wants.get(device.at).copied().unwrap_or_default();
             let subsets = code.subsets.get(device.at).copied().unwrap_or_default();
-            device.due.retain(|label, _| here.contains(*label));
             device.subsets.retain(|label, _| subsets.contains(*label));
             *wants = Some(here);
         }
         let devices = &state.devices;
         let is_used = |event: &Event| {
             devices.iter().zip(&wants).any(|(device, wants)| {
-                let due = device.due.get(&event.label).copied().unwrap_or(device.round);
-                wants.is_some_and(|it| it.contains(event.label))
-                    && due.min(device.round) <= event.round
+                // It may still come back to the round of a session around this one.
+                let first = device.outer.first().copied().unwrap_or(device.round);
+                wants.is_some_and(|it| it.contains(event.label)) && first <= event.round
             })
         };
         state.logs.iter_mut().for_each(|log| log.retain(is_used));
@@ -437,6 +473,7 @@ impl Device {
             Need::Devices(devices) => devices.count_ones(),
             Need::Decided(label) => self.subset(*label).count_ones(),
             Need::CountIn(count, label) => (*count).min(self.subset(*label).count_ones()),
+            Need::ThresholdIn(label) => threshold(self.subset(*label)),
         }
     }
 
@@ -445,7 +482,7 @@ impl Device {
         match need {
             Need::Devices(devices) => *devices,
             Need::Decided(label) => self.subset(*label),
-            Need::Count(_) | Need::CountIn(..) => 0,
+            Need::Count(_) | Need::CountIn(..) | Need::ThresholdIn(_) => 0,
         }
     }
 
@@ -473,37 +510,19 @@ impl Device {
     fn pass(&mut self, op: &Op) {
         self.at += 1;
         match op {
-            Op::Due(label) => {
-                self.due.insert(*label, self.round);
-            }
             Op::Go(to) => self.at = *to,
             Op::Again { rec, to } => {
                 self.at = *to;
-                self.round = self.round.saturating_add(1);
+                self.rounds = self.rounds.saturating_add(1);
+                self.round = self.rounds;
                 if let Some(taken) = self.loops.get_mut(usize::from(*rec)) {
                     *taken = taken.saturating_add(1);
                 }
             }
-            Op::Enter => self.owed.push(None),
-            Op::Owe(label) => {
-                let since = self.owed.iter().rposition(Option::is_none).map_or(0, |it| it + 1);
-                if !self.owed.iter().skip(since).any(|it| *it == Some(*label)) {
-                    self.owed.push(Some(*label));
-                }
-            }
+            Op::Enter => self.outer.push(self.round),
+            Op::Leave => self.round = self.outer.pop().unwrap_or(self.round),
+            Op::Owe(label) => self.owed.push((*label, self.round)),
             _ => {}
-        }
-    }
-
-    /// The next label that is owed, of this session or of all of them. When nothing is owed to the
-    /// session any more, the session is over.
-    fn pay(&mut self, whole: bool) -> Option<Label> {
-        loop {
-            match self.owed.pop() {
-                Some(Some(label)) => return Some(label),
-                Some(None) if whole => {}
-                Some(None) | None => return None,
-            }
         }
     }
 }

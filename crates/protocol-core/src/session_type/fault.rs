@@ -6,7 +6,7 @@ use super::{
     Action, Decision, End, Fault, MissingEvent, Move, Run, WhyMissing,
     code::{Label, Op, Senders},
     explore::{Act, Arena, State, Step},
-    spread::{DEVICES, Devices, members},
+    spread::{DEVICES, Devices, members, threshold},
 };
 
 impl Arena<'_> {
@@ -16,7 +16,7 @@ impl Arena<'_> {
         Run {
             session: session.to_string(),
             roles: self.spread.roles.iter().map(|(name, it)| (name.clone(), list(*it))).collect(),
-            threshold: self.spread.threshold,
+            threshold: threshold(DEVICES),
             versions: self.sides,
             schedule: steps.iter().map(|it| self.in_words(*it)).collect(),
             fault: self.fault(steps, last),
@@ -125,6 +125,10 @@ impl Arena<'_> {
         });
         if sent.is_some() {
             return WhyMissing::OtherLayout;
+        }
+        let refused = labels.iter().find(|it| self.refuses(last, reader, author, **it));
+        if let Some(label) = refused {
+            return WhyMissing::Refused { label: self.names.name(*label) };
         }
         let Some(device) = last.devices.get(author) else { return WhyMissing::NeverSends };
         let later = self.codes.get(author).and_then(|it| it.sends.get(device.at).copied());

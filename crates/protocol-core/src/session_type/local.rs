@@ -31,12 +31,6 @@ pub enum Local {
         /// The decision whose payload must name this device; otherwise it sends nothing.
         among: Option<String>,
     },
-    /// Others send here and it does not wait. Of all the rounds of a loop, a later wait for this label
-    /// means the round in which the device came past this.
-    Others {
-        /// What they send.
-        label: String,
-    },
     /// It waits, and gives up (the session stalls here) at the deadline.
     Await(Wait),
     /// It waits, if it has to, then sends one branch's label. At the deadline it sends the label of
@@ -55,6 +49,9 @@ pub enum Local {
         branches: Vec<LocalBranch>,
         /// What this device may send meanwhile to have the session ended.
         signal: Option<String>,
+        /// What the decider waited for. Where a decision's payload says who does something, this
+        /// device refuses one that names other devices than those, or fewer.
+        on: Option<Wait>,
         /// Whether it waits only for a time.
         deadline: bool,
     },
@@ -68,7 +65,8 @@ pub enum Local {
         /// Its steps.
         steps: Vec<Local>,
     },
-    /// From here on it owes this label: it sends it once when the enclosing session ends.
+    /// From here on it owes this label: it sends it when the outermost session ends, however that
+    /// ends; what it owes last it sends first.
     Finally {
         /// What it will send.
         label: String,
@@ -193,7 +191,7 @@ impl<'a> Scope<'a> {
                     Group::Role(role) if self.plays(role) => {
                         out.push(Local::Send { label: sent, to: None, among: None });
                     }
-                    Group::Role(_) => out.push(Local::Others { label: sent }),
+                    Group::Role(_) => {}
                     Group::Decided(decided) => {
                         let among = Some(decided.clone());
                         out.push(Local::Send { label: sent, to: None, among });
@@ -204,17 +202,15 @@ impl<'a> Scope<'a> {
             Step::Gather { label, quorum, within, .. } => {
                 let addressed = self.addressed.get(label.as_str());
                 if addressed.is_none_or(|to| self.plays(to)) {
-                    let deadline = within.is_some() || self.ttl;
-                    out.push(Local::Await(self.wait(label, quorum, deadline)));
+                    out.push(Local::Await(self.wait(label, quorum, within.is_some())));
                 }
             }
             Step::Scatter { label, from, to, .. } => {
                 let (from, to) = (self.role(from), self.role(to));
-                let sent = self.label(label);
-                out.push(match self.plays(&from) {
-                    true => Local::Send { label: sent, to: Some(to.clone()), among: None },
-                    false => Local::Others { label: sent },
-                });
+                if self.plays(&from) {
+                    let label = self.label(label);
+                    out.push(Local::Send { label, to: Some(to.clone()), among: None });
+                }
                 self.senders.insert(label, Group::Role(from));
                 self.addressed.insert(label, to);
             }
@@ -253,18 +249,22 @@ impl<'a> Scope<'a> {
         if writes {
             out.push(Local::Send { label: self.label(label), to: None, among: None });
         } else {
-            out.push(Local::Others { label: self.label(label) });
             out.push(Local::Await(self.wait(label, &Quorum::Count(1), self.ttl)));
         }
     }
 
     fn wait(&self, label: &str, quorum: &Quorum, deadline: bool) -> Wait {
-        let quorum = match quorum {
-            Quorum::Among(decided) => Quorum::Among(self.label(decided)),
-            other => other.clone(),
+        let senders = || self.senders.get(label).cloned();
+        let (quorum, from) = match quorum {
+            Quorum::Among(decided) => {
+                let decided = self.label(decided);
+                (Quorum::Among(decided.clone()), Group::Decided(decided))
+            }
+            other => {
+                let from = senders().unwrap_or_else(|| Group::Role(self.role(ALL)));
+                (other.clone(), from)
+            }
         };
-        let from = self.senders.get(label).cloned();
-        let from = from.unwrap_or_else(|| Group::Role(self.role(ALL)));
         Wait { label: self.label(label), quorum, from, unless: None, deadline }
     }
 
@@ -278,19 +278,19 @@ impl<'a> Scope<'a> {
     ) -> Local {
         let by = self.role(by);
         let unless = unless.map(|it| self.label(it));
+        let on = on.map(|on| self.wait(&on.label, &on.quorum, on.within.is_some()));
         if self.plays(&by) {
-            let on = on
-                .map(|on| Wait { unless, ..self.wait(&on.label, &on.quorum, on.within.is_some()) });
+            let on = on.map(|on| Wait { unless, ..on });
             return Local::Decide { on, branches };
         }
-        Local::Follow { by, branches, signal: unless, deadline: self.ttl }
+        Local::Follow { by, branches, signal: unless, on, deadline: self.ttl }
     }
 
     /// The votes after a certified decision: everyone sends one and waits for a threshold.
     fn votes(&self, yes: &str) -> Vec<Local> {
         let label = vote_label(yes);
         let wait = self.wait(&label, &Quorum::Threshold, self.ttl);
-        let wait = Wait { from: Group::Role(ALL.to_string()), ..wait };
+        let wait = Wait { from: Group::Role(self.role(ALL)), ..wait };
         [Local::Send { label: self.label(&label), to: None, among: None }, Local::Await(wait)]
             .to_vec()
     }
@@ -310,7 +310,7 @@ impl<'a> Scope<'a> {
             session,
             prefix: format!("{}{op}/", self.prefix),
             roles,
-            ttl: self.ttl || session.ttl.is_some(),
+            ttl: session.ttl.is_some(),
             plays: self.plays,
             senders: BTreeMap::new(),
             addressed: BTreeMap::new(),

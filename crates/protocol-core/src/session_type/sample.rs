@@ -172,6 +172,8 @@ impl Maker<'_> {
                 9 if self.depth < 2 => {
                     let name = format!("round{}", self.ops);
                     steps.push(Step::Rec { name: name.clone(), within: self.dice.epochs() });
+                    self.path.sent.clear();
+                    steps.push(self.each());
                     steps.push(self.choice(Some(name)));
                 }
                 10 if self.depth == 0 => steps.push(self.sub()),
@@ -267,7 +269,6 @@ impl Maker<'_> {
         for end in ends {
             let label = self.label("Way");
             self.path = before.clone();
-            self.path.decided.push(label.clone());
             self.depth += 1;
             let count = self.dice.below(3);
             let body = self.steps(count);

@@ -19,6 +19,12 @@ pub(super) const COUNT: usize = 3;
 /// All of them.
 pub(super) const DEVICES: Devices = (1 << COUNT) - 1;
 
+/// The threshold of a group of devices.
+pub(super) fn threshold(devices: Devices) -> u32 {
+    let count = usize::try_from(devices.count_ones()).unwrap_or_default();
+    u32::try_from(default_threshold(count)).unwrap_or(u32::MAX)
+}
+
 /// The devices of a set, in order.
 pub(super) fn members(devices: Devices) -> impl Iterator<Item = usize> {
     (0..COUNT).filter(move |it| devices >> it & 1 == 1)
@@ -28,7 +34,6 @@ pub(super) fn members(devices: Devices) -> impl Iterator<Item = usize> {
 #[derive(Debug, Clone)]
 pub(super) struct Spread {
     pub(super) roles: BTreeMap<String, Devices>,
-    pub(super) threshold: u32,
 }
 
 impl Spread {
@@ -42,13 +47,12 @@ impl Spread {
             .flat_map(|it| &it.roles)
             .map(|it| (it.name.as_str(), it.arity))
             .collect();
-        let threshold = u32::try_from(default_threshold(COUNT)).unwrap_or(u32::MAX);
         let of = |arity| declared.iter().filter(move |it| it.1 == arity).map(|it| it.0);
         let fixed = [(OPENER.to_string(), 1), (ALL.to_string(), DEVICES)];
         let new_spread = |roles: Vec<(&str, Devices)>| {
             let declared = roles.into_iter().map(|(name, devices)| (name.to_string(), devices));
             // A name that is `one` in one version and `many` in the other stays with the opener.
-            Self { roles: declared.chain(fixed.clone()).collect(), threshold }
+            Self { roles: declared.chain(fixed.clone()).collect() }
         };
         let plain = of(Arity::Many).map(|it| (it, DEVICES)).chain(of(Arity::One).map(|it| (it, 1)));
         let mut spreads = alloc::vec![new_spread(plain.collect())];
@@ -69,7 +73,7 @@ impl Spread {
 
     /// No arrangement: who plays what does not matter.
     pub(super) const fn unknown() -> Self {
-        Self { roles: BTreeMap::new(), threshold: 0 }
+        Self { roles: BTreeMap::new() }
     }
 
     /// The devices that play a role.

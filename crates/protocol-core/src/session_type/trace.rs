@@ -93,7 +93,7 @@ enum Phase {
 struct Place {
     at: usize,
     phase: Phase,
-    owed: Vec<Option<Label>>,
+    owed: Vec<Label>,
 }
 
 struct Walker {
@@ -127,7 +127,6 @@ impl Walker {
             (Some(Op::Send { to, among, .. }), _) if among.is_some() || *to != DEVICES => {
                 reached.push(next);
             }
-            (Some(Op::Due(_)), _) => reached.push(next),
             (Some(Op::Decide { on: None, .. }), Phase::Before) => {
                 reached.push(Place { phase: Phase::Waited, ..place.clone() });
             }
@@ -135,22 +134,10 @@ impl Walker {
                 reached.extend(ways.iter().map(|it| to(it.to)));
             }
             (Some(Op::Go(at) | Op::Again { to: at, .. }), _) => reached.push(to(*at)),
-            (Some(Op::Enter), _) => {
-                let mut owed = place.owed.clone();
-                owed.push(None);
-                reached.push(Place { owed, ..next });
-            }
+            (Some(Op::Enter | Op::Leave), _) => reached.push(next),
             (Some(Op::Owe(label)), _) => {
                 let mut owed = place.owed.clone();
-                let since = owed.iter().rposition(Option::is_none).map_or(0, |it| it + 1);
-                if !owed.iter().skip(since).any(|it| *it == Some(*label)) {
-                    owed.push(Some(*label));
-                }
-                reached.push(Place { owed, ..next });
-            }
-            (Some(Op::Leave), _) if place.owed.last() == Some(&None) => {
-                let mut owed = place.owed.clone();
-                owed.pop();
+                owed.push(*label);
                 reached.push(Place { owed, ..next });
             }
             _ => {}
@@ -167,10 +154,8 @@ impl Walker {
         let awaited = |labels: &mut dyn Iterator<Item = Label>| {
             Observed::Awaited(labels.map(|it| self.names.name(it)).collect())
         };
-        let ends = matches!(op, Some(Op::Leave | Op::Abort | Op::Finish));
-        if ends || place.phase == Phase::Ending {
-            let whole = !matches!(op, Some(Op::Leave)) || place.phase == Phase::Ending;
-            return self.pays(place, whole).into_iter().collect();
+        if matches!(op, Some(Op::Abort | Op::Finish)) || place.phase == Phase::Ending {
+            return self.pays(place).into_iter().collect();
         }
         let mut edges = Vec::new();
         match (op, place.phase) {
@@ -206,19 +191,11 @@ impl Walker {
         edges
     }
 
-    /// What is owed next, of this session or of all.
-    fn pays(&self, place: &Place, whole: bool) -> Option<(Observed, Place)> {
+    /// What is owed next: the last first.
+    fn pays(&self, place: &Place) -> Option<(Observed, Place)> {
         let mut owed = place.owed.clone();
-        loop {
-            match owed.pop() {
-                Some(Some(label)) => {
-                    let label = self.names.name(label);
-                    return Some((Observed::Sent(label), Place { owed, ..place.clone() }));
-                }
-                Some(None) if whole => {}
-                Some(None) | None => return None,
-            }
-        }
+        let label = self.names.name(owed.pop()?);
+        Some((Observed::Sent(label), Place { owed, ..place.clone() }))
     }
 }
 
@@ -226,7 +203,7 @@ impl Walker {
 fn labels_of(steps: &[Local], labels: &mut BTreeSet<String>) {
     for step in steps {
         match step {
-            Local::Send { label, .. } | Local::Finally { label } | Local::Others { label } => {
+            Local::Send { label, .. } | Local::Finally { label } => {
                 labels.insert(label.clone());
             }
             Local::Await(wait) => labels_of_wait(wait, labels),
@@ -234,7 +211,8 @@ fn labels_of(steps: &[Local], labels: &mut BTreeSet<String>) {
                 on.iter().for_each(|it| labels_of_wait(it, labels));
                 labels_of_branches(branches, labels);
             }
-            Local::Follow { branches, signal, .. } => {
+            Local::Follow { branches, signal, on, .. } => {
+                on.iter().for_each(|it| labels_of_wait(it, labels));
                 labels.extend(signal.clone());
                 labels_of_branches(branches, labels);
             }

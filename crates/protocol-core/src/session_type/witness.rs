@@ -55,7 +55,7 @@ pub struct Run {
     pub session: String,
     /// Which devices play each role of the session.
     pub roles: Vec<(String, Vec<u8>)>,
-    /// The session's threshold.
+    /// The threshold of all devices.
     pub threshold: u32,
     /// Which version each device runs.
     pub versions: [Side; 3],
@@ -183,6 +183,12 @@ pub enum WhyMissing {
         /// What was decided.
         label: String,
     },
+    /// It was decided, but names devices that a decision of the waiting device's version cannot rest
+    /// on, or too few.
+    Refused {
+        /// What was decided.
+        label: String,
+    },
     /// The device waits itself, and would send it later.
     Waits,
 }
@@ -302,6 +308,9 @@ impl WhyMissing {
             Self::NeverSends => alloc::format!("never sends {labels}"),
             Self::OtherLayout => "sent it with another layout".to_string(),
             Self::Decides { label } => alloc::format!("decided {label}, which it cannot read"),
+            Self::Refused { label } => {
+                alloc::format!("decided {label} with devices that it cannot accept")
+            }
             Self::Waits => "waits itself".to_string(),
         }
     }

@@ -9,5 +9,6 @@
 
 mod negotiation;
 mod session_compare;
+mod session_local;
 mod session_text;
 mod vectors;

@@ -28,7 +28,7 @@ session whole {
         Done(u8),
         Quit(u8),
         Release(bool),
-        Abort(Reason{Timeout,Refused(string)}),
+        Abort(Reason[Timeout,Refused{string}]),
         Veto(u8),
     }
     write init: Init by Coord;
@@ -189,6 +189,9 @@ fn nothing_is_awaited_that_was_not_sent() {
     // Sent on one branch only.
     let branch = "choice c by Opener {\n    X => {\n        each a: A by All;\n    }\n    Y => {}\n};\ngather g: A[1];";
     breaks("A(u8) X(u8) Y(u8)", branch, 7, never());
+    // Sent on both, but by others.
+    let others = branch.replace("Y => {}", "Y => {\n        write b: A by Opener;\n    }");
+    breaks("A(u8) X(u8) Y(u8)", &others, 9, never());
     // Sent on both branches; the one that stops does not count.
     let both = branch.replace("Y => {}", "Y => stop,");
     session("A(u8) X(u8) Y(u8)", &both);
@@ -204,14 +207,16 @@ fn subsets_are_decided_first() {
     breaks(labels, "each a: A by All;\ngather g: A[among B];", 2, undecided());
     let no = "each a: A by All;\ndecide d by Opener: on A[1] => B | C;\ngather g: A[among C];";
     breaks(labels, no, 3, Broken::NotDecided(name("C")));
-    let branch = "choice c by Opener {\n    B => {}\n    X => {}\n};\neach a: A among B;";
-    breaks("A(u8) B(u8) X(u8)", branch, 5, undecided());
+    let branch = "choice c by Opener {\n    B => {\n        each a: A among B;\n    }\n};";
+    breaks("A(u8) B(u8)", branch, 3, undecided());
 }
 
 #[test]
 fn a_label_has_one_use() {
     let twice = "each a: A by All;\ndecide d by Opener: on A[1] => B | C;\ndecide e by Opener: on A[1] => B | C;";
     breaks("A(u8) B(u8) C(Reason)", twice, 3, Broken::DecidedTwice(name("B")));
+    let again = "each a: A by All;\nwrite b: A by Opener;";
+    breaks("A(u8)", again, 2, Broken::SentTwice(name("A")));
     let mixed = "each a: A by All;\ndecide d by Opener: on A[1] => A | C;";
     breaks("A(u8) C(Reason)", mixed, 2, Broken::MixedUse(name("A")));
     let awaited = "each a: A by All;\ndecide d by Opener: on A[1] => B | C;\ngather g: B[1];";
@@ -238,6 +243,10 @@ fn choices_and_loops() {
     breaks("A(u8) B(u8)", on, 2, Broken::NoAbort(name("c")));
     let back = "rec r within 5;\nchoice c by Opener {\n    B => continue r,\n    D => {}\n};";
     breaks("B(u8) D(u8)", back, 2, Broken::NoAbort(name("c")));
+    let earlier = "each a: A by All;\nrec r within 5;\nchoice c by Opener: on A[1] {\n    B => continue r,\n    D => {}\n} | C;";
+    breaks("A(u8) B(u8) C(Reason) D(u8)", earlier, 3, Broken::EarlierRound(name("A")));
+    let never = "rec r within 5;\nchoice c by Opener {\n    B => continue r,\n} | C;";
+    breaks("B(u8) C(Reason)", never, 0, Broken::NoEnd);
     let end = "choice c by Opener {\n    B => continue r,\n} | C;\nrec r within 5;";
     breaks("B(u8) C(Reason)", end, 1, Broken::UnknownRec(name("r")));
     breaks("A(u8)", "each a: A by All;\nrec r within 5;", 2, Broken::NeverContinued(name("r")));
