@@ -74,7 +74,7 @@ macro_rules! leaf {
 leaf! {
     () => "unit", bool => "bool", u8 => "u8", u16 => "u16", u32 => "u32", u64 => "u64", u128 => "u128",
     i8 => "i8", i16 => "i16", i32 => "i32", i64 => "i64", i128 => "i128", String => "string",
-    Dev => "device", DeviceSet => "devices", Reason => "reason", Exit => "exit",
+    Dev => "device", DeviceSet => "devices", Reason => "Reason", Exit => "exit",
     Digest => "digest", AccountId => "account", AppId => "app", DeviceId => "device-id",
     SessionId => "session", Epoch => "epoch", UnixTime => "time",
 }
