@@ -3,8 +3,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Error, FnArg, GenericArgument, Ident, ItemFn, Path, PathArguments, Result, ReturnType, Token,
-    Type, Visibility,
+    Error, FnArg, GenericArgument, Ident, ItemFn, Path, PathArguments, Result, ReturnType,
+    Signature, Token, Type, Visibility,
     parse::{Parse, ParseStream},
 };
 
@@ -79,7 +79,7 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> Result<To
             roles(opening).map(#runtime::Cast::from)
         },
     );
-    let doc = format!("The protocol whose text is [`{text}`].");
+    let doc = format!(" The protocol whose text is [`{text}`].");
     Ok(quote! {
         #function
 
@@ -127,7 +127,7 @@ fn session_of(function: &ItemFn) -> Result<Path> {
         errors.at(&signature.generics, "a choreography is one text: it has no type parameters");
     }
     let session = errors.keep(argument(function));
-    errors.keep(output(&signature.output, session.as_ref()));
+    errors.keep(output(signature, session.as_ref()));
     match session {
         Some(session) => errors.or(session),
         None => Err(errors.or(()).err().unwrap_or_else(|| Error::new_spanned(signature, TAKES))),
@@ -147,9 +147,9 @@ fn argument(function: &ItemFn) -> Result<Path> {
     module(&only.ty, "Start").ok_or_else(|| Error::new_spanned(&only.ty, TAKES))
 }
 
-fn output(output: &ReturnType, session: Option<&Path>) -> Result<()> {
-    let ReturnType::Type(_, found) = output else {
-        return Err(Error::new(Span::call_site(), RETURNS));
+fn output(signature: &Signature, session: Option<&Path>) -> Result<()> {
+    let ReturnType::Type(_, found) = &signature.output else {
+        return Err(Error::new_spanned(&signature.ident, RETURNS));
     };
     let wrong = || Error::new_spanned(found, RETURNS);
     let Type::Path(path) = &**found else { return Err(wrong()) };

@@ -21,6 +21,10 @@ impl Errors {
         self.push(Error::new_spanned(token, what));
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The value of a result; an error is kept, and the value is then missing.
     pub(crate) fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()

@@ -9,6 +9,8 @@ mod expand;
 mod model;
 mod parse;
 mod payload;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 

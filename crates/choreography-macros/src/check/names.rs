@@ -21,8 +21,20 @@ const NESTING_MAX: usize = 15;
 /// Most labels, votes included.
 const LABELS_MAX: usize = 128;
 /// What every state offers beside its own step: the trait `Steps`.
-const AT_EVERY_STATE: [&str; 9] =
-    ["params", "participants", "invoke", "read", "list", "epoch", "peek", "signal", "log"];
+const AT_EVERY_STATE: [&str; 12] = [
+    "params",
+    "params_bytes",
+    "session",
+    "participants",
+    "invoke",
+    "read",
+    "list",
+    "peek",
+    "epoch",
+    "signal",
+    "log",
+    "cx",
+];
 
 pub(super) fn check(session: &Session, errors: &mut Errors) {
     plain(&session.name, errors);

@@ -52,7 +52,7 @@ pub(super) fn check(session: &Session, errors: &mut Errors) -> Facts {
     let mut walk = Walk { session, errors, facts: Facts::default(), marks, roles, ends: false };
     let after = walk.steps(&session.steps, Flow::default());
     let Walk { errors, mut facts, marks, ends, .. } = walk;
-    if after.is_none() && !ends {
+    if after.is_none() && !ends && errors.is_empty() {
         errors.at(&session.name, "no way leads to the end: one branch has to go on, or `stop`");
     }
     facts.marks = marks.finish(errors);
@@ -188,10 +188,13 @@ impl<'a> Walk<'a, '_> {
             return; // Told about already.
         }
         let Some(source) = flow.said.get(&label.to_string()) else {
-            let why = if flow.earlier.contains(&label.to_string()) {
+            let name = label.to_string();
+            let why = if flow.earlier.contains(&name) {
                 "which was said before a `rec`, that is, in an earlier round: say it behind the mark"
+            } else if self.facts.said.contains_key(&name) {
+                "which is not said on every way here: say it on each, or before they part"
             } else {
-                "which not every way here says before: add `each …` or `write …` of it"
+                "which no earlier step says: say it before, as in `each step: Label;`"
             };
             self.errors.at(label, format!("deadlock: `{op}` waits for `{label}`, {why}"));
             return;

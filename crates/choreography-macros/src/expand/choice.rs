@@ -28,8 +28,8 @@ pub(super) fn items(context: &Context<'_>, site: &Site<'_>, choice: &Choice) -> 
         quote!(#label(#state, __aura::Pub<#payload>))
     });
     let (what, where_to) = (
-        format!("What the chooser of `{op}` says."),
-        format!("How the session goes on after `{op}`."),
+        format!(" What the chooser of `{op}` says."),
+        format!(" How the session goes on after `{op}`."),
     );
     quote! {
         #[doc = #what]
@@ -84,7 +84,6 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, choice: &Choice) ->
         }
     });
     let body = quote! {
-        const STEP: __aura::rt::Choose = #step;
         let choose = move |me: &__aura::Me, #used: &[(__aura::Dev, #heard)]| {
             #pass.map(|(choice, kept)| (choice.said(), kept))
         };
@@ -96,10 +95,11 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, choice: &Choice) ->
         Ok((way, kept))
     };
     Method {
-        doc: "One device chooses how the session goes on.",
+        doc: " One device chooses how the session goes on.",
         signature,
         output: quote!((#chosen, __aura::Each<X>)),
         bounds: TokenStream::new(),
+        consts: quote!(const STEP: __aura::rt::Choose = #step;),
         body,
     }
 }

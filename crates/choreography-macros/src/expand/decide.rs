@@ -33,16 +33,16 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, decide: &Decide) ->
         )
     };
     let body = quote! {
-        const STEP: __aura::rt::Decide<#said> = #step;
         let (known, kept) = cx.decide::<#heard, #said, #veto, X>(&STEP, at_decider, #pass).await?;
         #back
         Ok((#next { cx }, known, kept))
     };
     Method {
-        doc: "One device decides what all then know.",
+        doc: " One device decides what all then know.",
         signature,
         output: quote!((#next, __aura::Pub<#said>, __aura::Each<X>)),
         bounds: TokenStream::new(),
+        consts: quote!(const STEP: __aura::rt::Decide<#said> = #step;),
         body,
     }
 }

@@ -1,7 +1,8 @@
 //! Labels: a constant each, and what they may carry.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned as _;
 
 use super::{Context, names};
 use crate::{
@@ -112,7 +113,7 @@ fn said(context: &Context<'_>) -> TokenStream {
             Some(Source::Scattered(..)) | None => return None,
         };
         let (name, label, payload) = (names::said(&it.name), names::label(&it.name), &it.payload);
-        let doc = format!("Where it was said already: `{}`.", it.name);
+        let doc = format!(" What was said of `{}` already.", it.name);
         Some(quote! {
             #[doc = #doc]
             pub const #name: __aura::Said<#payload> =
@@ -133,9 +134,12 @@ fn reasons(context: &Context<'_>) -> TokenStream {
         };
         labels.extend(no.filter(|it| !labels.contains(it)));
     }
-    let check = |label| {
+    let check = |label: &syn::Ident| {
         let payload = context.payload(label);
-        quote!(const _: fn(#payload) -> __aura::Reason = |reason| reason;)
+        let at =
+            context.session.message(label).map_or_else(|| label.span(), |it| it.payload.span());
+        let at = proc_macro2::Span::call_site().located_at(at);
+        quote_spanned!(at=> const _: fn(#payload) -> __aura::Reason = |reason| reason;)
     };
     labels.into_iter().map(check).collect()
 }
@@ -153,16 +157,24 @@ fn accepts(labels: &[Own<'_>], parts: &[(&syn::Ident, &Sub)]) -> TokenStream {
     });
     let inner_addressed = inner(parts, |session| quote!(#session::is_addressed), &quote!());
     let inner = inner(parts, |session| quote!(#session::accepts), &quote!(, body));
+    let own_addressed: TokenStream = own_addressed.collect();
+    let is_addressed = if own_addressed.is_empty() && parts.is_empty() {
+        quote!((_: __aura::Label) -> bool { false })
+    } else {
+        quote! {
+            (label: __aura::Label) -> bool {
+                match label {
+                    #own_addressed
+                    #inner_addressed
+                    _ => false,
+                }
+            }
+        }
+    };
     quote! {
         /// Whether each event of this label is for one device.
         #[must_use]
-        pub fn is_addressed(label: __aura::Label) -> bool {
-            match label {
-                #(#own_addressed)*
-                #inner_addressed
-                _ => false,
-            }
-        }
+        pub fn is_addressed #is_addressed
 
         /// Whether `body` is what `label` may carry.
         #[must_use]

@@ -18,8 +18,6 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, sub: &Sub) -> Metho
     let step = part(context, site, sub);
     let mapped = sub.roles.iter().map(|(theirs, ours)| check(context, session, theirs, ours));
     let body = quote! {
-        #(#mapped)*
-        const PART: __aura::rt::Part = #step;
         let (inner, around) = cx.enter(&PART);
         let (inner, value) = run(#session::start(inner)).await?.into_parts();
         cx = inner.leave(around);
@@ -27,7 +25,7 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, sub: &Sub) -> Metho
         Ok((#next { cx }, value))
     };
     Method {
-        doc: "Runs another session type as a part of this one.",
+        doc: " Runs another session type as a part of this one.",
         signature: quote!(<T: Send, F, Fut>(self, run: F)),
         output: quote!((#next, __aura::Pub<T>)),
         bounds: quote! {
@@ -36,6 +34,10 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, sub: &Sub) -> Metho
                 Fut: ::core::future::Future<
                     Output = ::core::result::Result<#session::Finished<T>, __aura::Stop>,
                 > + Send,
+        },
+        consts: quote! {
+            #(#mapped)*
+            const PART: __aura::rt::Part = #step;
         },
         body,
     }

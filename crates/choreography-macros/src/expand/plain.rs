@@ -24,12 +24,13 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, kind: &Kind) -> Met
                 #back
                 Ok(#next { cx })
             };
-            let doc = "Lets epochs pass.";
+            let doc = " Lets epochs pass.";
             return Method {
                 doc,
                 signature: quote!((self)),
                 output: quote!(#next),
                 bounds: TokenStream::new(),
+                consts: TokenStream::new(),
                 body,
             };
         }
@@ -43,7 +44,7 @@ pub(super) fn method(context: &Context<'_>, site: &Site<'_>, kind: &Kind) -> Met
         Ok((#next { cx }, known))
     };
     let output = quote!((#next, #known));
-    Method { doc, signature, output, bounds: TokenStream::new(), body }
+    Method { doc, signature, output, bounds: TokenStream::new(), consts: TokenStream::new(), body }
 }
 
 /// Its documentation, its signature, what is known after it, and the expression that says so.
@@ -53,7 +54,7 @@ fn write(context: &Context<'_>, write: &Write) -> Plain {
     let (payload, label) = (context.payload(&write.label), names::label(&write.label));
     let by = names::role(context.role(&context.decider(write.by.as_ref())));
     (
-        "One device says something, everybody reads it.",
+        " One device says something, everybody reads it.",
         quote! {
             (self, at_writer: impl Fn(&__aura::Me) -> ::core::result::Result<#payload, __aura::Reason> + Send)
         },
@@ -76,7 +77,7 @@ fn each(context: &Context<'_>, each: &Each) -> Plain {
         }
     };
     (
-        "Every device of a group says something, and keeps something for itself.",
+        " Every device of a group says something, and keeps something for itself.",
         quote! {
             <X: Send>(self, at_each: impl Fn(&__aura::Me) -> ::core::result::Result<(#payload, X), __aura::Reason> + Send)
         },
@@ -97,7 +98,7 @@ fn gather(context: &Context<'_>, site: &Site<'_>, gather: &Gather) -> Plain {
         }
     };
     (
-        "Waits for a quorum: what this device sees of it is its own knowledge.",
+        " Waits for a quorum: what this device sees of it is its own knowledge.",
         quote!((self)),
         quote!(__aura::Each<__aura::rt::Vec<(__aura::Dev, #payload)>>),
         body,
@@ -109,7 +110,7 @@ fn scatter(context: &Context<'_>, scatter: &Scatter) -> Plain {
     let place = |role: &syn::Ident| names::role(context.role(&role.to_string()));
     let (from, to) = (place(&scatter.from), place(&scatter.to));
     (
-        "Every device of one role says something to each device of another.",
+        " Every device of one role says something to each device of another.",
         quote! {
             <X: Send + Sync>(
                 self,

@@ -25,7 +25,7 @@ pub(super) fn items(context: &Context<'_>) -> TokenStream {
     };
     let fields = roles.iter().map(|it| {
         let name = field(&it.name);
-        let doc = format!("The role `{}`.", it.name);
+        let doc = format!(" The role `{}`.", it.name);
         let members = if it.many { quote!(__aura::Members) } else { quote!(__aura::Dev) };
         quote!(#[doc = #doc] pub #name: #members)
     });

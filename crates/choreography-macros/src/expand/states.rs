@@ -1,7 +1,7 @@
 //! A type for every state, with the one step that leaves it.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::Ident;
 
 use super::{
@@ -21,6 +21,8 @@ pub(super) struct Method {
     pub(super) output: TokenStream,
     /// Where clauses.
     pub(super) bounds: TokenStream,
+    /// Constants that the statements use.
+    pub(super) consts: TokenStream,
     /// Statements over `cx`, then the output.
     pub(super) body: TokenStream,
 }
@@ -29,12 +31,12 @@ pub(super) fn items(context: &Context<'_>, sites: &[Site<'_>]) -> TokenStream {
     let session = &context.session.name;
     let states = sites.iter().map(|it| state(&it.state));
     let methods = sites.iter().map(|it| method(context, it));
-    let ready = state(&Ident::new("Ready", proc_macro2::Span::call_site()));
+    let ready = state(&Ident::new("Ready", Span::call_site()));
     let choices = sites.iter().filter_map(|it| match &it.step.kind {
         Kind::Choice(choice) => Some(choice::items(context, it, choice)),
         _ => None,
     });
-    let what = format!("The end of `{session}`: a value that all who get here know alike.");
+    let what = format!(" The end of `{session}`: a value that all who get here know alike.");
     quote! {
         #(#states)*
         #ready
@@ -70,8 +72,13 @@ pub(super) fn items(context: &Context<'_>, sites: &[Site<'_>]) -> TokenStream {
     }
 }
 
+/// Errors about generated items point at the author's step, and lints know that it is not their text.
+fn at(token: &Ident) -> Span {
+    Span::call_site().located_at(token.span())
+}
+
 fn state(name: &Ident) -> TokenStream {
-    quote! {
+    quote_spanned! {at(name)=>
         #[must_use = "a session must be run to its end"]
         pub struct #name {
             cx: __aura::Cx,
@@ -87,7 +94,7 @@ fn state(name: &Ident) -> TokenStream {
 
 fn method(context: &Context<'_>, site: &Site<'_>) -> TokenStream {
     let (state, op) = (&site.state, &site.step.op);
-    let Method { doc, signature, output, bounds, body } = match &site.step.kind {
+    let Method { doc, signature, output, bounds, consts, body } = match &site.step.kind {
         Kind::Decide(it) => decide::method(context, site, it),
         Kind::Choice(it) => choice::method(context, site, it),
         Kind::Sub(it) => part::method(context, site, it),
@@ -104,10 +111,11 @@ fn method(context: &Context<'_>, site: &Site<'_>) -> TokenStream {
         let (index, by) = (mark.index, names::role(mark.by));
         Some(quote!(cx.mark(#index, #by).await?;))
     });
-    quote! {
+    quote_spanned! {at(op)=>
         impl #state {
             #docs
             pub async fn #op #signature -> ::core::result::Result<#output, __aura::Stop> #bounds {
+                #consts
                 let mut cx = self.cx;
                 #(#marks)*
                 #body

@@ -12,4 +12,5 @@ mod replay;
 mod rounds;
 mod table;
 mod types;
+mod ui;
 mod veto;

@@ -1,6 +1,7 @@
 //! The declared types as data.
 
 use aura_choreography::{GlobalType, Label};
+use aura_protocol_core::session_type;
 
 use crate::{
     addressed::deals, certified::certified, dkd::dkd, local::asking, parts, plain::plain, rounds,
@@ -58,13 +59,41 @@ fn labels_have_the_names_of_their_parts() {
     assert_eq!(names, expected);
 }
 
-const OUTER_LEN: usize = parts::outer::GLOBAL.text_len();
-const OUTER: [u8; OUTER_LEN] = parts::outer::GLOBAL.text();
+/// A type's text at compile time.
+macro_rules! text {
+    ($global:path) => {{
+        const LEN: usize = $global.text_len();
+        const TEXT: [u8; LEN] = $global.text();
+        std::str::from_utf8(&TEXT).unwrap()
+    }};
+}
+
+/// INV-CH5: what is written at compile time is what `protocol-core` reads, checks and prints.
+#[test]
+fn a_text_is_canonical() {
+    let texts = [
+        text!(dkd::GLOBAL),
+        text!(plain::GLOBAL),
+        text!(rounds::rounds::GLOBAL),
+        text!(rounds::nested::GLOBAL),
+        text!(deals::GLOBAL),
+        text!(certified::GLOBAL),
+        text!(asking::GLOBAL),
+        text!(veto::cooling::GLOBAL),
+        text!(parts::outer::GLOBAL),
+        text!(parts::repeated::GLOBAL),
+    ];
+    for text in texts {
+        let read = session_type::parse(text).unwrap_or_else(|it| panic!("{it} in\n{text}"));
+        assert_eq!(read.to_string(), text);
+        assert_eq!(read.check(), Ok(()));
+    }
+}
 
 /// A type is known before the program runs, so that it can be in a module's descriptor.
 #[test]
 fn a_type_has_a_text_at_compile_time() {
-    let text = std::str::from_utf8(&OUTER).unwrap();
+    let text = text!(parts::outer::GLOBAL);
     let expected = "\
 session outer {
     ttl 40;
