@@ -94,6 +94,21 @@ fn an_event_that_is_there_wins_over_a_deadline() {
     assert_eq!(session.next_step(), None);
 }
 
+/// Also when it is offered late, behind what the person here has said: it is what the host is asked for
+/// first.
+#[test]
+fn what_came_earlier_is_taken_earlier() {
+    let mut session = begun(Some(4));
+    session.clock(Epoch(9));
+    session.signal(vec![5]).unwrap();
+    assert_eq!(session.next_time(), Some(Epoch(9)));
+    event(&mut session, 1, 2);
+    assert_eq!(takes(&mut session, Some(4)), "clock 2");
+    assert_eq!(takes(&mut session, Some(4)), "event 1");
+    assert_eq!(takes(&mut session, Some(4)), "clock 9");
+    assert_eq!(takes(&mut session, Some(4)), "signal 5");
+}
+
 /// Whoever has asked once is told the time with every event, also while it waits for none.
 #[test]
 fn it_judges_by_the_time_once_it_has_asked() {

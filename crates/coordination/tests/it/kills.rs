@@ -93,6 +93,9 @@ enum Happening {
     Clock(u8),
 }
 
+/// More than any history of these tests takes.
+const DONE_MAX: usize = 10_000;
+
 /// A host with a disk. Everything that is not on the disk goes with it.
 struct Host {
     session: ProtocolContext,
@@ -132,6 +135,8 @@ impl Host {
     /// Does one more thing, unless it is killed first.
     fn tick(&mut self) -> Result<(), Killed> {
         let at = self.done;
+        // A session that is wrong must fail here, and not fill the memory.
+        assert!(at < DONE_MAX, "it does not come to rest");
         self.done += 1;
         if !self.kills.contains(&at) {
             return Ok(());
