@@ -1,6 +1,5 @@
-//! The macros of `aura-choreography`: [`session!`], [`macro@choreography`], [`macro@Payload`].
-//!
-//! Use them through that crate, which re-exports them and documents what they write.
+//! The macros of `aura-choreography`.
+#![doc = include_str!("../README.md")]
 
 mod check;
 mod choreography;
@@ -16,7 +15,7 @@ use proc_macro::TokenStream;
 
 /// States of a session, as types, from the global text of what its devices say to each other.
 ///
-/// The grammar is in the documentation of `aura-choreography`.
+/// The grammar is in the documentation of this crate.
 #[proc_macro]
 pub fn session(text: TokenStream) -> TokenStream {
     expand::session(text.into()).unwrap_or_else(syn::Error::into_compile_error).into()
