@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aura_protocol_core::{Digest, descriptor::ModuleRole};
+use aura_protocol_core::{Descriptor, Digest, descriptor::ModuleRole, session_type::SessionType};
 use aura_wasm_host::{Expected, gate};
 use serde::Serialize;
 
@@ -37,6 +37,8 @@ pub struct Inspected {
     pub schema: String,
     /// Other protocols that it runs sessions of.
     pub uses: Vec<String>,
+    /// The sessions that it runs, by name; [`types`] shows them.
+    pub sessions: Vec<String>,
     /// Who wrote it.
     pub authors: String,
     /// `accepted`, or the rule by which the gate refuses it.
@@ -51,14 +53,8 @@ pub struct Inspected {
 /// When the file cannot be read, or holds no module with a descriptor.
 pub fn inspect(file: &Path) -> Result<Inspected, AgentError> {
     let bytes = read_module(file)?;
-    let descriptor = gate::read_descriptor(&bytes).map_err(|error| {
-        AgentError::new(
-            error.code(),
-            format!("{}: {error}", file.display()),
-            Whose::Caller,
-            "name the file of a module that was built with the SDK",
-        )
-    })?;
+    let descriptor = read_descriptor(file, &bytes)?;
+    let sessions = shown(file, &descriptor)?.into_iter().map(|it| it.name).collect();
     let verdict = gate::check(&bytes, Expected::of(&bytes));
     let role = match &descriptor.role {
         ModuleRole::Protocol => "protocol".to_string(),
@@ -79,8 +75,57 @@ pub fn inspect(file: &Path) -> Result<Inspected, AgentError> {
         capabilities: descriptor.capabilities.iter().map(ToString::to_string).collect(),
         schema: descriptor.schema.to_string(),
         uses: descriptor.uses.iter().map(ToString::to_string).collect(),
+        sessions,
         authors: descriptor.authors,
         verdict: verdict.as_ref().err().map_or("accepted", |it| it.code()).to_string(),
         reason: verdict.err().map(|it| it.to_string()).unwrap_or_default(),
     })
+}
+
+/// A session type of a module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShownType {
+    /// Its name.
+    pub name: String,
+    /// Its canonical text.
+    pub text: String,
+    /// A sequence diagram of it, in Mermaid's language.
+    pub diagram: String,
+}
+
+/// The session types of the module in `file`.
+///
+/// # Errors
+/// As [`inspect`]; and `SessionTypeInvalid` when one is no canonical text.
+pub fn types(file: &Path) -> Result<Vec<ShownType>, AgentError> {
+    let bytes = read_module(file)?;
+    shown(file, &read_descriptor(file, &bytes)?)
+}
+
+fn read_descriptor(file: &Path, bytes: &[u8]) -> Result<Descriptor, AgentError> {
+    gate::read_descriptor(bytes).map_err(|error| {
+        AgentError::new(
+            error.code(),
+            format!("{}: {error}", file.display()),
+            Whose::Caller,
+            "name the file of a module that was built with the SDK",
+        )
+    })
+}
+
+fn shown(file: &Path, descriptor: &Descriptor) -> Result<Vec<ShownType>, AgentError> {
+    let types = descriptor.types().map_err(|error| {
+        AgentError::new(
+            "SessionTypeInvalid",
+            format!("{}: a session type of its descriptor: {error}", file.display()),
+            Whose::Caller,
+            "name the file of a module that was built with the SDK",
+        )
+    })?;
+    let show = |it: &SessionType| ShownType {
+        name: it.name.clone(),
+        text: it.to_string(),
+        diagram: it.mermaid(),
+    };
+    Ok(types.iter().map(show).collect())
 }

@@ -32,9 +32,27 @@ impl Output {
     /// `OutputClosed` if nobody takes it.
     pub fn object(self, object: &impl Serialize) -> Result<(), AgentError> {
         let json = serde_json::to_string(object).map_err(io::Error::from);
+        let text = |json: &str| text::render(json);
+        self.printed(json, text)
+    }
+
+    /// Prints a text as it is for a person, and the object for a program.
+    ///
+    /// # Errors
+    /// As [`Self::object`].
+    pub fn document(self, text: &str, object: &impl Serialize) -> Result<(), AgentError> {
+        let json = serde_json::to_string(object).map_err(io::Error::from);
+        self.printed(json, |_| Ok(text::printable_lines(text)))
+    }
+
+    fn printed(
+        self,
+        json: io::Result<String>,
+        text: impl Fn(&str) -> io::Result<String>,
+    ) -> Result<(), AgentError> {
         let print = |json: String| match self {
             Self::Json => print(&json),
-            Self::Text => match print(&text::render(&json)?) {
+            Self::Text => match print(&text(&json)?) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 printed => printed,
             },

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
-use aura_agent::{AgentError, inspect};
+use aura_agent::{
+    AgentError,
+    inspect::{self, ShownType},
+};
 use clap::Subcommand;
+use serde::Serialize;
 
 use crate::context::Context;
 
@@ -14,6 +18,12 @@ pub enum Protocol {
     Inspect {
         /// The module's file
         file: PathBuf,
+        /// Show its session types: who says what to whom, and who decides
+        #[arg(long)]
+        types: bool,
+        /// Show its session types as Mermaid sequence diagrams
+        #[arg(long, conflicts_with = "types")]
+        diagram: bool,
     },
 }
 
@@ -21,7 +31,20 @@ impl Protocol {
     /// Runs the command.
     pub fn run(self, context: &Context) -> Result<(), AgentError> {
         match self {
-            Self::Inspect { file } => context.output.object(&inspect::inspect(&file)?),
+            Self::Inspect { file, types: false, diagram: false } => {
+                context.output.object(&inspect::inspect(&file)?)
+            }
+            Self::Inspect { file, diagram, .. } => {
+                let types = inspect::types(&file)?;
+                let text = |it: &ShownType| if diagram { &it.diagram } else { &it.text }.clone();
+                let text: Vec<String> = types.iter().map(text).collect();
+                context.output.document(&text.join("\n"), &SessionTypes { session_types: types })
+            }
         }
     }
+}
+
+#[derive(Serialize)]
+struct SessionTypes {
+    session_types: Vec<ShownType>,
 }

@@ -43,6 +43,12 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
 }
 
+/// A text of several lines, each as [`printable`] makes it.
+pub fn printable_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    lines.join("\n")
+}
+
 fn pairs(fields: &[(String, Shape)]) -> Vec<Vec<String>> {
     fields.iter().map(|(name, value)| vec![heading(name), value.cell(name)]).collect()
 }

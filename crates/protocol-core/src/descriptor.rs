@@ -7,6 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{
     Capability, DecodeError, Digest, ProtocolName, ProtocolVersion, Requirement, SchemaId, decode,
     limits::DESCRIPTOR_BYTES_MAX,
+    session_type::{self, SessionType, SessionTypeError},
 };
 
 /// The content of the custom section `aura.descriptor`, in canonical encoding.
@@ -25,7 +26,7 @@ pub struct Descriptor {
     pub role: ModuleRole,
     /// The rights that it asks for.
     pub capabilities: BTreeSet<Capability>,
-    /// Its session types, one encoded global type for each session that it can run.
+    /// Its session types, one canonical text ([`session_type`]) for each session that it can run.
     pub session_types: Vec<Vec<u8>>,
     /// The layout of the records that it reads and writes.
     pub schema: SchemaId,
@@ -65,6 +66,21 @@ impl Descriptor {
     /// [`DecodeError`] when the section is too long or not the canonical encoding of a descriptor.
     pub fn from_section(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode(bytes, DESCRIPTOR_BYTES_MAX)
+    }
+
+    /// The session types as trees.
+    ///
+    /// # Errors
+    /// [`SessionTypeError`] for the first that is no canonical text.
+    pub fn types(&self) -> Result<Vec<SessionType>, SessionTypeError> {
+        let read = |bytes: &Vec<u8>| match core::str::from_utf8(bytes) {
+            Ok(text) => session_type::parse(text),
+            // No character that may be in such a text takes more than one byte.
+            Err(error) => session_type::parse(&String::from_utf8_lossy(
+                bytes.get(..=error.valid_up_to()).unwrap_or_default(),
+            )),
+        };
+        self.session_types.iter().map(read).collect()
     }
 
     /// What the module offers to migrate, if that is what it is for.

@@ -15,7 +15,7 @@ const COMMANDS: [(&str, &[&str]); 31] = [
     ("device list", &["--json"]),
     ("status", &["--json"]),
     ("protocol", &["inspect"]),
-    ("protocol inspect", &["<FILE>"]),
+    ("protocol inspect", &["<FILE>", "--types", "--diagram"]),
     ("repository", &["create", "release", "export"]),
     ("repository create", &["--protocol", "--name"]),
     ("repository release", &["<MODULE>", "--migration", "--notes", "--danger-unchecked"]),
