@@ -446,9 +446,15 @@ impl Node {
     }
 }
 
-/// The answer to the use of a right that this device has no key or no frame for.
+/// The answer to the use of a right that this device cannot carry out, although it is granted.
 fn unusable(capability: Capability) -> EffectReply {
-    EffectReply::Denied(format!("this device does not offer `{capability}` to sessions"))
+    let why = match capability {
+        Capability::Sign => "what sessions sign has no domain of its own",
+        Capability::Seal => "payloads are sealed to no device yet",
+        Capability::DeriveKey => "the account has no key to derive from",
+        _ => "it is no right to use on bytes",
+    };
+    EffectReply::Denied(format!("this device does not offer `{capability}`: {why}"))
 }
 
 /// An outcome without its batch, and the batch: the ledger holds records once.

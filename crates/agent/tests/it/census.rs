@@ -47,7 +47,8 @@ pub struct Census {
     deadline: Option<Epoch>,
     here: BTreeSet<DeviceId>,
     said: Vec<Vec<u8>>,
-    decided: Option<Vec<u8>>,
+    /// How many were there, once the opener counts no more.
+    counted: Option<String>,
     answers: Vec<String>,
 }
 
@@ -57,14 +58,14 @@ impl Census {
         self.start.as_ref().ok_or_else(reason)
     }
 
-    /// The opener says how it ends, once.
-    fn decide(&mut self, late: bool, step: &mut ProtocolStep) -> Result<(), ProtocolError> {
+    /// The opener counts no more, and reads what it counted the last time. What it reads it says: the
+    /// others may come to read when there is more.
+    fn count(&mut self, late: bool, step: &mut ProtocolStep) -> Result<(), ProtocolError> {
         let start = self.start()?;
         let all = start.participants == self.here;
-        if start.me == start.opener && self.decided.is_none() && (all || late) {
-            let text = format!("{} of {}", self.here.len(), start.participants.len());
-            self.decided = Some(text.clone().into_bytes());
-            step.effects.push(append("decided", text.as_bytes()));
+        if start.me == start.opener && self.counted.is_none() && (all || late) {
+            self.counted = Some(format!("{} of {}", self.here.len(), start.participants.len()));
+            step.effects.push(ProtocolEffect::GetRecord(RecordKey::from("last")));
         }
         Ok(())
     }
@@ -81,16 +82,18 @@ impl Census {
             ProtocolInput::Clock(now) => {
                 let epochs: u64 = decode(&self.start()?.params, 8).unwrap_or(5);
                 let deadline = *self.deadline.get_or_insert(now.saturating_add(epochs));
-                self.decide(deadline <= now, &mut step)?;
+                self.count(deadline <= now, &mut step)?;
             }
             ProtocolInput::Event { author, label, .. } if label == "here" => {
                 self.here.insert(author);
-                self.decide(false, &mut step)?;
+                self.count(false, &mut step)?;
             }
             ProtocolInput::Event { author, label, payload } if label == "decided" => {
                 if author == self.start()?.opener {
-                    self.decided = Some(payload);
-                    step.effects.push(ProtocolEffect::GetRecord(RecordKey::from("last")));
+                    let counted = text(&payload).split(" after ").next().map(Into::into);
+                    let write = RecordWrite { key: RecordKey::from("last"), bytes: counted };
+                    let batch = vec![write];
+                    step.outcome = Some(Outcome::Completed { result: payload, batch });
                 }
             }
             ProtocolInput::Event { payload, .. } => self.said.push(payload),
@@ -100,13 +103,9 @@ impl Census {
             ProtocolInput::Signal(said) => step.effects.push(append("said", &said)),
             ProtocolInput::Reply { result: EffectReply::Record(last), .. } => {
                 let last = last.unwrap_or_else(|| b"nothing".to_vec());
-                let (last, now) = (text(&last), text(self.decided.as_deref().unwrap_or_default()));
-                let write = RecordWrite {
-                    key: RecordKey::from("last"),
-                    bytes: Some(now.clone().into_bytes()),
-                };
-                let result = format!("{now} after {last}").into_bytes();
-                step.outcome = Some(Outcome::Completed { result, batch: vec![write] });
+                let counted = self.counted.clone().unwrap_or_default();
+                let says = format!("{counted} after {}", text(&last));
+                step.effects.push(append("decided", says.as_bytes()));
             }
             ProtocolInput::Reply { result, .. } => {
                 self.answers.push(format!("{result:?}"));
@@ -114,7 +113,7 @@ impl Census {
                 step.effects.push(ProtocolEffect::Log(format!("answered: {answers}")));
             }
         }
-        if self.decided.is_none() {
+        if self.counted.is_none() && step.outcome.is_none() {
             step.wake = Some(self.deadline.unwrap_or(Epoch(0)));
         }
         Ok(step)

@@ -111,6 +111,26 @@ fn a_session_waits_in_patience() {
     });
 }
 
+/// An event that was there when the deadline passed is weighed first, whatever the person at the device
+/// says meanwhile (INV-X4).
+#[test]
+fn an_event_that_is_there_wins_over_a_deadline_that_has_passed() {
+    let mut world = World::of_census(1, 3);
+    world.cut(0, 1);
+    world.cut(0, 2);
+    let session = world.start_census(0, &[0, 1, 2], 3);
+    world.settle(1);
+    // It waits; both answers come, and the engine is at the first of them for long.
+    world.is_busy = Some(0);
+    world.heal();
+    world.until(60, "the deadline has passed", |world| Epoch(6) <= world.node(0).epoch());
+    let input = b"what now".to_vec();
+    let command = aura_agent::api::Command::Signal { session: session.clone(), input };
+    world.command(0, command, aura_agent::node::Files::default());
+    world.is_busy = None;
+    world.until_ended(&[0, 1, 2], &session, "3 of 3 after nothing");
+}
+
 /// The clock goes on where it stood after all devices were off.
 #[test]
 fn a_restart_of_all_keeps_the_clock() {

@@ -1,9 +1,10 @@
 //! A member of the account that keeps to the wire format and to nothing else.
 
 use aura_agent::node::Node;
+use aura_coordination::execution::BuiltIn;
 use aura_journal::{
-    Event, Ledger, PeerTag, Unit, UnitBody,
-    event::{OpenSession, SessionMessage},
+    Event, Ledger, PeerTag, Unit, UnitBody, child_session_id,
+    event::{ChildOpening, OpenChild, OpenSession, SessionMessage},
     session_id,
     sync::{self, SyncMessage},
 };
@@ -121,6 +122,57 @@ impl World {
         let session = session_id(ledger.account(), me, ledger.next_seq(me));
         self.write(index, Some(session), Event::OpenSession(Box::new(open)));
         session
+    }
+
+    /// What an honest opener of a built-in protocol would write.
+    pub fn built_in_opening(
+        &mut self,
+        index: usize,
+        name: &str,
+        with: &[usize],
+        params: Vec<u8>,
+    ) -> OpenSession {
+        let devices: Vec<DeviceId> = with.iter().map(|it| self.devices[*it].id()).collect();
+        let state = self.puppet(index).ledger.state();
+        let published: Vec<_> = devices.iter().map(|it| (*it, &state.metadata[it])).collect();
+        let manifests: Vec<Manifest> =
+            published.iter().map(|(_, (_, it))| it.manifest.clone()).collect();
+        let protocol = name.parse().unwrap();
+        let app = BuiltIn::app(&protocol);
+        OpenSession {
+            app,
+            protocol,
+            agreement: negotiate(app, &manifests, &NegotiationPolicy::default()).unwrap(),
+            transcript: transcript(&manifests),
+            manifests: published.iter().map(|(device, (unit, _))| (*device, *unit)).collect(),
+            params,
+        }
+    }
+
+    /// Has a puppet open a session of a built-in protocol.
+    pub fn open_built_in(
+        &mut self,
+        index: usize,
+        name: &str,
+        with: &[usize],
+        params: Vec<u8>,
+    ) -> SessionId {
+        let open = self.built_in_opening(index, name, with, params);
+        self.write_open(index, open)
+    }
+
+    /// Has a puppet open a part of a session, or refuse to.
+    pub fn open_part(
+        &mut self,
+        index: usize,
+        parent: SessionId,
+        effect: u64,
+        opening: ChildOpening,
+    ) -> SessionId {
+        let child = child_session_id(parent, effect);
+        let event = Event::OpenChild(Box::new(OpenChild { parent, effect, opening }));
+        self.write(index, Some(child), event);
+        child
     }
 
     /// Has a puppet say a number to a session of the counter.

@@ -155,6 +155,8 @@ pub struct World {
     pub revives: bool,
     /// A device whose engine comes to other results than everybody else's.
     pub computes_otherwise: Option<usize>,
+    /// A device whose engine is busy: no job of it comes to its end.
+    pub is_busy: Option<usize>,
     /// The protocols that are part of the devices' program.
     pub built_ins: BuiltInProtocols,
     pub requests: u64,
@@ -182,6 +184,7 @@ impl World {
             breaks_per_mille: 0,
             revives: false,
             computes_otherwise: None,
+            is_busy: None,
             built_ins,
             requests: 0,
             votes: BTreeMap::new(),
@@ -343,7 +346,8 @@ impl World {
             if self.revives && !self.is_up(a) {
                 open.push(Open::Start(a));
             }
-            open.extend((0..self.devices[a].jobs.len()).map(|job| Open::Job(a, job)));
+            let jobs = if self.is_busy == Some(a) { 0 } else { self.devices[a].jobs.len() };
+            open.extend((0..jobs).map(|job| Open::Job(a, job)));
             for b in 0..count {
                 if self.queues.get(&(a, b)).is_some_and(|it| !it.is_empty()) {
                     open.push(Open::Deliver(a, b));
