@@ -5,6 +5,7 @@ mod scripted;
 mod votes;
 
 pub use scripted::Scripted;
+pub(crate) use scripted::corrupted;
 
 use std::sync::Arc;
 
@@ -84,10 +85,16 @@ impl Level for Scripts {
 pub(crate) struct Table {
     pub(crate) protocol: &'static Protocol,
     votes: LabelSet,
-    /// For how many devices, and which quorum, there are seats.
-    made_for: (u8, u8),
-    seats: Vec<Arc<Seat>>,
+    /// For how many devices, and which quorum, the run is.
+    wanted: (u8, u8),
+    /// The seats of all runs so far, by those.
+    seats: Vec<Seats>,
+    /// Which of them are this run's.
+    current: usize,
 }
+
+/// The seats of so many devices with such a quorum.
+type Seats = ((u8, u8), Vec<Arc<Seat>>);
 
 /// The name of a simulated device.
 #[must_use]
@@ -104,12 +111,13 @@ pub fn device_id(dev: Dev) -> DeviceId {
 impl Table {
     pub(crate) fn new(protocol: &'static Protocol) -> Self {
         let votes = votes::labels(protocol.script.global());
-        Self { protocol, votes, made_for: (0, 0), seats: Vec::new() }
+        Self { protocol, votes, wanted: (0, 0), seats: Vec::new(), current: 0 }
     }
 
     pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
-        let wanted = (plan.devices, plan.threshold);
-        if self.made_for == wanted {
+        self.wanted = (plan.devices, plan.threshold);
+        if let Some(index) = self.seats.iter().position(|it| it.0 == self.wanted) {
+            self.current = index;
             return Ok(());
         }
         let devices: Vec<DeviceId> = (0..plan.devices).map(|it| device_id(Dev(it))).collect();
@@ -121,17 +129,15 @@ impl Table {
                 .map(Arc::new)
                 .map_err(|reason| reason.to_string())
         };
-        self.seats = (0..plan.devices).map(seat).collect::<Result<_, _>>()?;
-        if self.seats.is_empty() {
-            return Err("nobody takes part".to_owned());
-        }
-        self.made_for = wanted;
+        let seats = (0..plan.devices).map(seat).collect::<Result<_, _>>()?;
+        self.current = self.seats.len();
+        self.seats.push((self.wanted, seats));
         Ok(())
     }
 
-    /// The seat of a device; the first one's where there is none, which no plan asks for.
+    /// The seat of a device.
     pub(crate) fn seat(&self, dev: Dev) -> Option<Arc<Seat>> {
-        self.seats.get(usize::from(dev.0)).map(Arc::clone)
+        self.seats.get(self.current)?.1.get(usize::from(dev.0)).map(Arc::clone)
     }
 
     pub(crate) fn change(
@@ -145,7 +151,7 @@ impl Table {
         match how {
             Change::Value => altered(script, event, key).map(Changed::Open),
             Change::Session => Some(Changed::Carrier),
-            Change::Author(Dev(author)) if author < self.made_for.0 => Some(Changed::Carrier),
+            Change::Author(Dev(author)) if author < self.wanted.0 => Some(Changed::Carrier),
             Change::Author(author) => Some(Changed::Bogus(Event { author, ..event.clone() })),
             Change::Encoding => {
                 let body = Body::new(&[event.body.bytes(), &[0]].concat());

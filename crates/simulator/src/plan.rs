@@ -4,6 +4,7 @@ mod line;
 mod preset;
 mod shape;
 
+pub use line::{BadLine, Depth, Replay};
 pub use preset::Preset;
 pub use shape::{Liars, Promise, Shape};
 

@@ -5,6 +5,7 @@
 
 pub mod dkd;
 pub mod dkd_certified;
+pub mod dkd_machine;
 pub mod dkd_naive;
 pub mod dkd_no_ttl;
 pub mod locking;
@@ -107,8 +108,11 @@ pub fn secret(me: &Me) -> u64 {
     secret_of(me.id())
 }
 
+/// What all secrets are derived from.
+const SECRETS: u64 = 0x5ec2_e700;
+
 pub(crate) fn secret_of(dev: Dev) -> u64 {
-    mix(0x5ec2_e700 ^ u64::from(dev.0))
+    mix(SECRETS ^ u64::from(dev.0))
 }
 
 /// What a device contributes under this context.

@@ -88,20 +88,20 @@ impl Scripted {
         for event in output.emit.drain(..) {
             match self.corrupts {
                 None => out.say(event),
-                Some(key) => out.say(self.corrupted(event, key)),
+                Some(key) => out.say(corrupted(self.script, event, key)),
             }
         }
     }
+}
 
-    /// Something else: sometimes a message, sometimes not.
-    fn corrupted(&self, event: Event, key: u64) -> Event {
-        let key = mix(key ^ event.key());
-        let other = if key & 1 == 0 { altered(self.script, &event, key) } else { None };
-        other.unwrap_or_else(|| {
-            let body = Body::new(&[event.body.bytes(), &[0xff]].concat());
-            Event { body, ..event }
-        })
-    }
+/// Something else than a device ought to say: sometimes a message, sometimes not.
+pub(crate) fn corrupted(script: &dyn Script, event: Event, key: u64) -> Event {
+    let key = mix(key ^ event.key());
+    let other = if key & 1 == 0 { altered(script, &event, key) } else { None };
+    other.unwrap_or_else(|| {
+        let body = Body::new(&[event.body.bytes(), &[0xff]].concat());
+        Event { body, ..event }
+    })
 }
 
 /// What a simulated host answers: it has no records, and using a right is a hash.

@@ -1,0 +1,4 @@
+//! The simulator, tried on protocols that hold and on protocols that do not.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod yardstick;
