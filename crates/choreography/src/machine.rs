@@ -15,6 +15,9 @@ use crate::{Ask, Cx, Reply, Running, Script, Seat, Stop, port::Port};
 /// How a script ended at one device.
 pub type Ended = Result<Outcome, Stop>;
 
+/// Answers that a machine has room for at its beginning.
+const ANSWERS_EXPECTED: usize = 8;
+
 /// A script at one device.
 pub struct Machine {
     running: Option<Running>,
@@ -30,8 +33,13 @@ impl Machine {
     pub fn start(script: &dyn Script, seat: Arc<Seat>) -> Self {
         let port = Port::default();
         let running = script.run(Cx::new(port.clone(), seat));
-        let mut machine =
-            Self { running: Some(running), port, log: Vec::new(), pending: None, ended: None };
+        let mut machine = Self {
+            running: Some(running),
+            port,
+            log: Vec::with_capacity(ANSWERS_EXPECTED),
+            pending: None,
+            ended: None,
+        };
         machine.resume();
         machine
     }

@@ -13,8 +13,9 @@ use aura_protocol_core::{Epoch, decode, encode, lifecycle::EffectReply};
 use thiserror::Error;
 
 use crate::{
-    Ask, Body, Dev, Ended, Event, HostCall, Label, Machine, Reply, Script, Seat, snapshot::Saved,
-    view::View,
+    Ask, Body, Dev, Ended, Event, HostCall, Label, Machine, Reply, Script, Seat,
+    snapshot::Saved,
+    view::{View, matches},
 };
 
 /// How far ahead of this device's round an event may be. Others go ahead while this device waits for
@@ -109,7 +110,7 @@ impl Session {
             script,
             seat,
             machine,
-            view: View::default(),
+            view: View::new(),
             now: None,
             asked_at: None,
             round: 0,
@@ -212,7 +213,12 @@ impl Session {
             Input::Clock(now) => self.observe(now),
             Input::Event(event) => {
                 self.check(&event)?;
+                let matters = self.matters(&event);
                 self.keep(event);
+                if !matters {
+                    // Most events: the question stays open, and nothing has to be looked through.
+                    return Ok(Output { wake: self.wake(), ..Output::default() });
+                }
             }
             Input::Signal(said) if self.signals.len() < SIGNALS_MAX => {
                 self.signals.push_back(said);
@@ -237,6 +243,21 @@ impl Session {
             return Err(Refused::TooFarAhead { found: *round, at: self.round });
         }
         if self.script.accepts(*label, body.bytes()) { Ok(()) } else { Err(Refused::Malformed) }
+    }
+
+    /// Whether an event, or the time at which it comes, can answer what is pending. What was there
+    /// before could not, or it would have.
+    fn matters(&self, event: &Event) -> bool {
+        let me = self.seat.me;
+        match self.machine.pending() {
+            Some(Ask::Await { want, unless, .. }) => {
+                matches(want, me, event)
+                    || unless.is_some_and(|it| matches(&it, me, event))
+                    || self.is_late()
+            }
+            Some(Ask::Pause { .. }) => self.is_late(),
+            _ => true,
+        }
     }
 
     /// Runs the script as far as what is here allows.

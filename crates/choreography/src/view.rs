@@ -9,12 +9,20 @@ use crate::{Dev, DeviceSet, Event, Want};
 const VARIANTS_MAX: usize = 2;
 
 /// The events of a session, in the order in which they came.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct View {
     events: Vec<Event>,
 }
 
+/// Events that a session has room for at its beginning: most never have more.
+const EVENTS_EXPECTED: usize = 16;
+
 impl View {
+    /// Nothing heard yet.
+    pub(crate) fn new() -> Self {
+        Self { events: Vec::with_capacity(EVENTS_EXPECTED) }
+    }
+
     /// Takes an event. Says whether it was new.
     pub(crate) fn insert(&mut self, event: Event) -> bool {
         let alike = |it: &&Event| {
