@@ -28,10 +28,6 @@ pub fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
 pub(crate) enum Purpose {
     Plan = 1,
     Delay,
-    Spread,
-    Loss,
-    Duplicate,
-    Heal,
     Split,
     Tamper,
 }
@@ -67,7 +63,7 @@ mod tests {
         assert_eq!(base, Draws::new(7).of(Purpose::Delay, 1, 2));
         let others = [
             Draws::new(8).of(Purpose::Delay, 1, 2),
-            Draws::new(7).of(Purpose::Loss, 1, 2),
+            Draws::new(7).of(Purpose::Split, 1, 2),
             Draws::new(7).of(Purpose::Delay, 2, 2),
             Draws::new(7).of(Purpose::Delay, 1, 1),
         ];

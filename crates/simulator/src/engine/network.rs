@@ -3,7 +3,7 @@
 use aura_choreography::{Dev, DeviceSet};
 
 use crate::{
-    draw::{Draws, Purpose},
+    draw::{Draws, Purpose, mix},
     engine::run::Tally,
     plan::{Fault, Plan},
 };
@@ -12,6 +12,8 @@ use crate::{
 const LOSSES_MAX: u64 = 40;
 /// How many epochs later it is sent again.
 const RESEND_EPOCHS: u64 = 4;
+/// Within how many epochs a message comes again that comes twice.
+const DUPLICATE_EPOCHS: u64 = 20;
 
 /// A time in which one side cannot reach the other.
 #[derive(Debug, Clone, Copy)]
@@ -104,53 +106,51 @@ impl Network {
         key: u64,
         tally: &mut Tally,
     ) -> Arrival {
-        let place = u64::from(to.0);
-        let drawn = self.draws.below(self.jitter, Purpose::Delay, key, place);
+        // One draw for a message and its receiver. Each purpose has bits of its own, so that what one
+        // fault takes from it is not missed by another.
+        let draw = self.draws.of(Purpose::Delay, key, u64::from(to.0));
         let slow = |dev: Dev| self.slow.get(usize::from(dev.0)).copied().unwrap_or(0);
-        let mut at = now + 1 + self.latency + drawn + slow(from) + slow(to);
+        let mut at = now + 1 + self.latency + part(draw, 0, self.jitter) + slow(from) + slow(to);
         if self.loss != 0 {
-            let lost = |attempt: &u64| {
-                let place = place | attempt << 8;
-                self.draws.below(1000, Purpose::Loss, key, place) < self.loss
-            };
-            let lost = (0..LOSSES_MAX).take_while(lost).count();
+            let lost = |attempt: &u64| part(mix(draw ^ *attempt), 0, 1000) < self.loss;
+            let lost = (1..=LOSSES_MAX).take_while(lost).count();
             tally.lost += lost as u32;
             at += lost as u64 * RESEND_EPOCHS;
         }
-        at = self.in_order(at, (from, to), key, tally);
-        at = self.through(at, (from, to), key, tally);
-        let again = (self.duplicate != 0
-            && self.draws.below(1000, Purpose::Duplicate, key, place) < self.duplicate)
-            .then(|| at + 1 + self.draws.below(20, Purpose::Duplicate, key, place | 1 << 8));
-        tally.duplicated += u32::from(again.is_some());
-        Arrival { at, again }
-    }
-
-    /// One after the other, or not.
-    fn in_order(&mut self, at: u64, (from, to): (Dev, Dev), key: u64, tally: &mut Tally) -> u64 {
-        let link = usize::from(from.0) * self.devices + usize::from(to.0);
-        let Some(last) = self.last.get_mut(link) else { return at };
-        let before = *last;
-        let at = match self.reorder {
-            Some(by) => at + self.draws.below(by + 1, Purpose::Spread, key, u64::from(to.0)),
-            None => at.max(before),
-        };
-        tally.reordered += u32::from(at < before);
-        *last = before.max(at);
-        at
-    }
-
-    /// Not before the next sync, nor through a cut.
-    fn through(&self, at: u64, (from, to): (Dev, Dev), key: u64, tally: &mut Tally) -> u64 {
-        let mut at = at;
+        at = self.in_order(
+            at,
+            (from, to),
+            part(draw, 1, self.reorder.map_or(1, |it| it + 1)),
+            tally,
+        );
         if 1 < self.batch {
             let next = at.next_multiple_of(self.batch);
             tally.batched += u32::from(at < next);
             at = next;
         }
-        if self.cuts.is_empty() {
-            return at;
+        if !self.cuts.is_empty() {
+            at = self.through(at, (from, to), part(draw, 2, self.jitter), tally);
         }
+        let again = (self.duplicate != 0 && part(draw, 3, 1000) < self.duplicate)
+            .then(|| at + 1 + part(mix(draw), 0, DUPLICATE_EPOCHS));
+        tally.duplicated += u32::from(again.is_some());
+        Arrival { at, again }
+    }
+
+    /// One after the other, or not.
+    fn in_order(&mut self, at: u64, (from, to): (Dev, Dev), spread: u64, tally: &mut Tally) -> u64 {
+        let link = usize::from(from.0) * self.devices + usize::from(to.0);
+        let Some(last) = self.last.get_mut(link) else { return at };
+        let before = *last;
+        let at = if self.reorder.is_some() { at + spread } else { at.max(before) };
+        tally.reordered += u32::from(at < before);
+        *last = before.max(at);
+        at
+    }
+
+    /// Not through a cut, but some time after it has healed.
+    fn through(&self, at: u64, (from, to): (Dev, Dev), heals: u64, tally: &mut Tally) -> u64 {
+        let mut at = at;
         let blocks = |it: &&Cut, at: u64| {
             it.at <= at
                 && at < it.end
@@ -159,10 +159,15 @@ impl Network {
         };
         while let Some(cut) = self.cuts.iter().find(|it| blocks(it, at)) {
             tally.cut_off += 1;
-            at = cut.end + self.draws.below(self.jitter, Purpose::Heal, key, u64::from(to.0));
+            at = cut.end + heals;
         }
         at
     }
+}
+
+/// The `index`th quarter of a draw, below `bound`.
+const fn part(draw: u64, index: u32, bound: u64) -> u64 {
+    (((draw >> (16 * index)) & 0xffff) * bound) >> 16
 }
 
 /// What a device's clock shows, and when it shows something.
