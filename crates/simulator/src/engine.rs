@@ -124,6 +124,8 @@ pub struct Engine<L: Level> {
     sybils: u8,
     hash: u64,
     events: u32,
+    /// When a device was given something last.
+    end: u64,
     tally: Tally,
     violation: Option<Violation>,
     trace: Option<Trace>,
@@ -144,6 +146,7 @@ impl<L: Level> Engine<L> {
             sybils: 0,
             hash: 0,
             events: 0,
+            end: 0,
             tally: Tally::default(),
             violation: None,
             trace: None,
@@ -156,12 +159,12 @@ impl<L: Level> Engine<L> {
         self.events = 0;
         self.tally = Tally::default();
         self.violation = None;
-        let mut end = 0;
+        self.end = 0;
         match self.prepare(plan) {
             Err(why) => self.broken(Violation::NotStarted { why }),
             Ok(()) => {
                 self.begin(plan);
-                end = self.until_rest();
+                self.until_rest();
                 self.check(plan);
             }
         }
@@ -169,7 +172,7 @@ impl<L: Level> Engine<L> {
         Run {
             hash: self.hash,
             events: self.events,
-            end,
+            end: self.end,
             outcomes,
             tally: self.tally,
             violation: self.violation.take(),
@@ -249,8 +252,7 @@ impl<L: Level> Engine<L> {
     }
 
     /// Lets things happen until nothing is left to happen.
-    fn until_rest(&mut self) -> u64 {
-        let mut end = 0;
+    fn until_rest(&mut self) {
         while let Some((now, item)) = self.queue.pop() {
             if self.violation.is_some() {
                 break;
@@ -271,9 +273,7 @@ impl<L: Level> Engine<L> {
                     self.drive(Dev(dev), now, Given::Signal);
                 }
             }
-            end = now;
         }
-        end
     }
 
     fn deliver(&mut self, now: u64, sent: u32, to: Dev) {
@@ -374,6 +374,7 @@ impl<L: Level> Engine<L> {
         if place.back.is_some() || place.over {
             return;
         }
+        self.end = now;
         let clock = place.clock(now);
         let Some(node) = &mut place.node else { return };
         let before = place.torn.map(|_| node.save());

@@ -9,8 +9,8 @@ pub(crate) use scripted::corrupted;
 
 use std::sync::Arc;
 
-use aura_choreography::{Body, Dev, Event, LabelSet, Script, Seat};
-use aura_protocol_core::{DeviceId, SessionId};
+use aura_choreography::{Body, Dev, Event, Label, LabelSet, Reason, Script, Seat};
+use aura_protocol_core::{DeviceId, SessionId, encode};
 
 use crate::{
     draw::{hash_bytes, mix},
@@ -28,6 +28,10 @@ impl Message for Event {
         let first = self.body.bytes().first().copied().unwrap_or(0);
         let [author, first] = [self.author.0, first].map(u64::from);
         first << 56 | author << 48 | u64::from(self.label.0) << 32 | u64::from(self.round)
+    }
+
+    fn topic(&self) -> u64 {
+        u64::from(self.label.0) << 32 | u64::from(self.round)
     }
 
     fn digest(&self) -> u64 {
@@ -85,6 +89,8 @@ impl Level for Scripts {
 pub(crate) struct Table {
     pub(crate) protocol: &'static Protocol,
     votes: LabelSet,
+    /// What each decision says when it works, and when it does not.
+    decisions: Vec<(Label, Label)>,
     /// For how many devices, and which quorum, the run is.
     wanted: (u8, u8),
     /// The seats of all runs so far, by those.
@@ -110,8 +116,9 @@ pub fn device_id(dev: Dev) -> DeviceId {
 
 impl Table {
     pub(crate) fn new(protocol: &'static Protocol) -> Self {
-        let votes = votes::labels(protocol.script.global());
-        Self { protocol, votes, wanted: (0, 0), seats: Vec::new(), current: 0 }
+        let global = protocol.script.global();
+        let (votes, decisions) = (votes::labels(global), votes::decisions(global));
+        Self { protocol, votes, decisions, wanted: (0, 0), seats: Vec::new(), current: 0 }
     }
 
     pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
@@ -149,7 +156,7 @@ impl Table {
     ) -> Option<Changed<Event>> {
         let script = self.protocol.script;
         match how {
-            Change::Value => altered(script, event, key).map(Changed::Open),
+            Change::Value => self.lie(event, mix(key ^ event.topic())).map(Changed::Open),
             Change::Session => Some(Changed::Carrier),
             Change::Author(Dev(author)) if author < self.wanted.0 => Some(Changed::Carrier),
             Change::Author(author) => Some(Changed::Bogus(Event { author, ..event.clone() })),
@@ -162,8 +169,25 @@ impl Table {
         }
     }
 
+    /// Something else that could be said instead: another value; or, where that is possible, that
+    /// nothing came of it.
+    fn lie(&self, event: &Event, key: u64) -> Option<Event> {
+        let giving_up = encode(&Reason::Timeout);
+        let no = self.decisions.iter().find(|(yes, _)| *yes == event.label);
+        if key & 1 == 0 {
+            if let Some((_, no)) = no {
+                return Some(Event { label: *no, body: Body::new(&giving_up), ..event.clone() });
+            }
+            if self.votes.contains(event.label) {
+                let body = Body::new(&encode(&Err::<(), _>(Reason::Timeout)));
+                return (body != event.body).then(|| Event { body, ..event.clone() });
+            }
+        }
+        altered(self.protocol.script, event, key)
+    }
+
     pub(crate) fn vote(&self, event: &Event) -> Option<(u64, u64)> {
-        let slot = u64::from(event.label.0) << 32 | u64::from(event.round);
+        let slot = event.topic();
         self.votes.contains(event.label).then(|| (slot, hash_bytes(0, event.body.bytes())))
     }
 

@@ -42,6 +42,15 @@ pub(crate) struct Network {
     last: Vec<u64>,
 }
 
+/// How a message gets to a device.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) from: Dev,
+    pub(crate) to: Dev,
+    /// Whether others pass it on: then it is not among those that its author sends in order.
+    pub(crate) relayed: bool,
+}
+
 /// When a message arrives: once or twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arrival {
@@ -98,14 +107,9 @@ impl Network {
         }
     }
 
-    /// When what `from` says at `now` arrives at `to`.
-    pub(crate) fn arrival(
-        &mut self,
-        now: u64,
-        (from, to): (Dev, Dev),
-        key: u64,
-        tally: &mut Tally,
-    ) -> Arrival {
+    /// When what is said at `now` arrives.
+    pub(crate) fn arrival(&mut self, now: u64, way: Way, key: u64, tally: &mut Tally) -> Arrival {
+        let Way { from, to, .. } = way;
         // One draw for a message and its receiver. Each purpose has bits of its own, so that what one
         // fault takes from it is not missed by another.
         let draw = self.draws.of(Purpose::Delay, key, u64::from(to.0));
@@ -117,12 +121,10 @@ impl Network {
             tally.lost += lost as u32;
             at += lost as u64 * RESEND_EPOCHS;
         }
-        at = self.in_order(
-            at,
-            (from, to),
-            part(draw, 1, self.reorder.map_or(1, |it| it + 1)),
-            tally,
-        );
+        if !way.relayed {
+            let spread = part(draw, 1, self.reorder.map_or(1, |it| it + 1));
+            at = self.in_order(at, (from, to), spread, tally);
+        }
         if 1 < self.batch {
             let next = at.next_multiple_of(self.batch);
             tally.batched += u32::from(at < next);
@@ -195,7 +197,8 @@ mod tests {
         let plan = Plan { seed: 5, devices: 4, threshold: 3, jitter: 5, faults };
         let (mut network, mut tally) = (Network::default(), Tally::default());
         network.prepare(&plan);
-        let at = |key| network.arrival(10, (Dev(0), Dev(1)), key, &mut tally).at;
+        let way = Way { from: Dev(0), to: Dev(1), relayed: false };
+        let at = |key| network.arrival(10, way, key, &mut tally).at;
         ((0..50).map(at).collect(), tally)
     }
 

@@ -9,6 +9,8 @@ use crate::plan::Plan;
 pub trait Message: Clone {
     /// What it is, as a key of its draws: the same in every run in which the same device says it.
     fn key(&self) -> u64;
+    /// What it is about: the same for all devices that say the like.
+    fn topic(&self) -> u64;
     /// A hash of all of it.
     fn digest(&self) -> u64;
 }
@@ -90,6 +92,11 @@ pub trait Node: Sized {
     fn save(&self) -> Self::Saved;
     /// What it waits for; none when it has ended.
     fn waits(&self) -> Option<Waits>;
+    /// Whether it still has a message that it was given. What only passes messages on to a session
+    /// has nothing to lose.
+    fn holds(&self, _message: &Self::Message) -> bool {
+        true
+    }
 }
 
 /// How a message is to be changed by whoever lies.

@@ -107,14 +107,16 @@ impl<L: Level> Engine<L> {
         (!waiting.is_empty()).then_some(Violation::Deadlock { waiting })
     }
 
+    /// What honest devices said is at every device that is up.
     fn lost(&self) -> Option<Violation> {
-        let gone: DeviceSet = (0_u8..)
-            .zip(&self.places)
-            .filter(|(_, it)| it.back == Some(NEVER))
-            .map(|(dev, _)| Dev(dev))
-            .collect();
         self.sent.iter().filter(|it| it.must).find_map(|it| {
-            let missing = it.audience.difference(it.got).difference(gone);
+            let has = |dev: &Dev| {
+                let Some(place) = self.places.get(usize::from(dev.0)) else { return true };
+                let gone = place.back == Some(NEVER);
+                let holds = place.node.as_ref().is_none_or(|node| node.holds(&it.message));
+                gone || place.strategy.is_some() || (it.got.contains(*dev) && holds)
+            };
+            let missing: DeviceSet = it.audience.iter().filter(|dev| !has(dev)).collect();
             (!missing.is_empty()).then_some(Violation::Lost { author: it.from, missing })
         })
     }

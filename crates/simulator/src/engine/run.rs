@@ -11,7 +11,7 @@ pub struct Run {
     pub hash: u64,
     /// How many messages and timers were handled.
     pub events: u32,
-    /// When the last thing happened.
+    /// When a device that had not ended was given something last.
     pub end: u64,
     /// Which honest devices finished, saw an abort, or gave up.
     pub outcomes: Outcomes,

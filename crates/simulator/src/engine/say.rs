@@ -5,7 +5,7 @@ use aura_choreography::{Dev, DeviceSet};
 
 use crate::{
     draw::{Purpose, hash_bytes, mix},
-    engine::{Change, Changed, Engine, Item, Level, Message, MessageOf, Sent},
+    engine::{Change, Changed, Engine, Item, Level, Message, MessageOf, Sent, network::Way},
     plan::Strategy,
     trace::What,
 };
@@ -71,8 +71,13 @@ impl<L: Level> Engine<L> {
                 self.send(dev, now, message, spread);
             }
             Strategy::Equivocate => {
+                let draws = self.network.draws;
+                if draws.below(3, Purpose::Split, message.topic(), 1) == 0 {
+                    // Not about everything: a liar who is caught at once gets nowhere.
+                    return self.send(dev, now, message, spread);
+                }
                 let (some, others) = self.split(spread.direct);
-                let key = message.key();
+                let key = draws.of(Purpose::Tamper, 0, 0);
                 self.tally.equivocated += 1;
                 let one = Spread { direct: some, relayed: others, ..spread };
                 let other = Spread { direct: others, relayed: some, ..spread };
@@ -101,7 +106,8 @@ impl<L: Level> Engine<L> {
             }
             Strategy::ForkLedger => {
                 self.tally.equivocated += 1;
-                let variant = self.level.change(dev, &message, Change::Value, message.key());
+                let key = self.network.draws.of(Purpose::Tamper, 0, 0);
+                let variant = self.level.change(dev, &message, Change::Value, key);
                 self.send(dev, now, message, spread);
                 self.send_changed(dev, now, variant, spread);
             }
@@ -167,9 +173,10 @@ impl<L: Level> Engine<L> {
         let key = mix(message.key() ^ hash_bytes(u64::from(dev.0), &[]));
         let audience = spread.direct.union(spread.relayed);
         for to in audience.iter() {
-            let relay = if spread.relayed.contains(to) { RELAY_EPOCHS } else { 0 };
-            let from = now + spread.late + relay;
-            let arrival = self.network.arrival(from, (dev, to), key, &mut self.tally);
+            let relayed = spread.relayed.contains(to);
+            let at = now + spread.late + if relayed { RELAY_EPOCHS } else { 0 };
+            let way = Way { from: dev, to, relayed };
+            let arrival = self.network.arrival(at, way, key, &mut self.tally);
             self.queue.push(arrival.at, Item::Deliver { sent, to: to.0 });
             if let Some(again) = arrival.again {
                 self.queue.push(again, Item::Deliver { sent, to: to.0 });

@@ -1,28 +1,47 @@
-//! Which messages of a session type are votes for a certified decision.
+//! What of a session type liars and certificates are about: decisions, and the votes for them.
 
 use aura_choreography::{
-    GlobalType, LabelSet,
+    GlobalType, Label, LabelSet,
     global::{Branch, Step},
 };
 
-/// The labels of all votes, those of parts included.
+/// The labels of all votes for certified decisions, those of parts included.
 pub(super) fn labels(global: &GlobalType) -> LabelSet {
-    let mut paths = Vec::new();
-    collect(global.steps, "", &mut paths);
-    let parsed = paths.iter().filter_map(|it| global.parse_label(it));
-    parsed.fold(LabelSet::default(), |set, (label, _)| set.with(label))
+    let mut votes = LabelSet::default();
+    visit(global.steps, "", &mut |prefix, step| {
+        if let Step::Decide { yes, certified: true, .. } = step
+            && let Some((label, _)) = global.parse_label(&format!("{prefix}{yes}Vote"))
+        {
+            votes = votes.with(label);
+        }
+    });
+    votes
 }
 
-fn collect(steps: &[Step], prefix: &str, paths: &mut Vec<String>) {
+/// What each decision says when it works, and when it does not.
+pub(super) fn decisions(global: &GlobalType) -> Vec<(Label, Label)> {
+    let mut decisions = Vec::new();
+    let label = |prefix: &str, name: &str| global.parse_label(&format!("{prefix}{name}"));
+    visit(global.steps, "", &mut |prefix, step| {
+        if let Step::Decide { yes, no, .. } = step
+            && let (Some((yes, _)), Some((no, _))) = (label(prefix, yes), label(prefix, no))
+        {
+            decisions.push((yes, no));
+        }
+    });
+    decisions
+}
+
+fn visit(steps: &[Step], prefix: &str, see: &mut dyn FnMut(&str, &Step)) {
     for step in steps {
+        see(prefix, step);
         match step {
-            Step::Decide { yes, certified: true, .. } => paths.push(format!("{prefix}{yes}Vote")),
             Step::Sub { op, session, .. } => {
-                collect(session.steps, &format!("{prefix}{op}/"), paths);
+                visit(session.steps, &format!("{prefix}{op}/"), see);
             }
             Step::Choice { branches, .. } => {
                 for Branch { steps, .. } in *branches {
-                    collect(steps, prefix, paths);
+                    visit(steps, prefix, see);
                 }
             }
             _ => {}

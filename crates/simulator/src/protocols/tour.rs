@@ -75,7 +75,7 @@ pub fn assign(opening: &Opening<'_>) -> Result<handover::Roles, Reason> {
 
 /// What the votes of a round come to.
 fn route(votes: &[(Dev, u8)]) -> handover::RouteChoice {
-    match votes.iter().map(|it| it.1).max().unwrap_or(0) {
+    match votes.iter().fold(0_u8, |sum, it| sum.wrapping_add(it.1)) % 7 {
         0..=2 => handover::RouteChoice::Again(0),
         3 => handover::RouteChoice::Slow(1),
         4 => handover::RouteChoice::Quit(3),
@@ -91,7 +91,8 @@ pub async fn tour(s: handover::Start) -> Result<handover::Finished<u64>, Stop> {
     let mut round = 0_u64;
     let s = loop {
         let lot = |context: u64| (mix(context ^ round) % 7) as u8;
-        let (voted, _) = s.vote(|_| Ok((lot(*context ^ u64::from(*holder)), ()))).await?;
+        let (voted, _) =
+            s.vote(|me| Ok((lot(*context ^ u64::from(*holder + me.id().0)), ()))).await?;
         let (way, _) = voted.route(|_, votes| Ok((route(votes), ()))).await?;
         match way {
             handover::Route::Again(again, _) => s = again,
