@@ -9,6 +9,9 @@ use aura_simulator::{
     protocols::{Protocol, dkd, locking, tour},
 };
 
+/// How often something shows in a run.
+type Shows = fn(&Tally) -> u32;
+
 fn run(protocol: &'static Protocol, plan: &Plan) -> (Run, Vec<Option<Ended>>) {
     let mut engine = Engine::new(Scripts::new(protocol));
     let run = engine.run(plan);
@@ -20,7 +23,7 @@ fn run(protocol: &'static Protocol, plan: &Plan) -> (Run, Vec<Option<Ended>>) {
 #[test]
 fn each_fault_shows_and_breaks_nothing() {
     let side = DeviceSet::all(2);
-    let faults: [(Fault, fn(&Tally) -> u32); 13] = [
+    let faults: [(Fault, Shows); 13] = [
         (Fault::Loss { per_mille: 200 }, |it| it.lost),
         (Fault::Duplicate { per_mille: 300 }, |it| it.duplicated),
         (Fault::Reorder { by: 9 }, |it| it.reordered),

@@ -8,7 +8,10 @@ use aura_simulator::{
     protocols::{self, dkd, dkd_certified, tour},
 };
 
-const ALL: [(Strategy, fn(&Tally) -> u32); 9] = [
+/// How often something shows in a run.
+type Shows = fn(&Tally) -> u32;
+
+const ALL: [(Strategy, Shows); 9] = [
     (Strategy::Silent, |it| it.withheld),
     (Strategy::Corrupt, |it| it.corrupted),
     (Strategy::Equivocate, |it| it.equivocated),
