@@ -16,7 +16,7 @@ use super::{
 /// Candidates that are built before a small fixed type is taken instead.
 const TRIES_MAX: u64 = 64;
 
-/// A well-formed type. Most of them go well by themselves, some do not.
+/// A well-formed type. Nearly all go well when every device runs them.
 #[must_use]
 pub fn sample(seed: u64) -> SessionType {
     (0..TRIES_MAX)

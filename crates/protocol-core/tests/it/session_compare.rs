@@ -1,7 +1,7 @@
 //! Comparing versions of a session: by table, and by property over sampled types.
 
 use aura_protocol_core::session_type::{
-    Change, Fault, Hard, Quorum, SessionType, Side, Step, WhyMissing, Witness, compare,
+    Change, End, Fault, Hard, Quorum, SessionType, Side, Step, WhyMissing, Witness, compare,
     compare_all, parse, sample, sound,
 };
 use proptest::prelude::*;
@@ -227,6 +227,13 @@ fn loops() {
     assert_eq!(sound(&session(labels, round)), Ok(()));
     let gathers = round.replace("choice c", "gather g: A[all];\nchoice c");
     check(&session(labels, round), &session(labels, &gathers), "soft");
+    // Who speaks once, before the loop, is not heard in its second round.
+    let once = "each a: A by All;\nrec r within 9;\nchoice c by Opener {\n    More => continue r,\n    Done => {}\n} | Abort;";
+    check(&session(labels, round), &session(labels, once), "hard new-opens");
+    check(&session(labels, &gathers), &session(labels, once), "hard");
+    // Rounds of a sub-session are its own: what was sent before it is still of this round after it.
+    let inside = "each a: A by All;\nsub u {\n    session t {\n        msg {\n            More(u8),\n            Done(u8),\n            Abort(Reason),\n        }\n        rec r within 9;\n        choice c by Opener {\n            More => continue r,\n            Done => {}\n        } | Abort;\n    }\n};\ngather g: A[all];";
+    assert_eq!(sound(&session("A(u8)", inside)), Ok(()));
     // A loop that only the new version knows.
     let once = "each a: A by All;\nchoice c by Opener: on A[threshold] within 5 {\n    Done => {}\n} | Abort;";
     let once = session("A(u8) Done(u8) Abort(Reason)", once);
@@ -251,6 +258,20 @@ fn a_version_that_goes_wrong_by_itself_is_not_blamed_on_the_mix() {
     let late = "write a: A by Opener;\ndecide d by Opener: on A[2] within 5 => Fix | Abort;";
     let late = session("A(u8) Fix(u8) Abort(Reason)", late);
     assert_eq!(sound(&late), Ok(()));
+    // Opened by the new version it aborts, and old members, who wait for nothing, finish.
+    let finishes = session("A(u8)", "write a: A by Opener;");
+    check(&finishes, &late, "hard");
+    // The shorter of the two ways in which that goes wrong is told: nobody tells a new member.
+    assert_eq!(witness(&finishes, &late).lines().count(), 3 + 2);
+    // What ends the session in one version is a way to finish in the other.
+    let quits = "write a: A by Opener;\nchoice c by Opener {\n    Abort => stop,\n};";
+    let quits = session("A(u8) Abort(Reason)", quits);
+    let Change::Hard(Hard { witness: Witness::Mixed(run), .. }) = compare(&quits, &late) else {
+        panic!("hard")
+    };
+    let Fault::EndsDiffer { ends } = run.fault else { panic!("{run}") };
+    let by_version = |it: Side| if it == Side::Old { End::Finished } else { End::Aborted };
+    assert_eq!(ends, run.versions.map(by_version));
 }
 
 #[test]
