@@ -25,7 +25,7 @@
 //!    - the steps in order, at this level.
 //! 4. A step is one of these lines. `by ROLE` is always printed:
 //!    - `write OP: LABEL by ROLE;`
-//!    - `each OP: LABEL by ROLE;` or `each OP: LABEL among LABEL;`
+//!    - `each OP: LABEL by ROLE[ | LABEL];` or `each OP: LABEL among LABEL[ | LABEL];`
 //!    - `gather OP: LABEL[QUORUM][ within N];`
 //!    - `scatter OP: ROLE -> ROLE: LABEL;`
 //!    - `decide [certified ]OP by ROLE: on LABEL[QUORUM][ within N] => LABEL | LABEL[ unless LABEL];`
@@ -175,6 +175,8 @@ pub enum Step {
         label: String,
         /// Who sends.
         among: Group,
+        /// What a member sends instead that does not take part in the step; the session goes on.
+        no: Option<String>,
     },
     /// Each device waits for a quorum, and has a view of its own afterwards.
     Gather {

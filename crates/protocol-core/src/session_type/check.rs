@@ -91,6 +91,7 @@ enum Use {
     Scattered,
     Outcome,
     Abort,
+    Decline,
     Signal,
     Finally,
 }
@@ -231,8 +232,9 @@ impl<'a> Checker<'a, '_> {
                 self.role(by, Arity::One)?;
                 self.sends(label, Use::Message, Source::Role(by), flow)
             }
-            Step::Each { op, label, among } => {
+            Step::Each { op, label, among, no } => {
                 self.op(op)?;
+                no.as_ref().map_or(Ok(()), |no| self.declines(no))?;
                 let source = match among {
                     Group::Role(role) => {
                         self.role(role, Arity::Many)?;
@@ -400,6 +402,7 @@ impl<'a> Checker<'a, '_> {
             | (Some(Use::Message), Use::Message)
             | (Some(Use::Scattered), Use::Scattered)
             | (Some(Use::Abort), Use::Abort)
+            | (Some(Use::Decline), Use::Decline)
             | (Some(Use::Signal), Use::Signal) => Ok(()),
             (Some(Use::Outcome), Use::Outcome) => Err(Broken::DecidedTwice(label.to_string())),
             (Some(Use::Finally), _) | (_, Use::Finally) => {
@@ -411,6 +414,15 @@ impl<'a> Checker<'a, '_> {
 
     fn ends(&mut self, no: &'a str) -> Result<(), Broken> {
         self.uses(no, Use::Abort)?;
+        self.is_reason(no)
+    }
+
+    fn declines(&mut self, no: &'a str) -> Result<(), Broken> {
+        self.uses(no, Use::Decline)?;
+        self.is_reason(no)
+    }
+
+    fn is_reason(&self, no: &str) -> Result<(), Broken> {
         let layout = self.session.layout(no).unwrap_or_default();
         match layout.strip_prefix("Reason") {
             Some(rest) if rest.is_empty() || rest.starts_with(['[', '{', '<', '(']) => Ok(()),

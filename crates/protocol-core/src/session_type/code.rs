@@ -82,6 +82,8 @@ pub(super) enum Op {
         label: Label,
         to: Devices,
         among: Option<Label>,
+        /// What may be sent instead. A run without faults has no reason for it.
+        no: Option<Label>,
     },
     Await(Awaited),
     /// Time passes for everyone; nothing is sent.
@@ -259,10 +261,11 @@ impl<'a> Writer<'a> {
 
     fn step(&mut self, step: &'a Local) {
         match step {
-            Local::Send { label, to, among } => {
+            Local::Send { label, to, among, no } => {
                 let to = to.as_ref().map_or(DEVICES, |role| self.spread.members(role));
                 let among = among.as_ref().map(|it| self.label(it));
-                self.ops.push(Op::Send { label: self.label(label), to, among });
+                let no = no.as_ref().map(|it| self.label(it));
+                self.ops.push(Op::Send { label: self.label(label), to, among, no });
             }
             Local::Await(wait) => {
                 let wait = self.wait(wait);

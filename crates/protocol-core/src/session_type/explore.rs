@@ -185,7 +185,7 @@ impl Arena<'_> {
             }
             let op = code.ops.get(device.at)?;
             match op {
-                Op::Send { label, to, among } => {
+                Op::Send { label, to, among, .. } => {
                     let here = device_mut(state, index)?;
                     let named = |it: &Label| here.subset(*it) >> index & 1 == 1;
                     let sends = among.as_ref().is_none_or(named);

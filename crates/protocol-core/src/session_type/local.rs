@@ -30,6 +30,8 @@ pub enum Local {
         to: Option<String>,
         /// The decision whose payload must name this device; otherwise it sends nothing.
         among: Option<String>,
+        /// What it may send instead, and go on.
+        no: Option<String>,
     },
     /// It waits, and gives up (the session stalls here) at the deadline.
     Await(Wait),
@@ -184,17 +186,18 @@ impl<'a> Scope<'a> {
             Step::Write { label, by, .. } => {
                 self.write(label, by, out);
             }
-            Step::Each { label, among, .. } => {
+            Step::Each { label, among, no, .. } => {
                 let group = self.group(among);
+                let no = no.as_ref().map(|it| self.label(it));
                 let sent = self.label(label);
                 match &group {
                     Group::Role(role) if self.plays(role) => {
-                        out.push(Local::Send { label: sent, to: None, among: None });
+                        out.push(Local::Send { label: sent, to: None, among: None, no });
                     }
                     Group::Role(_) => {}
                     Group::Decided(decided) => {
                         let among = Some(decided.clone());
-                        out.push(Local::Send { label: sent, to: None, among });
+                        out.push(Local::Send { label: sent, to: None, among, no });
                     }
                 }
                 self.senders.insert(label, group);
@@ -209,7 +212,7 @@ impl<'a> Scope<'a> {
                 let (from, to) = (self.role(from), self.role(to));
                 if self.plays(&from) {
                     let label = self.label(label);
-                    out.push(Local::Send { label, to: Some(to.clone()), among: None });
+                    out.push(Local::Send { label, to: Some(to.clone()), among: None, no: None });
                 }
                 self.senders.insert(label, Group::Role(from));
                 self.addressed.insert(label, to);
@@ -247,7 +250,7 @@ impl<'a> Scope<'a> {
         let writes = self.plays(&by);
         self.senders.insert(label, Group::Role(by));
         if writes {
-            out.push(Local::Send { label: self.label(label), to: None, among: None });
+            out.push(Local::Send { label: self.label(label), to: None, among: None, no: None });
         } else {
             out.push(Local::Await(self.wait(label, &Quorum::Count(1), self.ttl)));
         }
@@ -291,7 +294,7 @@ impl<'a> Scope<'a> {
         let label = vote_label(yes);
         let wait = self.wait(&label, &Quorum::Threshold, self.ttl);
         let wait = Wait { from: Group::Role(self.role(ALL)), ..wait };
-        [Local::Send { label: self.label(&label), to: None, among: None }, Local::Await(wait)]
+        [Local::Send { label: self.label(&label), to: None, among: None, no: None }, Local::Await(wait)]
             .to_vec()
     }
 

@@ -83,12 +83,17 @@ impl Drawing {
                 let by = self.role(by);
                 self.line(format_args!("{by}->>{ALL}: {op}: {label}"))
             }
-            Step::Each { op, label, among: Group::Role(role) } => {
-                let role = self.role(role);
-                self.line(format_args!("{role}->>{ALL}: {op}: {label}"))
-            }
-            Step::Each { op, label, among: Group::Decided(decided) } => {
-                self.line(format_args!("{ALL}->>{ALL}: {op}: {label} (those in {decided})"))
+            Step::Each { op, label, among, no } => {
+                let or = no.as_ref().map(|it| alloc::format!(" (or {it})")).unwrap_or_default();
+                match among {
+                    Group::Role(role) => {
+                        let role = self.role(role);
+                        self.line(format_args!("{role}->>{ALL}: {op}: {label}{or}"))
+                    }
+                    Group::Decided(decided) => self.line(format_args!(
+                        "{ALL}->>{ALL}: {op}: {label}{or} (those in {decided})"
+                    )),
+                }
             }
             Step::Gather { op, label, quorum, within } => self.line(format_args!(
                 "Note over {ALL}: {op}: each waits for {label}[{quorum}]{}",

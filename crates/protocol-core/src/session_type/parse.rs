@@ -142,7 +142,9 @@ impl Parser<'_> {
             Ok(Step::Write { op, label, by: self.role_name()? })
         } else if self.reader.eat("each") {
             let (op, label) = self.op_and_label()?;
-            Ok(Step::Each { op, label, among: self.group()? })
+            let among = self.group()?;
+            let no = if self.reader.eat("|") { Some(self.label_name()?) } else { None };
+            Ok(Step::Each { op, label, among, no })
         } else if self.reader.eat("gather") {
             let op = self.op_and_colon()?;
             let Condition { label, quorum, within } = self.condition()?;

@@ -115,11 +115,16 @@ impl Printer<'_, '_> {
             Step::Write { op, label, by } => {
                 self.line(format_args!("write {op}: {label} by {by};"))
             }
-            Step::Each { op, label, among: Group::Role(role) } => {
-                self.line(format_args!("each {op}: {label} by {role};"))
-            }
-            Step::Each { op, label, among: Group::Decided(decided) } => {
-                self.line(format_args!("each {op}: {label} among {decided};"))
+            Step::Each { op, label, among, no } => {
+                let no = Tail("|", no.as_deref());
+                match among {
+                    Group::Role(role) => {
+                        self.line(format_args!("each {op}: {label} by {role}{no};"))
+                    }
+                    Group::Decided(decided) => {
+                        self.line(format_args!("each {op}: {label} among {decided}{no};"))
+                    }
+                }
             }
             Step::Gather { op, label, quorum, within } => {
                 self.line(format_args!("gather {op}: {label}[{quorum}]{};", Within(*within)))

@@ -208,7 +208,7 @@ impl Maker<'_> {
         let sent =
             Sent { label: label.clone(), by: among.clone(), scattered: false, single: false };
         self.path.sent.push(sent);
-        Step::Each { op, label, among }
+        Step::Each { op, label, among, no: None }
     }
 
     fn scatter(&mut self) -> Step {
@@ -302,7 +302,7 @@ fn change(dice: &mut Dice, session: &mut SessionType) {
         0 => {
             session.labels.push(LabelType { name: name.clone(), layout: "u8".to_string() });
             let among = Group::Role(ALL.to_string());
-            session.body.insert(place, Step::Each { op: name.to_lowercase(), label: name, among });
+            session.body.insert(place, Step::Each { op: name.to_lowercase(), label: name, among, no: None });
         }
         1 => {
             session.labels.push(LabelType { name: name.clone(), layout: "u8".to_string() });

@@ -159,9 +159,10 @@ impl Walker {
         }
         let mut edges = Vec::new();
         match (op, place.phase) {
-            (Some(Op::Send { label, to: addressed, .. }), _) => {
+            (Some(Op::Send { label, to: addressed, no, .. }), _) => {
                 let next = if *addressed == DEVICES { place.at + 1 } else { place.at };
                 edges.push((sent(label), to(next)));
+                edges.extend(no.iter().map(|it| (sent(it), to(next))));
             }
             (Some(Op::Pause(epochs)), _) => {
                 edges.push((Observed::Paused(*epochs), to(place.at + 1)));
@@ -203,7 +204,11 @@ impl Walker {
 fn labels_of(steps: &[Local], labels: &mut BTreeSet<String>) {
     for step in steps {
         match step {
-            Local::Send { label, .. } | Local::Finally { label } => {
+            Local::Send { label, no, .. } => {
+                labels.insert(label.clone());
+                labels.extend(no.clone());
+            }
+            Local::Finally { label } => {
                 labels.insert(label.clone());
             }
             Local::Await(wait) => labels_of_wait(wait, labels),
