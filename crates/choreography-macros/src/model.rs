@@ -58,10 +58,11 @@ pub(crate) struct Write {
     pub(crate) by: Option<Ident>,
 }
 
-/// `each op: Label among Decided;`
+/// `each op: Label among Decided | Decline;`
 pub(crate) struct Each {
     pub(crate) label: Ident,
     pub(crate) group: Group,
+    pub(crate) no: Option<Ident>,
 }
 
 /// Who says something.

@@ -96,6 +96,8 @@ pub enum Step {
         label: &'static str,
         /// Who.
         among: GroupType,
+        /// What a device says instead that does not take part; the session goes on.
+        no: Option<&'static str>,
     },
     /// Every device waits for a quorum.
     Gather {

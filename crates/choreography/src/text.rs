@@ -176,12 +176,17 @@ impl Writer<'_> {
             Step::Write { op, label, by } => {
                 self.line(&["write ", op, ": ", label, " by ", by, ";"]);
             }
-            Step::Each { op, label, among } => {
+            Step::Each { op, label, among, no } => {
                 let (word, name) = match among {
                     GroupType::Role(role) => (" by ", role),
                     GroupType::Decided(decided) => (" among ", decided),
                 };
-                self.line(&["each ", op, ": ", label, word, name, ";"]);
+                match no {
+                    Some(no) => {
+                        self.line(&["each ", op, ": ", label, word, name, " | ", no, ";"]);
+                    }
+                    None => self.line(&["each ", op, ": ", label, word, name, ";"]),
+                }
             }
             Step::Gather { op, label, quorum, within } => {
                 self.indent();

@@ -16,6 +16,7 @@ enum Use {
     Scattered,
     Outcome,
     Abort,
+    Decline,
     Veto,
     Last,
 }
@@ -27,6 +28,7 @@ impl Use {
             Self::Scattered => "scattered",
             Self::Outcome => "what a decision or a choice leads to",
             Self::Abort => "what is said when a decision fails",
+            Self::Decline => "what a device says that does not take part in a step",
             Self::Veto => "what stops a decision",
             Self::Last => "said finally",
         }
@@ -56,7 +58,13 @@ impl Labels<'_, '_> {
     fn step(&mut self, op: &Ident, kind: &Kind) {
         match kind {
             Kind::Write(it) => self.uses(&it.label, Use::Message),
-            Kind::Each(it) => self.uses(&it.label, Use::Message),
+            Kind::Each(it) => {
+                self.uses(&it.label, Use::Message);
+                if let Some(no) = &it.no {
+                    self.uses(no, Use::Decline);
+                    self.is_reason(no);
+                }
+            }
             Kind::Scatter(it) => self.uses(&it.label, Use::Scattered),
             Kind::Gather(it) => self.known(&it.label),
             Kind::Decide(it) => {
@@ -125,6 +133,7 @@ impl Labels<'_, '_> {
             | (Some(Use::Message), Use::Message)
             | (Some(Use::Scattered), Use::Scattered)
             | (Some(Use::Abort), Use::Abort)
+            | (Some(Use::Decline), Use::Decline)
             | (Some(Use::Veto), Use::Veto) => return,
             (Some(Use::Outcome), Use::Outcome) => {
                 format!("`{label}` is decided elsewhere: each way has a message of its own")
@@ -140,13 +149,17 @@ impl Labels<'_, '_> {
 
     fn aborts(&mut self, label: &Ident) {
         self.uses(label, Use::Abort);
+        self.is_reason(label);
+    }
+
+    fn is_reason(&mut self, label: &Ident) {
         let Some(message) = self.session.message(label) else { return };
         let is_reason = match &message.payload {
             Type::Path(it) => it.path.segments.last().is_some_and(|it| it.ident == "Reason"),
             _ => false,
         };
         if !is_reason {
-            let what = format!("`{label}` says why a decision failed: it carries a `Reason`");
+            let what = format!("`{label}` says why something failed: it carries a `Reason`");
             self.errors.at(&message.payload, what);
         }
     }

@@ -57,7 +57,8 @@ fn step(context: &Context<'_>, step: &Step) -> TokenStream {
         }
         Kind::Each(it) => {
             let (label, among) = (text(&it.label), group(&it.group));
-            quote!(Each { op: #op, label: #label, among: #among })
+            let no = maybe(it.no.as_ref());
+            quote!(Each { op: #op, label: #label, among: #among, no: #no })
         }
         Kind::Gather(it) => {
             let (label, quorum) = (text(&it.label), quorum(&it.quorum));

@@ -76,13 +76,14 @@ fn each(context: &Context<'_>, each: &Each) -> Plain {
             quote!(__aura::rt::Group::Role(#role))
         }
     };
+    let no = names::option(each.no.as_ref().map(names::label).as_ref());
     (
         " Every device of a group says something, and keeps something for itself.",
         quote! {
             <X: Send>(self, at_each: impl Fn(&__aura::Me) -> ::core::result::Result<(#payload, X), __aura::Reason> + Send)
         },
         quote!(__aura::Each<X>),
-        quote!(cx.each(#label, #group, at_each).await?),
+        quote!(cx.each(#label, #group, #no, at_each).await?),
     )
 }
 

@@ -82,7 +82,13 @@ fn each(input: ParseStream<'_>) -> Result<Kind> {
     let label = input.parse()?;
     let group =
         if eat(input, "among") { Group::Decided(input.parse()?) } else { Group::Role(by(input)?) };
-    Ok(Kind::Each(Each { label, group }))
+    let no = if input.peek(Token![|]) {
+        input.parse::<Token![|]>()?;
+        Some(input.parse()?)
+    } else {
+        None
+    };
+    Ok(Kind::Each(Each { label, group, no }))
 }
 
 fn gather(input: ParseStream<'_>) -> Result<Kind> {

@@ -27,19 +27,28 @@ impl Cx {
         read(writer, event.body.bytes()).map(Pub::new)
     }
 
-    /// `each`: every device of `group` says `label`.
+    /// `each`: every device of `group` says `label`, or why it does not under `no`.
     pub async fn each<T: Payload, X: Send>(
         &mut self,
         label: Label,
         group: Group,
+        no: Option<Label>,
         at_each: impl Fn(&Me) -> Result<(T, X), Reason> + Send,
     ) -> Result<Each<X>, Stop> {
         if !self.group(group).devices.contains(self.dev()) {
             return Ok(Each::new(None));
         }
-        let (value, kept) = at_each(&self.me()).map_err(Stop::Failed)?;
-        self.say_value(label, &value).await?;
-        Ok(Each::new(Some(kept)))
+        match (at_each(&self.me()), no) {
+            (Ok((value, kept)), _) => {
+                self.say_value(label, &value).await?;
+                Ok(Each::new(Some(kept)))
+            }
+            (Err(reason), Some(no)) => {
+                self.say_value(no, &reason).await?;
+                Ok(Each::new(None))
+            }
+            (Err(reason), None) => Err(Stop::Failed(reason)),
+        }
     }
 
     /// `scatter`: every device of `from` says `label` once to each device of `to`. The body begins

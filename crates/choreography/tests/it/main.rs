@@ -3,6 +3,7 @@
 
 mod addressed;
 mod certified;
+mod decline;
 mod dkd;
 mod local;
 mod parts;

@@ -4,13 +4,14 @@ use aura_choreography::{GlobalType, Label};
 use aura_protocol_core::session_type;
 
 use crate::{
-    addressed::deals, certified::certified, dkd::dkd, local::asking, parts, plain::plain, rounds,
-    veto,
+    addressed::deals, certified::certified, decline::ready, dkd::dkd, local::asking, parts,
+    plain::plain, rounds, veto,
 };
 
 fn types() -> Vec<(&'static GlobalType, u16)> {
     vec![
         (&dkd::GLOBAL, dkd::LABELS),
+        (&ready::GLOBAL, ready::LABELS),
         (&plain::GLOBAL, plain::LABELS),
         (&rounds::rounds::GLOBAL, rounds::rounds::LABELS),
         (&rounds::nested::GLOBAL, rounds::nested::LABELS),
@@ -73,6 +74,7 @@ macro_rules! text {
 fn a_text_is_canonical() {
     let texts = [
         text!(dkd::GLOBAL),
+        text!(ready::GLOBAL),
         text!(plain::GLOBAL),
         text!(rounds::rounds::GLOBAL),
         text!(rounds::nested::GLOBAL),

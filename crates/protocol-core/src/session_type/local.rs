@@ -294,8 +294,11 @@ impl<'a> Scope<'a> {
         let label = vote_label(yes);
         let wait = self.wait(&label, &Quorum::Threshold, self.ttl);
         let wait = Wait { from: Group::Role(self.role(ALL)), ..wait };
-        [Local::Send { label: self.label(&label), to: None, among: None, no: None }, Local::Await(wait)]
-            .to_vec()
+        [
+            Local::Send { label: self.label(&label), to: None, among: None, no: None },
+            Local::Await(wait),
+        ]
+        .to_vec()
     }
 
     fn branch(&mut self, branch: &'a Branch) -> LocalBranch {

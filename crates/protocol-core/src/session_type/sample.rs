@@ -302,7 +302,10 @@ fn change(dice: &mut Dice, session: &mut SessionType) {
         0 => {
             session.labels.push(LabelType { name: name.clone(), layout: "u8".to_string() });
             let among = Group::Role(ALL.to_string());
-            session.body.insert(place, Step::Each { op: name.to_lowercase(), label: name, among, no: None });
+            session.body.insert(
+                place,
+                Step::Each { op: name.to_lowercase(), label: name, among, no: None },
+            );
         }
         1 => {
             session.labels.push(LabelType { name: name.clone(), layout: "u8".to_string() });
