@@ -158,3 +158,34 @@ impl fmt::Debug for Signature {
         write!(f, "Signature:{}", Digest::of(&self.0).short())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::Vectors;
+
+    /// INV-C2: the twelve edge cases that tell Ed25519 verifiers apart. The library's plain predicate
+    /// accepts five of them, its strict one still accepts a key and a nonce of mixed order; ours,
+    /// with its torsion-free keys, accepts none.
+    #[test]
+    fn edge_cases_have_one_accept_set() {
+        use ed25519_dalek::{Verifier as _, VerifyingKey};
+        let vectors = Vectors::read(include_str!("../tests/vectors/speccheck.txt"));
+        let mut sets = [(); 3].map(|()| alloc::string::String::new());
+        for it in vectors.blocks() {
+            let (key, message) = (it.array("pbk"), it.hex("msg"));
+            let signature = ed25519_dalek::Signature::from_bytes(&it.array("sig"));
+            let library = VerifyingKey::from_bytes(&key);
+            let accepted = [
+                PublicKey::from_bytes(&key)
+                    .is_ok_and(|it| it.0.verify_strict(&message, &signature).is_ok()),
+                library.as_ref().is_ok_and(|it| it.verify_strict(&message, &signature).is_ok()),
+                library.as_ref().is_ok_and(|it| it.verify(&message, &signature).is_ok()),
+            ];
+            for (set, accepted) in sets.iter_mut().zip(accepted) {
+                set.push(if accepted { 'V' } else { 'x' });
+            }
+        }
+        assert_eq!(sets, ["xxxxxxxxxxxx", "xxxVxxxxxxxx", "VVVVxxxxxxxV"]);
+    }
+}
