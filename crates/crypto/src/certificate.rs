@@ -6,9 +6,9 @@ use aura_protocol_core::{AccountId, DeviceId, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 
+use crate::hpke::HpkePublicKey;
 use crate::{
     domain::{Context, Domain},
-    hpke::HpkePublicKey,
     keys::{PublicKey, SecretKey, Signature, SignatureError},
     message::Message,
 };

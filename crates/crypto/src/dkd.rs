@@ -17,12 +17,12 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::hpke::{HpkePublicKey, OpenError, SealContext, SealError, SealedScalar, SessionKey};
 use crate::{
     blame::{Blame, Fault},
     domain::{Context, Domain, Label},
     group::{Derivation, Element, Point as _, Secret},
     hash,
-    hpke::{HpkePublicKey, OpenError, SealContext, SealError, SealedScalar, SessionKey},
     keys::{PublicKey, SecretKey, Signature, SignatureError},
     message::Message,
     polynomial::{ShareIndex, lagrange},

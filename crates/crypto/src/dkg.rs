@@ -14,13 +14,13 @@ use aura_protocol_core::{AccountId, Digest, SessionId, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 
+use crate::hpke::{HpkePublicKey, SealContext, SealError, SealedScalar, SessionKey};
 use crate::{
     blame::{Blame, Fault},
     complaint::{Dealt, SubShare},
     domain::{Context, Domain, Label},
     frost::{self, DkgProof, Generated, Refusal, Round1, Round2},
     group::{Secret, Suite},
-    hpke::{HpkePublicKey, SealContext, SealError, SealedScalar, SessionKey},
     keys::{PublicKey, SecretKey, Signature},
     message::Message,
     polynomial::{Commitment, ShareIndex},

@@ -12,11 +12,11 @@ use aura_protocol_core::{Digest, SessionId, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 
+use crate::hpke::{HpkePublicKey, SealContext, SealError, SealedScalar, SessionKey};
 use crate::{
     blame::{Blame, Fault},
     domain::Label,
     group::{Element, Point as _, Scalar, Secret, Suite},
-    hpke::{HpkePublicKey, SealContext, SealError, SealedScalar, SessionKey},
     message::Message,
     polynomial::{ShareIndex, lagrange},
     rng::DualRng,

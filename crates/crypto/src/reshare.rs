@@ -19,12 +19,12 @@ use aura_protocol_core::{AccountId, Digest, SessionId, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 
+use crate::hpke::{HpkePublicKey, SealContext, SealError, SealedScalar, SessionKey};
 use crate::{
     blame::{Blame, Fault, sorted},
     complaint::{Dealt, SubShare},
     domain::Label,
     group::{Point as _, Secret, Suite},
-    hpke::{HpkePublicKey, SealContext, SealError, SealedScalar, SessionKey},
     message::Message,
     polynomial::{Commitment, Polynomial, ShareIndex, lagrange},
     proof::{LogProof, Statement},
