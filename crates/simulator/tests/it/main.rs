@@ -1,8 +1,12 @@
-//! The simulator, tried on protocols that hold and on protocols that do not.
+//! The simulator, tried on protocols that hold and on protocols that do not; and the explorer.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod broken;
 mod determinism;
+mod explore;
+mod explore_reduction;
+mod explore_scripts;
+mod explore_stateright;
 mod faults;
 mod oracles;
 mod shrinking;

@@ -1,0 +1,189 @@
+//! Every shipped choreography at its smallest interesting sizes, and the broken ones that must fail.
+//!
+//! A new choreography is one line in [`suite`].
+
+use aura_choreography::{Dev, DeviceSet, Label, Reason, Script};
+
+use super::{ExploreError, Model, Property, Reduction, Report, Verdict};
+use crate::protocols::{
+    dkd::{Dkd, derivation},
+    dkd_certified::{DkdCertified, certified},
+    dkd_naive::DkdNaive,
+    dkd_no_ttl::DkdNoTtl,
+    locking::Locking,
+    tour::Tour,
+};
+
+/// What must come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Everything holds.
+    Holds,
+    /// Two devices finish with different results.
+    Disagrees,
+    /// One finishes, another learns an abort.
+    Divides,
+    /// Somebody waits for ever.
+    Blocks,
+}
+
+impl Expected {
+    /// Whether a verdict is this.
+    #[must_use]
+    pub const fn is(self, verdict: &Verdict) -> bool {
+        match verdict {
+            Verdict::Holds => matches!(self, Self::Holds),
+            Verdict::Capped => false,
+            Verdict::Violated { property, .. } => match property {
+                Property::Agreement => matches!(self, Self::Disagrees),
+                Property::Decision => matches!(self, Self::Divides),
+                Property::Progress => matches!(self, Self::Blocks),
+                Property::Invariant(_) => false,
+            },
+        }
+    }
+}
+
+/// One model of the suite.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Its name: the choreography, the quorum, and what goes wrong.
+    pub name: String,
+    /// What must come out.
+    pub expected: Expected,
+    /// What is explored.
+    pub model: Result<Model<'static>, ExploreError>,
+}
+
+impl Case {
+    /// Explores it.
+    ///
+    /// # Errors
+    /// As [`Model::explore`].
+    pub fn run(&self) -> Result<Report, ExploreError> {
+        self.model.clone().and_then(|it| it.explore())
+    }
+}
+
+/// A choreography, and how so many devices run it with this quorum.
+struct Subject {
+    name: &'static str,
+    model: fn(u8, u8) -> Model<'static>,
+}
+
+/// Where the parameters are one byte, the quorum.
+fn by_quorum(script: &'static dyn Script, quorum: u8, devices: u8) -> Model<'static> {
+    Model::new(script, devices).params(vec![quorum])
+}
+
+impl Subject {
+    fn case(
+        &self,
+        (quorum, devices): (u8, u8),
+        what: &str,
+        expected: Expected,
+        make: impl FnOnce(Model<'static>) -> Result<Model<'static>, ExploreError>,
+    ) -> Case {
+        let name = format!("{} {quorum}-of-{devices}{what}", self.name);
+        Case { name, expected, model: make((self.model)(quorum, devices)) }
+    }
+
+    /// With no crash, one, and so on up to `crashes`.
+    fn crashes(&self, sizes: &[(u8, u8)], crashes: u8) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for size in sizes {
+            for count in 0..=crashes {
+                let what = format!(", {count} crashes");
+                cases.push(self.case(*size, &what, Expected::Holds, |it| Ok(it.crashes(count))));
+            }
+        }
+        cases
+    }
+
+    /// One device says nothing, beside a crash of another.
+    fn silence(&self, size: (u8, u8), dev: u8) -> Case {
+        let what = format!(", device {dev} silent, 1 crash");
+        self.case(size, &what, Expected::Holds, |it| Ok(it.silent(Dev(dev)).crashes(1)))
+    }
+
+    /// One device says whatever it might say, and whatever looks like it.
+    fn lies(&self, size: (u8, u8), dev: u8, expected: Expected) -> Case {
+        self.case(size, &format!(", device {dev} lies"), expected, |it| it.lying(Dev(dev)))
+    }
+}
+
+const DKD: Subject = Subject { name: "dkd", model: |m, n| by_quorum(&Dkd, m, n) };
+const CERTIFIED: Subject =
+    Subject { name: "dkd-certified", model: |m, n| by_quorum(&DkdCertified, m, n) };
+const NAIVE: Subject = Subject { name: "dkd-naive", model: |m, n| by_quorum(&DkdNaive, m, n) };
+const NO_TTL: Subject = Subject { name: "dkd-no-ttl", model: |m, n| by_quorum(&DkdNoTtl, m, n) };
+const LOCKING: Subject = Subject { name: "locking", model: |m, n| by_quorum(&Locking, m, n) };
+const TOUR: Subject = Subject { name: "tour", model: |m, n| by_quorum(&Tour, m, n) };
+
+/// All models.
+#[must_use]
+pub fn suite() -> Vec<Case> {
+    use Expected::{Blocks, Disagrees, Divides, Holds};
+    let mut cases = Vec::new();
+    cases.extend(DKD.crashes(&[(2, 3), (3, 4), (3, 5), (4, 6)], 2));
+    cases.extend([DKD.silence((2, 3), 0), DKD.silence((2, 3), 1), DKD.lies((2, 3), 1, Holds)]);
+    cases.extend([DKD.lies((3, 4), 1, Holds), DKD.lies((2, 3), 0, Divides)]);
+    cases.push(every_step(&DKD, (4, 6), 2));
+    cases.extend(CERTIFIED.crashes(&[(2, 3), (3, 4), (3, 5), (4, 5)], 1));
+    cases.extend([CERTIFIED.silence((3, 4), 0), CERTIFIED.lies((3, 4), 1, Holds)]);
+    let what = ", two-faced coordinator";
+    cases.push(DKD.case((3, 4), what, Disagrees, |it| Ok(two_faced(it))));
+    cases.push(CERTIFIED.case((3, 4), what, Holds, |it| Ok(two_faced_voter(it))));
+    cases.extend(LOCKING.crashes(&[(2, 3), (3, 4), (3, 5)], 2));
+    cases.extend([LOCKING.silence((2, 3), 0), LOCKING.lies((3, 4), 1, Holds)]);
+    cases.extend(TOUR.crashes(&[(2, 3), (3, 4)], 1));
+    cases.push(NAIVE.case((2, 3), "", Disagrees, Ok));
+    cases.push(NO_TTL.case((2, 3), ", 1 crash", Blocks, |it| Ok(it.crashes(1))));
+    cases
+}
+
+/// Without leaving out anything.
+fn every_step(subject: &Subject, size: (u8, u8), crashes: u8) -> Case {
+    let what = format!(", {crashes} crashes, every step");
+    let make = |it: Model<'static>| Ok(it.crashes(crashes).reduction(Reduction::None));
+    subject.case(size, &what, Expected::Holds, make)
+}
+
+/// A coordinator that tells two devices different keys.
+fn two_faced(model: Model<'static>) -> Model<'static> {
+    let zero = Dev(0);
+    model
+        .may_say(zero, derivation::INIT, &1_u64)
+        .may_say(zero, derivation::FREEZE, &DeviceSet::all(4))
+        .may_say(zero, derivation::FINALIZE, &1_u64)
+        .may_say(zero, derivation::FINALIZE, &2_u64)
+}
+
+/// The same, where decisions are certified: it votes for both.
+fn two_faced_voter(model: Model<'static>) -> Model<'static> {
+    let zero = Dev(0);
+    let vote = |text| certified::GLOBAL.parse_label(text).map_or(Label(u16::MAX), |it| it.0);
+    let (freeze, finalize) = (vote("FreezeVote"), vote("FinalizeVote"));
+    two_faced(model)
+        .may_say(zero, freeze, &Ok::<_, Reason>(DeviceSet::all(4)))
+        .may_say(zero, finalize, &Ok::<_, Reason>(1_u64))
+        .may_say(zero, finalize, &Ok::<_, Reason>(2_u64))
+        .may_say(zero, finalize, &Err::<u64, _>(Reason::Timeout))
+}
+
+/// Explores the models whose names contain `filter`, and reports each with whether it came out as it
+/// must. Says whether all did, and there were any.
+pub fn run_suite(
+    filter: &str,
+    mut report: impl FnMut(&Case, &Result<Report, ExploreError>, bool),
+) -> bool {
+    let (mut all, mut any) = (true, false);
+    for case in suite().iter().filter(|it| it.name.contains(filter)) {
+        let result = case.run();
+        let fits = result.as_ref().is_ok_and(|it| case.expected.is(&it.verdict));
+        report(case, &result, fits);
+        all &= fits;
+        any = true;
+    }
+    all && any
+}
