@@ -1,8 +1,13 @@
-//! The transitions of an upgrade.
+//! One upgrade on one device: what its driver sees becomes the session's input, and what the session
+//! says becomes the driver's work.
 
 use aura_protocol_core::Digest;
 
-use crate::choreography::upgrade::state::{FailureReason, UpgradeState};
+use crate::choreography::upgrade::{
+    party::Party,
+    script::{Prepared, upgrade},
+    state::{FailureReason, UpgradeState},
+};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,29 +61,50 @@ pub enum Effect {
     Migrate,
 }
 
-/// One upgrade on one device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One upgrade on one device: its seat in the session of [`super::script`], and beside it the chain's
+/// seat, which says when a quorum is there.
+#[derive(Debug, Clone)]
 pub struct UpgradeCoordinator {
     proposal: Digest,
-    quorum: usize,
     state: UpgradeState,
+    device: Option<Party>,
+    chain: Option<Party>,
     certified: bool,
     proposed: bool,
 }
 
+/// The same proposal in the same state, with the same still to be said.
+impl PartialEq for UpgradeCoordinator {
+    fn eq(&self, other: &Self) -> bool {
+        let seen = |it: &Self| (it.proposal, it.certified, it.proposed);
+        seen(self) == seen(other)
+            && self.state == other.state
+            && self.device == other.device
+            && self.chain == other.chain
+    }
+}
+
+impl Eq for UpgradeCoordinator {}
+
 impl UpgradeCoordinator {
     /// The upgrade that `proposal` proposes, activated by `quorum` ready voters.
     #[must_use]
-    pub const fn propose(proposal: Digest, quorum: usize) -> Self {
-        let state = UpgradeState::Proposing;
-        Self { proposal, quorum, state, certified: false, proposed: false }
+    pub fn propose(proposal: Digest, quorum: usize) -> Self {
+        Self {
+            proposal,
+            state: UpgradeState::Proposing,
+            device: Party::device(proposal),
+            chain: Party::chain(proposal, quorum),
+            certified: false,
+            proposed: false,
+        }
     }
 
     /// An upgrade that was activated before this device's memory begins.
     #[must_use]
     pub const fn activated(proposal: Digest) -> Self {
         let state = UpgradeState::Active;
-        Self { proposal, quorum: 0, state, certified: true, proposed: true }
+        Self { proposal, state, device: None, chain: None, certified: true, proposed: true }
     }
 
     /// The unit that proposed it.
@@ -97,54 +123,76 @@ impl UpgradeCoordinator {
     /// without effect, so that the ledger may show things in any order.
     pub fn handle(&mut self, input: Input) -> Vec<Effect> {
         match input {
-            Input::Certified => self.certified(),
+            Input::Accepted => self.accepted(),
+            Input::Obtained => self.obtained(),
+            Input::Rehearsed => self.rehearsed(),
             Input::Refused { code, reason } => self.refused(code, reason),
-            Input::Superseded => self.ended(FailureReason::Superseded),
+            Input::Ready(count) => self.ready(count),
+            Input::Certified => self.certified(),
+            Input::Migrated => self.migrated(),
             Input::Expired => self.ended(FailureReason::TimedOut),
-            other => self.advance(&other),
+            Input::Superseded => self.ended(FailureReason::Superseded),
         }
     }
 
-    fn advance(&mut self, input: &Input) -> Vec<Effect> {
-        use UpgradeState as State;
-        match (&self.state, input) {
-            (State::Proposing, Input::Accepted) => {
-                self.state = State::Acknowledging;
-                vec![Effect::Acknowledge, Effect::Obtain]
-            }
-            (State::Acknowledging, Input::Obtained) => {
-                self.state = State::SignallingReady;
-                vec![Effect::Rehearse]
-            }
-            (State::SignallingReady, Input::Rehearsed) if self.certified => {
-                self.state = State::Activating;
-                vec![Effect::SignalReady, Effect::Migrate]
-            }
-            (State::SignallingReady, Input::Rehearsed) => {
-                self.state = State::AwaitingQuorum;
-                vec![Effect::SignalReady]
-            }
-            (State::AwaitingQuorum, Input::Ready(count)) if self.quorum <= *count => {
-                // Said once: the driver keeps at it until the slot is decided.
-                if std::mem::replace(&mut self.proposed, true) {
-                    Vec::new()
-                } else {
-                    vec![Effect::ProposeActivation]
-                }
-            }
-            (State::Activating, Input::Migrated) => {
-                self.state = State::Active;
-                Vec::new()
-            }
-            _ => Vec::new(),
+    fn accepted(&mut self) -> Vec<Effect> {
+        if self.state != UpgradeState::Proposing {
+            return Vec::new();
         }
+        self.state = UpgradeState::Acknowledging;
+        let proposal = self.proposal;
+        let said = self.device.as_mut().map(|it| it.proposed(proposal)).unwrap_or_default();
+        let mut effects = Vec::new();
+        effects.extend(said.contains(&upgrade::ACKNOWLEDGE).then_some(Effect::Acknowledge));
+        effects.push(Effect::Obtain);
+        effects
+    }
+
+    fn obtained(&mut self) -> Vec<Effect> {
+        if self.state != UpgradeState::Acknowledging {
+            return Vec::new();
+        }
+        self.state = UpgradeState::SignallingReady;
+        vec![Effect::Rehearse]
+    }
+
+    /// A device that declined once and is bound by a certificate is ready after all.
+    fn rehearsed(&mut self) -> Vec<Effect> {
+        if self.state != UpgradeState::SignallingReady {
+            return Vec::new();
+        }
+        let prepared = Prepared::Rehearsed;
+        let said = self.device.as_mut().map(|it| it.prepared(&prepared)).unwrap_or_default();
+        if self.certified {
+            self.state = UpgradeState::Activating;
+            return vec![Effect::SignalReady, Effect::Migrate];
+        }
+        self.state = UpgradeState::AwaitingQuorum;
+        said.contains(&upgrade::READY).then_some(Effect::SignalReady).into_iter().collect()
+    }
+
+    /// Only a device that is ready itself proposes the activation, and once: the driver keeps at it
+    /// until the slot is decided.
+    fn ready(&mut self, count: usize) -> Vec<Effect> {
+        if self.state != UpgradeState::AwaitingQuorum || self.proposed {
+            return Vec::new();
+        }
+        let said = self.chain.as_mut().map(|it| it.ready(count)).unwrap_or_default();
+        self.proposed = said.contains(&upgrade::ACTIVATE);
+        if self.proposed { vec![Effect::ProposeActivation] } else { Vec::new() }
     }
 
     /// A certificate binds every device, also one that has not begun or has refused: it gets what it
     /// lacks first, and is blocked if it cannot.
     fn certified(&mut self) -> Vec<Effect> {
         use UpgradeState as State;
-        self.certified = true;
+        if !std::mem::replace(&mut self.certified, true) {
+            let proposal = self.proposal;
+            if let Some(device) = &mut self.device {
+                device.proposed(proposal);
+                device.certified();
+            }
+        }
         match self.state {
             State::AwaitingQuorum => {
                 self.state = State::Activating;
@@ -158,9 +206,24 @@ impl UpgradeCoordinator {
         }
     }
 
+    /// The version is active where the session has ended with it and the records are migrated.
+    fn migrated(&mut self) -> Vec<Effect> {
+        let activated = self.device.as_ref().is_some_and(Party::is_activated);
+        if self.state == UpgradeState::Activating && activated {
+            self.state = UpgradeState::Active;
+        }
+        Vec::new()
+    }
+
     fn refused(&mut self, code: String, reason: String) -> Vec<Effect> {
         if matches!(self.state, UpgradeState::Active | UpgradeState::Failed(_)) {
             return Vec::new();
+        }
+        let proposal = self.proposal;
+        if let Some(device) = &mut self.device {
+            device.proposed(proposal);
+            let (code, reason) = (code.clone(), reason.clone());
+            device.prepared(&Prepared::Refused { code, reason });
         }
         if self.certified {
             self.state = UpgradeState::Blocked { code, reason };
