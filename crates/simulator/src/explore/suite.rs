@@ -3,6 +3,8 @@
 //! A new choreography is one line in [`suite`].
 
 use aura_choreography::{Dev, DeviceSet, Label, Reason, Script};
+use aura_coordination::choreography::upgrade::script::{Prepared, Terms, Upgrade};
+use aura_protocol_core::{Digest, encode};
 
 use super::{ExploreError, Model, Property, Reduction, Report, Verdict};
 use crate::protocols::{
@@ -118,7 +120,24 @@ const CERTIFIED: Subject =
 const NAIVE: Subject = Subject { name: "dkd-naive", model: |m, n| by_quorum(&DkdNaive, m, n) };
 const NO_TTL: Subject = Subject { name: "dkd-no-ttl", model: |m, n| by_quorum(&DkdNoTtl, m, n) };
 const LOCKING: Subject = Subject { name: "locking", model: |m, n| by_quorum(&Locking, m, n) };
+const UPGRADE: Subject = Subject { name: "upgrade", model: upgrade };
 const TOUR: Subject = Subject { name: "tour", model: |m, n| by_quorum(&Tour, m, n) };
+
+/// An upgrade of so many devices, the first of which proposes, and the control chain as the last
+/// participant. A liar may say any part of what an honest device would, so its cases hold those in
+/// which a device stops at any point.
+fn upgrade(quorum: u8, devices: u8) -> Model<'static> {
+    let terms = Terms { proposal: Digest::ZERO, quorum };
+    let model = Model::new(&Upgrade, devices + 1).params(encode(&terms));
+    let rehearsed = || vec![encode(&Prepared::Rehearsed)];
+    (0..=devices).fold(model, |model, dev| model.signals(Dev(dev), rehearsed()))
+}
+
+/// One device's rehearsal fails.
+fn refusing(model: Model<'static>, dev: u8) -> Model<'static> {
+    let (code, reason) = ("DigestMismatch".to_string(), "another digest".to_string());
+    model.signals(Dev(dev), vec![encode(&Prepared::Refused { code, reason })])
+}
 
 /// All models.
 #[must_use]
@@ -138,6 +157,11 @@ pub fn suite() -> Vec<Case> {
     cases.extend([LOCKING.silence((2, 3), 0), LOCKING.lies((3, 4), 1, Holds)]);
     cases.extend(TOUR.crashes(&[(2, 3), (3, 4)], 1));
     cases.push(NAIVE.case((2, 3), "", Disagrees, Ok));
+    cases.extend(UPGRADE.crashes(&[(2, 3), (3, 4), (4, 5)], 0));
+    cases.push(UPGRADE.case((2, 3), ", one silent", Holds, |it| Ok(it.silent(Dev(1)))));
+    cases.push(UPGRADE.lies((2, 3), 1, Holds));
+    cases.push(UPGRADE.case((3, 4), ", one refuses", Holds, |it| Ok(refusing(it, 1))));
+    cases.push(UPGRADE.case((2, 3), ", two refuse", Holds, |it| Ok(refusing(refusing(it, 1), 2))));
     cases.push(NO_TTL.case((2, 3), ", 1 crash", Blocks, |it| Ok(it.crashes(1))));
     cases
 }
