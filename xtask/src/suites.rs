@@ -24,6 +24,10 @@ const GROUPS: [(&str, &str, &[&str]); 2] = [
 
 /// The suite of the guests' own tests, on the host.
 const GUESTS: &str = "guests";
+/// The suite that explores every choreography, with crashes and liars, in every order.
+const MODEL: &str = "model";
+/// The crate whose program does.
+const SIMULATOR: &str = "simulator";
 
 /// A name that `cargo xtask test` accepts, and the packages it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +36,7 @@ pub struct Suite {
     about: String,
     packages: Vec<String>,
     guests: bool,
+    model: bool,
 }
 
 /// Every suite of this repository.
@@ -57,29 +62,47 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         let present = members.iter().filter(|it| crates.iter().any(|name| name == *it));
         let packages: Vec<String> = present.map(|it| package(it)).collect();
         let guests = members.contains(&GUESTS);
-        Suite { name: (*name).to_owned(), about: (*about).to_owned(), packages, guests }
+        Suite {
+            name: (*name).to_owned(),
+            about: (*about).to_owned(),
+            packages,
+            guests,
+            model: false,
+        }
     });
     let single = |name: &String| Suite {
         name: name.clone(),
         about: format!("the crate in crates/{name}"),
         packages: vec![package(name)],
         guests: false,
+        model: false,
     };
     let guests = Suite {
         name: GUESTS.to_owned(),
         about: "the protocols themselves, natively".to_owned(),
         packages: Vec::new(),
         guests: true,
+        model: false,
     };
+    let model = Suite {
+        name: MODEL.to_owned(),
+        about: "every choreography explored: crashes, silence, liars".to_owned(),
+        packages: Vec::new(),
+        guests: false,
+        model: true,
+    };
+    let model = crates.iter().any(|it| it == SIMULATOR).then_some(model);
     let xtask = Suite {
         name: "xtask".to_owned(),
         about: "the tasks themselves".to_owned(),
         packages: vec!["xtask".to_owned()],
         guests: false,
+        model: false,
     };
     groups
         .filter(|it| !it.packages.is_empty())
         .chain(crates.iter().map(single))
+        .chain(model)
         .chain([guests, xtask])
         .collect()
 }
@@ -97,6 +120,12 @@ pub fn help(suites: &[Suite]) -> String {
 pub fn run(workspace: &Workspace, choice: Choice, name: Option<&str>) -> Result<()> {
     // The name is looked at first: a typing error should not cost a build.
     let suite = name.map(|name| find(all(workspace)?, name)).transpose()?;
+    if suite.as_ref().is_none_or(|it| it.model) {
+        demand(&Shell, &model_run(workspace), Streams::Inherited)?;
+    }
+    if suite.as_ref().is_some_and(|it| it.model) {
+        return Ok(());
+    }
     protocols::ensure(workspace, choice)?;
     if suite.as_ref().is_none_or(|it| it.guests) {
         demand(&Shell, &guest_run(workspace), Streams::Inherited)?;
@@ -114,6 +143,13 @@ fn find(suites: Vec<Suite>, name: &str) -> Result<Suite> {
         bail!("there is no suite {name:?}; there are {}", names.join(", "));
     };
     Ok(suite)
+}
+
+/// The explorer. It fails when a model does not come out as it must.
+fn model_run(workspace: &Workspace) -> Invocation {
+    Invocation::new("cargo")
+        .args(["run", "--quiet", "--package=aura-simulator", "--bin=aura-explore"])
+        .dir(workspace.root())
 }
 
 /// The guests' tests: their own workspace and lockfile, and their own folder for what is built.
@@ -149,7 +185,7 @@ mod tests {
     use super::*;
 
     fn suites() -> Vec<Suite> {
-        suites_of(&["cli", "crypto", "journal", "wasm-host"].map(str::to_owned))
+        suites_of(&["cli", "crypto", "journal", "simulator", "wasm-host"].map(str::to_owned))
     }
 
     #[test]
@@ -161,8 +197,8 @@ mod tests {
     #[test]
     fn an_unknown_suite_is_answered_with_the_known_ones() {
         let error = find(suites(), "jurnal").unwrap_err().to_string();
-        let known = "modules, ledger, cli, crypto, journal, wasm-host, guests, \
-                     xtask";
+        let known = "modules, ledger, cli, crypto, journal, simulator, wasm-host, model, \
+                     guests, xtask";
         assert_eq!(error, format!("there is no suite \"jurnal\"; there are {known}"));
     }
 
@@ -192,6 +228,13 @@ mod tests {
         assert_eq!(runs(Some(&guests)), Vec::<Vec<String>>::new());
         assert!(guests.guests && find(suites(), "modules").unwrap().guests);
         assert!(!find(suites(), "journal").unwrap().guests);
+    }
+
+    #[test]
+    fn the_model_is_a_run_of_its_own() {
+        let model = find(suites(), "model").unwrap();
+        assert!(model.model && runs(Some(&model)).is_empty());
+        assert!(suites_of(&["cli".to_owned()]).iter().all(|it| !it.model));
     }
 
     #[test]
