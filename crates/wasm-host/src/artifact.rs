@@ -11,14 +11,19 @@ use crate::gate;
 
 const HEADER_BYTES: usize = 64;
 
-/// A compiled module whose MAC was right. Only `Seal::open` makes one, which is what makes loading
-/// it sound.
+/// A compiled module that is this program's own work: its MAC was right, or it comes from a child of
+/// this program. Nothing else makes one, which is what makes loading it sound.
 #[derive(Debug)]
 pub struct AuthenticArtifact {
     code: Vec<u8>,
 }
 
 impl AuthenticArtifact {
+    /// What a child of this program compiled just now.
+    pub(crate) const fn of_child(code: Vec<u8>) -> Self {
+        Self { code }
+    }
+
     /// The code.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
@@ -94,7 +99,7 @@ impl Seal {
                 module.as_bytes(),
                 self.engine_id.as_bytes(),
                 &gate::VERSION.to_le_bytes(),
-                &gate::fuel::SCHEDULE_VERSION.to_le_bytes(),
+                &gate::fuel::FUEL_SCHEDULE_VERSION.to_le_bytes(),
             ],
         )
     }

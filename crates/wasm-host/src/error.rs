@@ -32,6 +32,23 @@ pub enum HostError {
         /// What the engine says.
         reason: String,
     },
+    /// The compiler took more than it may, in a process of its own, and was stopped.
+    #[error("the compiler of module {digest} was stopped: it used up its {limit}")]
+    CompileStopped {
+        /// The module.
+        digest: Digest,
+        /// What it used up.
+        limit: &'static str,
+    },
+    /// The program that compiles modules cannot be run.
+    #[error("cannot run {} as a compiler", path.display())]
+    Child {
+        /// The program.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// A file of the module store cannot be read or written.
     #[error("cannot use {}", path.display())]
     Io {
@@ -77,6 +94,14 @@ pub enum CallError {
         /// Its length.
         found: usize,
         /// The longest allowed.
+        limit: usize,
+    },
+    /// More is pinned already than may be: the caller's fault, who unpins what is not active.
+    #[error("{found} are pinned, more than {limit}: unpin what is not active")]
+    PinnedTooMuch {
+        /// How many modules, or bytes.
+        found: usize,
+        /// How many may be.
         limit: usize,
     },
     /// The module failed.

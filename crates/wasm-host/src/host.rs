@@ -1,9 +1,13 @@
 //! The facade: takes modules in, keeps them, and calls them by digest.
+//!
+//! Three tiers: pinned modules stay compiled in memory, those used last beside them up to a size, and
+//! artifacts of all as files, each authenticated before it is loaded. One module is compiled at a time.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aura_protocol_core::{
@@ -13,10 +17,12 @@ use aura_protocol_core::{
 };
 
 use crate::{
-    BadOutput, CallError, Compiled, Engine, Expected, HostError, PrepareError, StepError,
-    WasmerEngine,
+    BadOutput, CallError, Compiled, Engine, Expected, HostError, Isolation, PrepareError,
+    StepError,
     artifact::{AuthenticArtifact, Seal},
-    gate,
+    engine,
+    gate::{self, Metered},
+    isolate,
     limits::{CALL_BYTES_MAX, COMPILED_BYTES_MAX, COMPILED_COUNT_MAX, DESCRIBE_FUEL_MAX},
     recent::{Ready, Recent},
     reply,
@@ -31,7 +37,54 @@ pub struct ModuleHost {
     engine: Box<dyn Engine>,
     seal: Seal,
     store: Store,
+    isolation: Isolation,
     recent: Mutex<Recent>,
+    /// One compiler at a time: however many modules arrive, they do not take all processors.
+    compiling: Mutex<()>,
+    taken: Mutex<Taken>,
+}
+
+/// How a host runs its modules. [`Default`] is the default engine in this process.
+pub struct HostOptions {
+    /// What compiles and runs.
+    pub engine: Box<dyn Engine>,
+    /// Where the compiler runs. A child uses the default engine, so `engine` must be that one.
+    pub isolation: Isolation,
+    /// Compiled modules kept in memory beside the pinned.
+    pub compiled_count_max: usize,
+    /// Their artifacts' bytes together.
+    pub compiled_bytes_max: usize,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        Self {
+            engine: engine::default(),
+            isolation: Isolation::InProcess,
+            compiled_count_max: COMPILED_COUNT_MAX,
+            compiled_bytes_max: COMPILED_BYTES_MAX,
+        }
+    }
+}
+
+/// A moment in the life of a host, for [`ModuleHost::collect`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
+/// What a collection gave back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// The modules that are gone.
+    pub modules: Vec<Digest>,
+    /// Bytes of files, originals and artifacts.
+    pub bytes: u64,
+}
+
+/// When modules were taken in; those of earlier processes at the very beginning.
+#[derive(Default)]
+struct Taken {
+    now: u64,
+    at: BTreeMap<Digest, u64>,
 }
 
 /// What a step of a module led to.
@@ -53,20 +106,35 @@ impl ModuleHost {
     /// # Errors
     /// [`HostError::Io`] when the folder cannot be used.
     pub fn open(dir: &Path, key: [u8; 32]) -> Result<Self, HostError> {
-        Ok(Self::with(Store::Folder(Folder::open(dir)?), &key))
+        Self::open_with(dir, key, HostOptions::default())
+    }
+
+    /// As [`ModuleHost::open`], with another engine, isolation or size.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] when the folder cannot be used.
+    pub fn open_with(dir: &Path, key: [u8; 32], options: HostOptions) -> Result<Self, HostError> {
+        Ok(Self::with(Store::Folder(Folder::open(dir)?), &key, options))
     }
 
     /// A host that keeps its modules in memory alone, for tests and tools.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self::with(Store::Memory(Mutex::new(BTreeMap::new())), &[0; 32])
+        Self::in_memory_with(HostOptions::default())
     }
 
-    fn with(store: Store, key: &[u8; 32]) -> Self {
-        let engine: Box<dyn Engine> = Box::new(WasmerEngine);
+    /// As [`ModuleHost::in_memory`], with another engine, isolation or size.
+    #[must_use]
+    pub fn in_memory_with(options: HostOptions) -> Self {
+        Self::with(Store::Memory(Mutex::new(BTreeMap::new())), &[0; 32], options)
+    }
+
+    fn with(store: Store, key: &[u8; 32], options: HostOptions) -> Self {
+        let HostOptions { engine, isolation, compiled_count_max, compiled_bytes_max } = options;
         let seal = Seal::new(key, engine.id());
-        let recent = Mutex::new(Recent::new(COMPILED_COUNT_MAX, COMPILED_BYTES_MAX));
-        Self { engine, seal, store, recent }
+        let recent = Mutex::new(Recent::new(compiled_count_max, compiled_bytes_max));
+        let (compiling, taken) = Default::default();
+        Self { engine, seal, store, isolation, recent, compiling, taken }
     }
 
     /// Takes a module in: checks it against `module` and the gate, compiles it, has it say what it is,
@@ -77,17 +145,81 @@ impl ModuleHost {
     pub fn prepare(&self, bytes: &[u8], module: &ModuleRef) -> Result<Descriptor, PrepareError> {
         let digest = module.digest;
         gate::identify(bytes, module.into())?;
-        let ready = match self.find(digest) {
-            Some(ready) => ready,
-            None => match self.load(digest, bytes)? {
-                Some(ready) => ready,
-                None => self.build(bytes, module.into())?,
-            },
+        self.taken().at.insert(digest, u64::MAX); // No collection takes it meanwhile.
+        let prepared = self.take_in(bytes, module.into());
+        let mut taken = self.taken();
+        match taken.now {
+            now if prepared.is_ok() => taken.at.insert(digest, now),
+            _ => taken.at.remove(&digest),
         };
+        drop(taken);
+        prepared
+    }
+
+    fn take_in(&self, bytes: &[u8], expected: Expected) -> Result<Descriptor, PrepareError> {
+        let digest = expected.digest;
+        let ready = self.ready_from(bytes, expected)?;
         if self.store.module(digest)?.is_none() {
             self.store.keep_module(digest, bytes)?;
         }
         Ok(ready.descriptor.clone())
+    }
+
+    /// Keeps a prepared module compiled in memory until it is unpinned, and loads it now, so that no
+    /// later call waits for it. For the versions that are active.
+    ///
+    /// # Errors
+    /// [`CallError::PinnedTooMuch`], or that it is not prepared or cannot be loaded any more.
+    pub fn pin(&self, digest: Digest) -> Result<(), CallError> {
+        let ready = self.ready(digest)?;
+        let mut recent = self.recent();
+        if recent.find(digest).is_none() {
+            recent.insert(digest, ready); // Others came in between.
+        }
+        recent
+            .pin(digest)
+            .map_err(|full| CallError::PinnedTooMuch { found: full.found, limit: full.limit })
+    }
+
+    /// Lets a pinned module go when others need its place.
+    pub fn unpin(&self, digest: Digest) {
+        self.recent().unpin(digest);
+    }
+
+    /// This moment. A collection that is given it spares what is taken in from now on.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let mut taken = self.taken();
+        taken.now += 1;
+        Mark(taken.now)
+    }
+
+    /// Drops every module that is not in `references`, not pinned, and was not taken in since `since`.
+    ///
+    /// `references` are all that the device may still need: active, rollback and snapshot versions,
+    /// sessions that run. Take the mark before they are read, so that what arrives meanwhile stays.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] when a file cannot be dropped; what was dropped before stays dropped.
+    pub fn collect(
+        &self,
+        references: &BTreeSet<Digest>,
+        since: Mark,
+    ) -> Result<Collected, HostError> {
+        let mut taken = self.taken(); // Held: what begins to be taken in now waits.
+        let mut collected = Collected::default();
+        for digest in self.store.digests()? {
+            let is_new = taken.at.get(&digest).is_some_and(|at| since.0 <= *at);
+            if is_new || references.contains(&digest) || self.recent().is_pinned(digest) {
+                continue;
+            }
+            collected.bytes += self.store.drop_module(digest)?;
+            self.recent().remove(digest);
+            taken.at.remove(&digest);
+            tracing::info!(module = %digest, "collected a module that nothing refers to");
+            collected.modules.push(digest);
+        }
+        Ok(collected)
     }
 
     /// Whether the module can be called here.
@@ -162,10 +294,24 @@ impl ModuleHost {
             return Ok(ready);
         }
         let bytes = self.store.module(digest)?.ok_or(CallError::NotPrepared { digest })?;
-        let unprepared = |source| CallError::Unprepared { digest, source: Box::new(source) };
-        match self.load(digest, &bytes).map_err(unprepared)? {
+        self.ready_from(&bytes, Expected::of(&bytes))
+            .map_err(|source| CallError::Unprepared { digest, source: Box::new(source) })
+    }
+
+    /// The same from bytes at hand, which are known to have the digest.
+    fn ready_from(&self, bytes: &[u8], expected: Expected) -> Result<Arc<Ready>, PrepareError> {
+        let digest = expected.digest;
+        if let Some(ready) = self.find(digest) {
+            return Ok(ready);
+        }
+        if let Some(ready) = self.load(digest, bytes)? {
+            return Ok(ready);
+        }
+        let _one_at_a_time = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever held the lock may have compiled this one.
+        match self.find(digest) {
             Some(ready) => Ok(ready),
-            None => self.build(&bytes, Expected::of(&bytes)).map_err(unprepared),
+            None => self.build(bytes, expected),
         }
     }
 
@@ -208,16 +354,30 @@ impl ModuleHost {
     /// The whole way: gate, compiler, the question what it is, and only then the artifact.
     fn build(&self, bytes: &[u8], expected: Expected) -> Result<Arc<Ready>, PrepareError> {
         let checked = gate::check(bytes, expected)?;
-        let compiled = self.engine.compile(&checked)?;
-        check_description(compiled.as_ref(), checked.descriptor())?;
         let digest = checked.digest();
-        let mut size = checked.instrumented().len();
+        let (compiled, code) = self.compile(checked.metered())?;
+        check_description(compiled.as_ref(), checked.descriptor())?;
         if let Store::Folder(folder) = &self.store {
-            let code = compiled.artifact()?;
-            size = code.len();
             folder.keep_artifact(digest, &self.seal.close(digest, &code))?;
         }
-        Ok(self.remember(digest, compiled, checked.descriptor().clone(), size))
+        Ok(self.remember(digest, compiled, checked.descriptor().clone(), code.len()))
+    }
+
+    /// The compiled module, and what is kept of it.
+    fn compile(&self, module: &Metered) -> Result<(Arc<dyn Compiled>, Vec<u8>), HostError> {
+        if let Isolation::Child(path) = &self.isolation {
+            let code = isolate::compile_in_child(path, &self.engine.id(), module)?;
+            let compiled = self.engine.load(AuthenticArtifact::of_child(code.clone()))?;
+            return Ok((compiled, code));
+        }
+        // A compiler that panics has a mistake; it costs this module alone.
+        let compiled = catch_unwind(AssertUnwindSafe(|| self.engine.compile(module)));
+        let compiled = compiled.unwrap_or_else(|_| {
+            let reason = "the compiler panicked".to_owned();
+            Err(HostError::Compile { digest: module.digest(), reason })
+        })?;
+        let code = compiled.artifact()?;
+        Ok((compiled, code))
     }
 
     fn remember(
@@ -228,13 +388,20 @@ impl ModuleHost {
         bytes: usize,
     ) -> Arc<Ready> {
         let ready = Arc::new(Ready { compiled, descriptor, bytes });
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.insert(digest, Arc::clone(&ready));
+        self.recent().insert(digest, Arc::clone(&ready));
         ready
     }
 
     fn find(&self, digest: Digest) -> Option<Arc<Ready>> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).find(digest)
+        self.recent().find(digest)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -34,6 +34,14 @@ pub const BR_TABLE_TARGETS_MAX: u64 = 1_024;
 pub const FUNCTION_WORK_MAX: u64 = 200_000;
 /// Compile work of all functions together. A 600 KB guest has 400,000.
 pub const MODULE_WORK_MAX: u64 = 1_000_000;
+/// Estimated compile time of one function, in microseconds on the machine that it was measured on. A
+/// function of 64 KiB of calls, loops or growths takes seconds; rustc's largest take 20,000.
+pub const FUNCTION_TIME_MAX: u64 = 200_000;
+/// Estimated compile time of all functions together. Two megabytes of nothing but indirect calls took
+/// Cranelift 9 s and 450 MB without this rule.
+pub const MODULE_TIME_MAX: u64 = 1_000_000;
+/// What a function adds to the estimate beside its operators: its entry, its frame, its symbols.
+pub const FUNCTION_TIME_UNITS: u64 = 40;
 /// Pages of 64 KiB that a module's memory begins with. rustc's default stack takes 16.
 pub const MEMORY_INITIAL_PAGES_MAX: u64 = 64;
 /// Pages of 64 KiB that a module's memory may grow to: 16 MiB for 1.25 MiB of input and output.
@@ -60,9 +68,21 @@ pub const FRAME_UNITS: u32 = 4;
 pub const HOST_STACK_BYTES: usize = 2 << 20;
 /// Fuel for the question what a module is.
 pub const DESCRIBE_FUEL_MAX: u64 = 1_000_000;
-/// Compiled modules kept in memory: more than the protocols that one account runs at once.
+/// Processor time of a compiler in a process of its own, in seconds. What passes the gate takes below
+/// one; the second is for slow machines.
+pub const COMPILE_CPU_SECONDS_MAX: u64 = 2;
+/// Memory of a compiler in a process of its own, in bytes.
+pub const COMPILE_MEMORY_BYTES_MAX: u64 = 256 << 20;
+/// How long a compiler in a process of its own may take by the clock, in seconds: a busy machine gives
+/// it a fifth of a processor, and a program that is no compiler never answers.
+pub const COMPILE_WALL_SECONDS_MAX: u64 = 10;
+/// Modules that may be pinned: one version each of the protocols that one account may run.
+pub const PINNED_COUNT_MAX: usize = 256;
+/// Artifact bytes of the modules that are pinned.
+pub const PINNED_BYTES_MAX: usize = 256 << 20;
+/// Compiled modules kept in memory beside the pinned: more than the protocols that one account runs at once.
 pub const COMPILED_COUNT_MAX: usize = 64;
-/// Artifact bytes of the compiled modules kept in memory.
+/// Artifact bytes of the compiled modules kept in memory beside the pinned.
 pub const COMPILED_BYTES_MAX: usize = 128 << 20;
 /// Largest artifact file that is read, in bytes. Cranelift makes 8 bytes of one at the most.
 pub const ARTIFACT_BYTES_MAX: u64 = 64 << 20;

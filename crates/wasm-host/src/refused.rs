@@ -83,6 +83,12 @@ pub enum Refused {
     /// It does not say what it is.
     #[error("the module has no section `aura.descriptor`")]
     DescriptorMissing,
+    /// A session type of its descriptor is no canonical text of one.
+    #[error("a session type in `aura.descriptor` is not in order: {reason}")]
+    SessionType {
+        /// What is wrong with it, and where.
+        reason: String,
+    },
     /// What it says of itself cannot be read.
     #[error("the section `aura.descriptor` is unreadable: {reason}")]
     DescriptorMalformed {
@@ -109,6 +115,7 @@ impl Refused {
             Self::AbiVersion { .. } => "AbiVersion",
             Self::DescriptorMissing => "DescriptorMissing",
             Self::DescriptorMalformed { .. } => "DescriptorMalformed",
+            Self::SessionType { .. } => "SessionType",
         }
     }
 

@@ -14,7 +14,10 @@ use crate::{
 };
 
 /// The reply that `output` encodes, if it is one to `op`.
-pub(crate) fn read(op: &Op, output: &[u8]) -> Result<Reply, BadOutput> {
+///
+/// # Errors
+/// [`BadOutput`], which is the failure of the module.
+pub fn read(op: &Op, output: &[u8]) -> Result<Reply, BadOutput> {
     let reply = decode(output, CALL_BYTES_MAX)
         .map_err(|error| BadOutput::NotCanonical { reason: error.to_string() })?;
     match (op, &reply) {

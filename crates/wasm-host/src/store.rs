@@ -5,7 +5,7 @@
 //! at all. What is read back is never trusted: originals are hashed, artifacts authenticated.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
@@ -53,6 +53,34 @@ impl Store {
             }
         }
     }
+
+    /// The modules that are kept, and those of which an artifact is.
+    pub(crate) fn digests(&self) -> Result<BTreeSet<Digest>, HostError> {
+        match self {
+            Self::Folder(folder) => folder.digests(),
+            Self::Memory(modules) => {
+                let modules = modules.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(modules.keys().copied().collect())
+            }
+        }
+    }
+
+    /// Drops a module and what was made of it; how many bytes that gave back.
+    pub(crate) fn drop_module(&self, digest: Digest) -> Result<u64, HostError> {
+        match self {
+            Self::Folder(folder) => {
+                let paths = [folder.module_path(digest), folder.artifact_path(digest)];
+                let sizes = paths.iter().map(|it| fs::metadata(it).map_or(0, |it| it.len()));
+                let bytes = sizes.sum();
+                paths.iter().try_for_each(|it| remove(it))?;
+                Ok(bytes)
+            }
+            Self::Memory(modules) => {
+                let mut modules = modules.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(modules.remove(&digest).map_or(0, |it| it.len() as u64))
+            }
+        }
+    }
 }
 
 /// The modules of one device, as files.
@@ -86,6 +114,19 @@ impl Folder {
         tracing::warn!(module = %digest, "dropped a damaged module file");
         remove(&path)?;
         Ok(None)
+    }
+
+    fn digests(&self) -> Result<BTreeSet<Digest>, HostError> {
+        let mut digests = BTreeSet::new();
+        for dir in [&self.modules, &self.artifacts] {
+            for entry in fs::read_dir(dir).map_err(at(dir))? {
+                let path = entry.map_err(at(dir))?.path();
+                // What bears another name is not ours to drop.
+                let name = path.file_stem().and_then(|it| it.to_str());
+                digests.extend(name.and_then(|it| it.parse::<Digest>().ok()));
+            }
+        }
+        Ok(digests)
     }
 
     /// The artifact's file as it is, not authenticated yet.

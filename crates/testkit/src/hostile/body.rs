@@ -54,6 +54,20 @@ fn endless() -> Texts {
             FUEL,
             body("(memory.fill (i32.const 0) (i32.const 1) (i32.const -1)) unreachable"),
         ),
+        // Each load waits for the one before, over all the memory that there is.
+        (
+            "pointer chase",
+            FUEL,
+            body(&format!(
+                "(local $at i32) (do) {everything} (loop
+                   (i32.store (local.get $at)
+                     (i32.add (i32.load (local.get $at)) (i32.const 0x9e3779b1)))
+                   (local.set $at (i32.and (i32.const 0xfffffc)
+                     (i32.mul (i32.add (local.get $at) (i32.load (local.get $at))) (i32.const 0x85ebca6b))))
+                   (br 0)) unreachable"
+            )),
+        ),
+        ("a step that calls itself", STACK, body("(call 2 (local.get 0) (local.get 1))")),
         ("deep recursion", STACK, body("(call $r (i64.const 0))").tail(recursion)),
         ("deep recursion of big frames", STACK, body("(call $r (i64.const 0))").tail(&big_frame)),
         ("deep indirect recursion", STACK, body("(call $r)").tail(indirect)),
@@ -86,6 +100,15 @@ fn trapping() -> Texts {
     let table = "(type $f (func)) (table 2 funcref)";
     vec![
         ("panic", "Unreachable", body("unreachable")),
+        (
+            "panic after much work",
+            "Unreachable",
+            body(
+                "(local $i i32) (do) (loop (drop (i32.load (local.get $i)))
+                   (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 100000))))
+                 unreachable",
+            ),
+        ),
         (
             "panic for want of memory",
             "OutOfMemory",

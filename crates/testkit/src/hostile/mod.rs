@@ -2,11 +2,13 @@
 
 mod body;
 mod frame;
+mod limit;
 mod shape;
 
 use aura_protocol_core::encode;
 
 pub use frame::Frame;
+pub use limit::at_the_limits;
 
 /// A module that means harm.
 #[derive(Debug, Clone)]
@@ -33,6 +35,16 @@ pub enum Stage {
 /// All of them.
 pub fn corpus() -> Vec<HostileModule> {
     [shape::modules(), body::modules()].concat()
+}
+
+/// `module` with the descriptor of `protocol` `version` behind it.
+///
+/// # Panics
+/// If name or version is malformed.
+#[must_use]
+pub fn with_descriptor(mut module: Vec<u8>, protocol: &str, version: &str) -> Vec<u8> {
+    frame::append_section(&mut module, &encode(&frame::descriptor(protocol, version)));
+    module
 }
 
 /// A module with everything in order, but that it imports a function that no host offers.

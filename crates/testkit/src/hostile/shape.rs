@@ -60,9 +60,29 @@ fn texts() -> Vec<(&'static str, &'static str, Frame)> {
                 tail("(global (export \"__aura_fuel\") (mut i64) (i64.const 0))"),
             ),
             (
+                "input and step call each other",
+                "StackOverflow",
+                hostile()
+                    .input("(i32.wrap_i64 (call $s (local.get 0) (local.get 0)))")
+                    .step(
+                        "(func $s (export \"aura_step\") (param i32 i32) (result i64)
+                           (i64.extend_i32_u (call 1 (local.get 0))))",
+                    ),
+            ),
+            (
                 "describes itself for ever",
                 "OutOfFuel",
                 hostile().step("(func (export \"aura_step\") (param i32 i32) (result i64) (loop br 0) i64.const 0)"),
+            ),
+            (
+                "an endless segment of functions",
+                "OutOfBounds",
+                tail(&format!("(func $f) (table 9 funcref) (elem (i32.const 0) {})", "$f ".repeat(900_000))),
+            ),
+            (
+                "data behind the memory",
+                "OutOfBounds",
+                tail(&format!("(data (i32.const 0) \"{}\")", "a".repeat(3 << 20))),
             ),
             ("falls through", MALFORMED, body("i32.const 1")),
             ("branches nowhere", MALFORMED, body("br 7")),
@@ -113,6 +133,24 @@ fn oversized() -> Texts {
         ("wide br_table", LIMIT, body(&wide_table)),
         ("br_table times locals", LIMIT, body(&branches(200, 200, 480))),
         ("many functions with branches", LIMIT, many_branches()),
+        (
+            "nothing but calls",
+            LIMIT,
+            hostile().tail(&repeat(
+                &format!("(func (param i32 i32) {})", repeat("(call 0) ", 12_000)),
+                20,
+            )),
+        ),
+        (
+            "nothing but loops",
+            LIMIT,
+            body(&format!("{} unreachable", repeat("(loop (br_if 0 (local.get 0)))", 6_000))),
+        ),
+        (
+            "functions times parameters",
+            LIMIT,
+            hostile().tail(&repeat(&format!("(func (param {}))", repeat("i64 ", 100)), 19_000)),
+        ),
         (
             "49,000 locals",
             LIMIT,
@@ -212,6 +250,11 @@ fn bytes() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let (ours, another) = (descriptor("hostile", "1.0.0"), descriptor("hostile", "1.0.1"));
     let mut other_abi = ours.clone();
     other_abi.abi = 2;
+    let typed = |text: &[u8]| {
+        let mut typed = ours.clone();
+        typed.session_types = vec![text.to_vec()];
+        described(&encode(&typed))
+    };
     let mut two = good.clone();
     append_section(&mut two, &encode(&ours));
     let half = good.get(..good.len() / 2).unwrap_or_default().to_vec();
@@ -220,6 +263,14 @@ fn bytes() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         *byte = 9;
     }
     vec![
+        ("four billion locals in six bytes", LIMIT, {
+            let code = b"\x0a\x0a\x01\x08\x01\xff\xff\xff\xff\x0f\x7e\x0b";
+            [b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0".as_slice(), code].concat()
+        }),
+        ("a compressed module", MALFORMED, {
+            // What gzip makes of a gigabyte of zeros begins like this.
+            [b"\x1f\x8b\x08\0\0\0\0\0\x02\xff\xec\xc1".as_slice(), &[0; 1_000]].concat()
+        }),
         ("truncated", MALFORMED, half),
         ("no WebAssembly", MALFORMED, b"MZ this is another kind of program".to_vec()),
         ("another WebAssembly", MALFORMED, version),
@@ -235,6 +286,9 @@ fn bytes() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("empty descriptor", "DescriptorMalformed", described(&[])),
         ("endless descriptor", LIMIT, described(&[0; 17 << 10])),
         ("descriptor of another interface", "AbiVersion", described(&encode(&other_abi))),
+        ("a session type that is no text", "SessionType", typed(&[0xff, 0xfe])),
+        ("a session type that is another text", "SessionType", typed(b"to be agreed")),
+        ("a session type without end", "SessionType", typed(&[b'('; 7_000])),
         ("descriptor lies", "DescriptorLies", described(&encode(&another))),
     ]
 }

@@ -7,20 +7,19 @@ use std::sync::Arc;
 
 use aura_protocol_core::abi;
 use wasmer::{
-    Imports, Instance, InstantiationError, LinkError, Memory, Module, RuntimeError, Store,
+    Global, Imports, InstantiationError, LinkError, Memory, Module, RuntimeError, Store,
     TypedFunction, Value,
     sys::{CompilerConfig, Cranelift, EngineBuilder, Features, NativeEngineExt, Target},
 };
 use wasmer_vm::TrapCode;
 
-use super::{CallOutput, Compiled, Engine, wasmer_unsafe};
+use super::{Compiled, Engine, wasmer_unsafe};
 use crate::{
-    CheckedModule,
     artifact::AuthenticArtifact,
     error::HostError,
-    gate::{FUEL_GLOBAL, NO_MEMORY_GLOBAL, STACK_GLOBAL},
-    limits::{CALL_BYTES_MAX, STACK_UNITS_MAX},
-    trapped::{BadOutput, Trapped},
+    gate::{FUEL_GLOBAL, Metered, NO_MEMORY_GLOBAL, STACK_GLOBAL},
+    trapped::Trapped,
+    vm::{Fault, Instance, Meters},
 };
 
 /// The pinned version and our settings; a test compares it with Cargo.toml.
@@ -40,9 +39,9 @@ impl Engine for WasmerEngine {
         format!("{ENGINE}, {}, {}", target.triple(), features.join("+"))
     }
 
-    fn compile(&self, module: &CheckedModule) -> Result<Arc<dyn Compiled>, HostError> {
+    fn compile(&self, module: &Metered) -> Result<Arc<dyn Compiled>, HostError> {
         let engine = hardened();
-        let compiled = Module::from_binary(&engine, module.instrumented()).map_err(|error| {
+        let compiled = Module::from_binary(&engine, module.bytes()).map_err(|error| {
             HostError::Compile { digest: module.digest(), reason: error.to_string() }
         })?;
         Ok(Arc::new(WasmerModule { module: compiled, engine }))
@@ -76,23 +75,15 @@ struct WasmerModule {
 }
 
 impl Compiled for WasmerModule {
-    fn call(&self, envelope: &[u8], fuel: u64) -> Result<Result<CallOutput, Trapped>, HostError> {
+    fn instance(&self) -> Result<Result<Box<dyn Instance + '_>, Trapped>, HostError> {
         let mut store = Store::new(self.engine.clone());
-        let instance = match Instance::new(&mut store, &self.module, &Imports::new()) {
-            Ok(instance) => instance,
-            // A data or element segment that does not fit: no code has run, so no meter is to read.
+        match wasmer::Instance::new(&mut store, &self.module, &Imports::new()) {
+            Ok(instance) => Ok(Ok(Box::new(WasmerInstance::new(store, &instance)?))),
+            // A data or element segment that does not fit: no code has run.
             Err(
                 InstantiationError::Start(error) | InstantiationError::Link(LinkError::Trap(error)),
-            ) => {
-                return trap_without_meters(error).map(Err);
-            }
-            Err(error) => return Err(HostError::Run { reason: error.to_string() }),
-        };
-        let mut vm = Vm { store, instance };
-        match vm.run(envelope, fuel) {
-            Ok(output) => Ok(Ok(output)),
-            Err(Stop::Guest(trapped)) => Ok(Err(trapped)),
-            Err(Stop::Host(error)) => Err(error),
+            ) => trapped(error).map(Err),
+            Err(error) => Err(HostError::Run { reason: error.to_string() }),
         }
     }
 
@@ -104,126 +95,89 @@ impl Compiled for WasmerModule {
     }
 }
 
-/// Why a call stopped, with the two kinds of failure still in one place.
-enum Stop {
-    Guest(Trapped),
-    Host(HostError),
-}
-
-impl From<BadOutput> for Stop {
-    fn from(bad: BadOutput) -> Self {
-        Self::Guest(bad.into())
-    }
-}
-
-/// One instance, for one call.
-struct Vm {
+struct WasmerInstance {
     store: Store,
-    instance: Instance,
+    memory: Memory,
+    input: TypedFunction<i32, i32>,
+    step: TypedFunction<(i32, i32), i64>,
+    fuel: Global,
+    stack: Global,
+    no_memory: Global,
 }
 
-impl Vm {
-    fn run(&mut self, envelope: &[u8], fuel: u64) -> Result<CallOutput, Stop> {
-        // No call burns i64::MAX units: that is three hundred years.
-        let fuel = i64::try_from(fuel).unwrap_or(i64::MAX);
-        self.set_global(FUEL_GLOBAL, Value::I64(fuel))?;
-        let address = self.write_input(envelope)?;
-        let step: TypedFunction<(i32, i32), i64> = self.function(abi::STEP)?;
-        let packed = step
-            .call(&mut self.store, address as i32, envelope.len() as i32)
-            .map_err(|error| self.stop(error))?;
-        let output = self.read_output(packed as u64)?;
-        let left = self.i64_global(FUEL_GLOBAL)?;
-        if left < 0 {
-            return Err(Stop::Guest(Trapped::OutOfFuel)); // The last straight line cost too much.
+impl WasmerInstance {
+    fn new(store: Store, instance: &wasmer::Instance) -> Result<Self, HostError> {
+        let exports = &instance.exports;
+        let global =
+            |name: &'static str| exports.get_global(name).cloned().map_err(|_| missing(name));
+        Ok(Self {
+            memory: exports.get_memory(abi::MEMORY).map_err(|_| missing(abi::MEMORY))?.clone(),
+            input: exports.get_typed_function(&store, abi::IN).map_err(|_| missing(abi::IN))?,
+            step: exports.get_typed_function(&store, abi::STEP).map_err(|_| missing(abi::STEP))?,
+            fuel: global(FUEL_GLOBAL)?,
+            stack: global(STACK_GLOBAL)?,
+            no_memory: global(NO_MEMORY_GLOBAL)?,
+            store,
+        })
+    }
+}
+
+impl Instance for WasmerInstance {
+    fn begin(&mut self, fuel: i64) -> Result<(), HostError> {
+        let values = [
+            (&self.fuel, Value::I64(fuel)),
+            (&self.stack, Value::I32(0)),
+            (&self.no_memory, Value::I32(0)),
+        ];
+        for (global, value) in values {
+            global.set(&mut self.store, value).map_err(|_| missing("its meters"))?;
         }
-        Ok(CallOutput { output, fuel_used: fuel.saturating_sub(left).unsigned_abs() })
+        Ok(())
     }
 
-    fn write_input(&mut self, envelope: &[u8]) -> Result<u32, Stop> {
-        let buffer: TypedFunction<i32, i32> = self.function(abi::IN)?;
-        let len = i32::try_from(envelope.len()).map_err(|_| missing("an envelope of 32 bits"))?;
-        let address = buffer.call(&mut self.store, len).map_err(|error| self.stop(error))? as u32;
-        let memory = self.memory()?;
-        memory
-            .view(&self.store)
-            .write(address.into(), envelope)
-            .map_err(|_| BadOutput::InputBuffer { address, len: envelope.len() })?;
-        Ok(address)
+    fn meters(&mut self) -> Result<Meters, HostError> {
+        let mut value = |global: &Global| global.get(&mut self.store);
+        let (fuel, stack) = (value(&self.fuel).i64(), value(&self.stack).i32());
+        let refused = value(&self.no_memory).i32();
+        let meters = fuel.zip(stack).zip(refused).map(|((fuel_left, stack), refused)| Meters {
+            fuel_left,
+            stack_used: stack as u32,
+            memory_refused: refused == 1,
+        });
+        meters.ok_or_else(|| missing("its meters"))
     }
 
-    /// Reads `address | len << 32`; nothing is allocated before both are known to be sensible.
-    fn read_output(&mut self, packed: u64) -> Result<Vec<u8>, Stop> {
-        let (address, found) = (packed as u32, (packed >> 32) as usize);
-        if CALL_BYTES_MAX < found {
-            return Err(BadOutput::TooLong { found, limit: CALL_BYTES_MAX }.into());
-        }
-        let mut output = vec![0; found];
-        let memory = self.memory()?;
-        memory
-            .view(&self.store)
-            .read(address.into(), &mut output)
-            .map_err(|_| BadOutput::OutOfBounds { address, len: found })?;
-        Ok(output)
+    fn input(&mut self, len: i32) -> Result<i32, Fault> {
+        self.input.call(&mut self.store, len).map_err(fault)
     }
 
-    /// What a trap means, which the meters say and the engine alone does not.
-    fn stop(&mut self, error: RuntimeError) -> Stop {
-        match self.trapped(error) {
-            Ok(trapped) => Stop::Guest(trapped),
-            Err(stop) => stop,
-        }
+    fn step(&mut self, address: i32, len: i32) -> Result<i64, Fault> {
+        self.step.call(&mut self.store, address, len).map_err(fault)
     }
 
-    fn trapped(&mut self, error: RuntimeError) -> Result<Trapped, Stop> {
-        if self.i64_global(FUEL_GLOBAL)? < 0 {
-            return Ok(Trapped::OutOfFuel);
-        }
-        if STACK_UNITS_MAX < self.i32_global(STACK_GLOBAL)? as u32 {
-            return Ok(Trapped::StackOverflow);
-        }
-        match trap_without_meters(error).map_err(Stop::Host)? {
-            Trapped::Unreachable if self.i32_global(NO_MEMORY_GLOBAL)? == 1 => {
-                Ok(Trapped::OutOfMemory)
-            }
-            trapped => Ok(trapped),
-        }
+    fn write(&mut self, address: u32, bytes: &[u8]) -> bool {
+        self.memory.view(&self.store).write(address.into(), bytes).is_ok()
     }
 
-    fn function<Args, Rets>(&self, name: &'static str) -> Result<TypedFunction<Args, Rets>, Stop>
-    where
-        Args: wasmer::WasmTypeList,
-        Rets: wasmer::WasmTypeList,
-    {
-        self.instance.exports.get_typed_function(&self.store, name).map_err(|_| missing(name))
+    fn read(&mut self, address: u32, bytes: &mut [u8]) -> bool {
+        self.memory.view(&self.store).read(address.into(), bytes).is_ok()
     }
 
-    fn memory(&self) -> Result<Memory, Stop> {
-        self.instance.exports.get_memory(abi::MEMORY).cloned().map_err(|_| missing(abi::MEMORY))
-    }
-
-    fn set_global(&mut self, name: &'static str, value: Value) -> Result<(), Stop> {
-        let global = self.instance.exports.get_global(name).map_err(|_| missing(name))?;
-        global.set(&mut self.store, value).map_err(|_| missing(name))
-    }
-
-    fn i64_global(&mut self, name: &'static str) -> Result<i64, Stop> {
-        let global = self.instance.exports.get_global(name).map_err(|_| missing(name))?;
-        global.get(&mut self.store).i64().ok_or_else(|| missing(name))
-    }
-
-    fn i32_global(&mut self, name: &'static str) -> Result<i32, Stop> {
-        let global = self.instance.exports.get_global(name).map_err(|_| missing(name))?;
-        global.get(&mut self.store).i32().ok_or_else(|| missing(name))
+    fn memory_len(&mut self) -> usize {
+        usize::try_from(self.memory.view(&self.store).data_size()).unwrap_or(0)
     }
 }
 
 /// The gate let through what it should not have, or this engine lost it: never the guest's fault.
-fn missing(what: &'static str) -> Stop {
-    Stop::Host(HostError::Run { reason: format!("the compiled module lacks {what}") })
+fn missing(what: &'static str) -> HostError {
+    HostError::Run { reason: format!("the compiled module lacks {what}") }
 }
 
-fn trap_without_meters(error: RuntimeError) -> Result<Trapped, HostError> {
+fn fault(error: RuntimeError) -> Fault {
+    trapped(error).map_or_else(Fault::Host, Fault::Trap)
+}
+
+fn trapped(error: RuntimeError) -> Result<Trapped, HostError> {
     let reason = error.message();
     match error.to_trap() {
         Some(TrapCode::StackOverflow) => Ok(Trapped::StackOverflow),

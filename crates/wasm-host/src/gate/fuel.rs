@@ -7,7 +7,7 @@
 use wasmparser::Operator;
 
 /// The version of this schedule. Devices that differ in it differ in when a step runs out.
-pub const SCHEDULE_VERSION: u16 = 1;
+pub const FUEL_SCHEDULE_VERSION: u16 = 1;
 /// Bytes that `memory.fill` and `memory.copy` write for one unit. They write 8 bytes and more with
 /// one instruction.
 pub const BULK_BYTES_PER_UNIT: i64 = 8;

@@ -11,6 +11,8 @@ pub mod fuel;
 mod instrument;
 mod meter;
 mod scan;
+mod usage;
+mod work;
 
 use aura_protocol_core::{Descriptor, Digest, ModuleRef, abi};
 use wasmparser::{Parser, Payload};
@@ -20,7 +22,9 @@ use crate::{
     refused::Refused,
 };
 
+pub use fuel::FUEL_SCHEDULE_VERSION;
 pub use instrument::{FUEL_GLOBAL, NO_MEMORY_GLOBAL, RESERVED_PREFIX, STACK_GLOBAL};
+pub use usage::Usage;
 
 /// Counted up with every change to the checks, the limits, the rewriting or the fuel schedule. What
 /// was compiled behind another version of the gate is compiled again.
@@ -52,16 +56,43 @@ impl Expected {
 /// A module that passed the gate. Only [`check`] makes one.
 #[derive(Debug, Clone)]
 pub struct CheckedModule {
-    digest: Digest,
     descriptor: Descriptor,
-    instrumented: Vec<u8>,
+    metered: Metered,
+    usage: Vec<Usage>,
+}
+
+/// The metered form of a module, which is what engines compile. It never leaves this device.
+#[derive(Debug, Clone)]
+pub struct Metered {
+    digest: Digest,
+    bytes: Vec<u8>,
+}
+
+impl Metered {
+    /// The digest of the original bytes: the module's identity.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The metered module's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What the parent of this process took through the gate.
+    #[cfg(any(feature = "engine", feature = "engine-wasmi"))]
+    pub(crate) const fn of_parent(digest: Digest, bytes: Vec<u8>) -> Self {
+        Self { digest, bytes }
+    }
 }
 
 impl CheckedModule {
     /// The digest of the original bytes: the module's identity.
     #[must_use]
     pub const fn digest(&self) -> Digest {
-        self.digest
+        self.metered.digest
     }
 
     /// What the module says of itself.
@@ -70,10 +101,22 @@ impl CheckedModule {
         &self.descriptor
     }
 
-    /// The metered module, which is what is compiled. It never leaves this device.
+    /// What is compiled of it.
+    #[must_use]
+    pub const fn metered(&self) -> &Metered {
+        &self.metered
+    }
+
+    /// The metered module's bytes.
     #[must_use]
     pub fn instrumented(&self) -> &[u8] {
-        &self.instrumented
+        &self.metered.bytes
+    }
+
+    /// How near it comes to each limit, by rule.
+    #[must_use]
+    pub fn usage(&self) -> &[Usage] {
+        &self.usage
     }
 }
 
@@ -87,8 +130,9 @@ pub fn check(bytes: &[u8], expected: impl Into<Expected>) -> Result<CheckedModul
     let shape = scan::scan(bytes)?;
     exports::check(&shape)?;
     let descriptor = parse_descriptor(shape.descriptor)?;
-    let instrumented = instrument::instrument(bytes, &shape)?;
-    Ok(CheckedModule { digest: expected.digest, descriptor, instrumented })
+    let metered =
+        Metered { digest: expected.digest, bytes: instrument::instrument(bytes, &shape)? };
+    Ok(CheckedModule { descriptor, metered, usage: shape.tally.usage() })
 }
 
 /// Checks that `bytes` are the ones that were signed, and nothing else of them.
@@ -138,5 +182,6 @@ fn parse_descriptor(section: Option<&[u8]>) -> Result<Descriptor, Refused> {
     if descriptor.abi != abi::VERSION {
         return Err(Refused::AbiVersion { found: descriptor.abi });
     }
+    descriptor.types().map_err(|error| Refused::SessionType { reason: error.to_string() })?;
     Ok(descriptor)
 }

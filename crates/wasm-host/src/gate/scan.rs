@@ -9,6 +9,7 @@ use wasmparser::{
 use super::{
     body::{self, Body},
     feature,
+    usage::Tally,
 };
 use crate::{limits, refused::Refused};
 
@@ -27,6 +28,8 @@ pub(super) struct Shape<'a> {
     pub exports: Vec<(&'a str, ExternalKind, u32)>,
     /// The content of the descriptor's section.
     pub descriptor: Option<&'a [u8]>,
+    /// How near it came to each limit.
+    pub tally: Tally,
 }
 
 /// Checks everything of a module but its exports and the descriptor's content.
@@ -35,6 +38,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Shape<'_>, Refused> {
         validator: Validator::new_with_features(feature::ALLOWED),
         shape: Shape::default(),
         work: 0,
+        time: 0,
         code_bytes: 0,
         custom_sections: 0,
     };
@@ -62,6 +66,7 @@ struct Scanner<'a> {
     validator: Validator,
     shape: Shape<'a>,
     work: u64,
+    time: u64,
     code_bytes: u64,
     custom_sections: u64,
 }
@@ -77,13 +82,13 @@ impl<'a> Scanner<'a> {
     }
 
     fn check(&mut self, payload: &Payload<'a>) -> Result<(), Refused> {
-        let within = |rule, found: u32, limit| Refused::unless_within(rule, found.into(), limit);
+        let tally = &mut self.shape.tally;
         match payload {
             Payload::Version { encoding: Encoding::Component, .. } => {
                 return Err(Refused::FeatureNotAllowed { feature: "components" });
             }
             Payload::TypeSection(section) => {
-                within("types", section.count(), limits::TYPES_MAX)?;
+                tally.within("types", section.count(), limits::TYPES_MAX)?;
                 self.types(section.clone())?;
             }
             Payload::ImportSection(section) => {
@@ -94,7 +99,7 @@ impl<'a> Scanner<'a> {
                 }
             }
             Payload::FunctionSection(section) => {
-                within("functions", section.count(), limits::FUNCTIONS_MAX)?;
+                tally.within("functions", section.count(), limits::FUNCTIONS_MAX)?;
                 self.shape.functions = section.clone().into_iter().collect::<Result<_, _>>()?;
             }
             Payload::TableSection(section) => {
@@ -103,27 +108,29 @@ impl<'a> Scanner<'a> {
                 }
                 for table in section.clone() {
                     let table = table?;
-                    check_table(table.ty, &table.init)?;
+                    check_table(table.ty, &table.init, tally)?;
                 }
             }
             Payload::MemorySection(section) => {
                 if 1 < section.count() {
                     return Err(Refused::FeatureNotAllowed { feature: "several memories" });
                 }
-                section.clone().into_iter().try_for_each(|memory| check_memory(memory?))?;
+                for memory in section.clone() {
+                    check_memory(memory?, tally)?;
+                }
             }
             Payload::TagSection(_) => {
                 return Err(Refused::FeatureNotAllowed { feature: "exceptions" });
             }
             Payload::GlobalSection(section) => {
-                within("globals", section.count(), limits::GLOBALS_MAX)?;
+                tally.within("globals", section.count(), limits::GLOBALS_MAX)?;
                 self.shape.globals = section.count();
                 for global in section.clone() {
                     feature::of_type(global?.ty.content_type)?;
                 }
             }
             Payload::ExportSection(section) => {
-                within("exports", section.count(), limits::EXPORTS_MAX)?;
+                tally.within("exports", section.count(), limits::EXPORTS_MAX)?;
                 for export in section.clone() {
                     let export = export?;
                     self.shape.exports.push((export.name, export.kind, export.index));
@@ -131,16 +138,16 @@ impl<'a> Scanner<'a> {
             }
             Payload::StartSection { .. } => return Err(Refused::StartFunction),
             Payload::ElementSection(section) => {
-                within("element segments", section.count(), limits::ELEMENT_SEGMENTS_MAX)?;
+                tally.within("element segments", section.count(), limits::ELEMENT_SEGMENTS_MAX)?;
             }
             Payload::DataSection(section) => {
-                within("data segments", section.count(), limits::DATA_SEGMENTS_MAX)?;
+                tally.within("data segments", section.count(), limits::DATA_SEGMENTS_MAX)?;
             }
             Payload::CodeSectionEntry(body) => self.code(body)?,
             Payload::CustomSection(section) => {
                 self.custom_sections += 1;
-                let (found, limit) = (self.custom_sections, limits::CUSTOM_SECTIONS_MAX);
-                Refused::unless_within("custom sections", found, limit)?;
+                let limit = limits::CUSTOM_SECTIONS_MAX;
+                tally.within("custom sections", self.custom_sections, limit)?;
                 take_descriptor(&mut self.shape.descriptor, section)?;
             }
             _ => {}
@@ -152,8 +159,9 @@ impl<'a> Scanner<'a> {
         for ty in section.into_iter_err_on_gc_types() {
             let ty = ty?;
             let (params, results) = (ty.params(), ty.results());
-            Refused::unless_within("parameters", params.len() as u64, limits::PARAMS_MAX)?;
-            Refused::unless_within("results", results.len() as u64, limits::PARAMS_MAX)?;
+            let tally = &mut self.shape.tally;
+            tally.within("parameters", params.len() as u64, limits::PARAMS_MAX)?;
+            tally.within("results", results.len() as u64, limits::PARAMS_MAX)?;
             params.iter().chain(results).try_for_each(|it| feature::of_type(*it))?;
             self.shape.types.push(ty);
         }
@@ -162,15 +170,16 @@ impl<'a> Scanner<'a> {
 
     fn code(&mut self, body: &FunctionBody<'_>) -> Result<(), Refused> {
         let bytes = body.range().end - body.range().start;
-        Refused::unless_within("function bytes", bytes, limits::FUNCTION_BYTES_MAX)?;
+        let tally = &mut self.shape.tally;
+        tally.within("function bytes", bytes, limits::FUNCTION_BYTES_MAX)?;
         self.code_bytes += bytes;
-        Refused::unless_within("code bytes", self.code_bytes, limits::CODE_BYTES_MAX)?;
+        tally.within("code bytes", self.code_bytes, limits::CODE_BYTES_MAX)?;
         let mut locals = 0;
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
             feature::of_type(ty)?;
             locals += u64::from(count);
-            Refused::unless_within("locals", locals, limits::LOCALS_MAX)?;
+            tally.within("locals", locals, limits::LOCALS_MAX)?;
         }
         Ok(())
     }
@@ -180,15 +189,18 @@ impl<'a> Scanner<'a> {
         function: FuncToValidate<ValidatorResources>,
         body: &FunctionBody<'_>,
     ) -> Result<(), Refused> {
-        let body = body::check(function, body)?;
+        let tally = &mut self.shape.tally;
+        let body = body::check(function, body, tally)?;
         self.work += body.work;
-        Refused::unless_within("module compile work", self.work, limits::MODULE_WORK_MAX)?;
+        tally.within("module compile work", self.work, limits::MODULE_WORK_MAX)?;
+        self.time += body.time + limits::FUNCTION_TIME_UNITS;
+        tally.within("module compile time", self.time, limits::MODULE_TIME_MAX)?;
         self.shape.bodies.push(body);
         Ok(())
     }
 }
 
-fn check_table(ty: TableType, init: &TableInit<'_>) -> Result<(), Refused> {
+fn check_table(ty: TableType, init: &TableInit<'_>, tally: &mut Tally) -> Result<(), Refused> {
     if ty.table64 || ty.shared {
         return Err(Refused::FeatureNotAllowed { feature: "64-bit or shared tables" });
     }
@@ -196,11 +208,11 @@ fn check_table(ty: TableType, init: &TableInit<'_>) -> Result<(), Refused> {
         return Err(Refused::FeatureNotAllowed { feature: "reference types" });
     }
     let limit = limits::TABLE_ELEMENTS_MAX;
-    Refused::unless_within("table elements", ty.initial, limit)?;
-    Refused::unless_within("table elements", ty.maximum.unwrap_or(0), limit)
+    tally.within("table elements", ty.initial, limit)?;
+    tally.within("table elements", ty.maximum.unwrap_or(0), limit)
 }
 
-fn check_memory(ty: MemoryType) -> Result<(), Refused> {
+fn check_memory(ty: MemoryType, tally: &mut Tally) -> Result<(), Refused> {
     let feature = match ty {
         MemoryType { shared: true, .. } => Some("threads"),
         MemoryType { memory64: true, .. } => Some("64-bit memory"),
@@ -211,8 +223,8 @@ fn check_memory(ty: MemoryType) -> Result<(), Refused> {
         return Err(Refused::FeatureNotAllowed { feature });
     }
     let limit = limits::MEMORY_INITIAL_PAGES_MAX;
-    Refused::unless_within("initial memory pages", ty.initial, limit)?;
-    Refused::unless_within("memory pages", ty.maximum.unwrap_or(0), limits::MEMORY_PAGES_MAX)
+    tally.within("initial memory pages", ty.initial, limit)?;
+    tally.within("memory pages", ty.maximum.unwrap_or(0), limits::MEMORY_PAGES_MAX)
 }
 
 /// A name from a hostile module, short enough for a log line.

@@ -8,13 +8,23 @@
     reason = "a test fails by panicking"
 )]
 
+mod bombs;
 mod cache;
 mod conformance;
+mod cost;
 mod counter;
 mod determinism;
+mod differential;
+mod engines;
 mod fuel;
 mod gate;
+mod generated;
 mod hostile;
+#[cfg(unix)]
+mod isolate;
+mod program;
+mod tiers;
+mod wasmtime_engine;
 
 use aura_protocol_core::{
     Digest, ModuleRef, ProtocolCapabilities, ProtocolInput,
