@@ -2,8 +2,8 @@
 
 use wasmparser::{
     CustomSectionReader, Encoding, ExternalKind, FuncToValidate, FuncType, FunctionBody,
-    MemoryType, Parser, Payload, TableInit, TableType, TypeSectionReader, ValidPayload, Validator,
-    ValidatorResources,
+    ImportSectionReader, MemoryType, Parser, Payload, TableInit, TableType, TypeSectionReader,
+    ValidPayload, Validator, ValidatorResources,
 };
 
 use super::{
@@ -91,13 +91,7 @@ impl<'a> Scanner<'a> {
                 tally.within("types", section.count(), limits::TYPES_MAX)?;
                 self.types(section.clone())?;
             }
-            Payload::ImportSection(section) => {
-                if let Some(import) = section.clone().into_imports().next() {
-                    let import = import?;
-                    let name = format!("{}.{}", import.module, import.name);
-                    return Err(Refused::ImportNotAllowed { import: shorten(&name) });
-                }
-            }
+            Payload::ImportSection(section) => refuse_imports(section)?,
             Payload::FunctionSection(section) => {
                 tally.within("functions", section.count(), limits::FUNCTIONS_MAX)?;
                 self.shape.functions = section.clone().into_iter().collect::<Result<_, _>>()?;
@@ -198,6 +192,14 @@ impl<'a> Scanner<'a> {
         self.shape.bodies.push(body);
         Ok(())
     }
+}
+
+/// A module imports nothing; the first that it wants is named.
+fn refuse_imports(section: &ImportSectionReader<'_>) -> Result<(), Refused> {
+    let Some(import) = section.clone().into_imports().next() else { return Ok(()) };
+    let import = import?;
+    let name = format!("{}.{}", import.module, import.name);
+    Err(Refused::ImportNotAllowed { import: shorten(&name) })
 }
 
 fn check_table(ty: TableType, init: &TableInit<'_>, tally: &mut Tally) -> Result<(), Refused> {
