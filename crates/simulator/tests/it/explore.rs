@@ -16,7 +16,7 @@ use aura_simulator::{
     },
 };
 
-use crate::explore_scripts::{Asks, Chatter, Deaf, Loop, Spread, Veto, seat};
+use crate::explore_scripts::{Asks, Chatter, Deaf, Loop, Patient, Spread, Veto, seat};
 
 fn model(script: &'static dyn Script, quorum: u8, devices: u8) -> Model<'static> {
     Model::new(script, devices).params(vec![quorum])
@@ -314,6 +314,16 @@ fn a_crash_may_come_between_two_words() {
     let crash = trace.steps.iter().find(|it| matches!(it.act, Act::Crashes(_))).unwrap();
     assert_eq!(crash.text, "0 crashes, having said only Deal(0) to 0");
     assert_eq!(Model::new(&Spread, 3).explore().unwrap().verdict, Verdict::Holds);
+}
+
+/// Whoever gives up without a word needs no crash to leave others waiting.
+#[test]
+fn giving_up_leaves_others_waiting() {
+    let report = Model::new(&Patient, 2).explore().unwrap();
+    let (property, trace) = violated(&report);
+    assert_eq!(*property, Property::Progress);
+    let expected = "1 times out; gave up waiting for devices 0\n0 waits for Word of 0 1 for ever\n";
+    assert_eq!(trace.to_string(), expected);
 }
 
 /// Eager delivery finds the same fault.

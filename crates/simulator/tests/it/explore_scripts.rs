@@ -68,7 +68,7 @@ session! {
     ttl 9;
     msg { Vote(u8), Go(u8), Veto(u8), Abort(Reason) }
     each   vote: Vote;
-    decide certified go: on Vote[threshold] within 5 => Go | Abort unless Veto;
+    decide go:   on Vote[threshold] within 5 => Go | Abort unless Veto;
 }
 
 /// Anybody may object, by a 1.
@@ -140,4 +140,24 @@ async fn count(s: rest::Start) -> Result<rest::Finished<u8>, Stop> {
     let seen = s.peek(rest::SAID_VOTE).await?;
     let (s, count) = s.count(|me| Ok(seen.here(me)?.len() as u8)).await?;
     Ok(s.finish(count))
+}
+
+session! {
+    pub mod patient;
+    ttl 9;
+    msg { Init(u8), Word(u8), Sum(u8) }
+    write  init:  Init;
+    each   word:  Word;
+    gather words: Word[all];
+    write  sum:   Sum;
+}
+
+/// Whoever gives up at the first step leaves those waiting who wait for all at the next one.
+#[choreography(pub Patient)]
+async fn patient(s: patient::Start) -> Result<patient::Finished<u8>, Stop> {
+    let (s, _) = s.init(|_| Ok(1)).await?;
+    let (s, _) = s.word(|_| Ok((1, ()))).await?;
+    let (s, words) = s.words().await?;
+    let (s, sum) = s.sum(|me| Ok(words.here(me)?.iter().map(|it| it.1).sum())).await?;
+    Ok(s.finish(sum))
 }
