@@ -16,7 +16,7 @@ use aura_simulator::{
     },
 };
 
-use crate::explore_scripts::{Asks, Chatter, Deaf, Loop, Patient, Spread, Veto, seat};
+use crate::explore_scripts::{Asks, Chatter, Deaf, Loop, Parting, Patient, Spread, Veto, seat};
 
 fn model(script: &'static dyn Script, quorum: u8, devices: u8) -> Model<'static> {
     Model::new(script, devices).params(vec![quorum])
@@ -245,6 +245,26 @@ fn a_signal_may_come_at_any_time_or_never() {
     assert_eq!(outcomes(vec![vec![0], vec![1]]), (true, true));
 }
 
+/// INV-M5: a run of two steps is shorter than one step for which the adversary writes three events.
+#[test]
+fn what_has_to_be_written_counts() {
+    let ends = |it: &Option<_>| match it {
+        Some(Err(Stop::Aborted(reason))) => reason.code() == "Vetoed",
+        it => matches!(it, Some(Ok(_))),
+    };
+    let nobody_ends = (1..5).fold(Model::new(&Veto, 5), |it, dev| {
+        it.may_say(Dev(dev), crate::explore_scripts::objection::VOTE, &1_u8)
+    });
+    let nobody_ends = nobody_ends.signals(Dev(0), vec![vec![0], vec![1]]).invariant(move |ended| {
+        if ended.iter().any(ends) { Err("ends".to_owned()) } else { Ok(()) }
+    });
+    for reduction in [Reduction::Silence, Reduction::None] {
+        let report = nobody_ends.clone().reduction(reduction).explore().unwrap();
+        let (_, trace) = violated(&report);
+        assert_eq!((trace.steps.len(), &trace.steps[1].act), (2, &Act::IsTold(vec![1])), "{trace}");
+    }
+}
+
 /// The time for going back is over when the model says so; until then it may be or not.
 #[test]
 fn a_session_goes_back_as_often_as_the_model_says() {
@@ -324,6 +344,8 @@ fn giving_up_leaves_others_waiting() {
     assert_eq!(*property, Property::Progress);
     let expected = "1 times out; gave up waiting for devices 0\n0 waits for Word of 0 1 for ever\n";
     assert_eq!(trace.to_string(), expected);
+    let report = Model::new(&Parting, 3).explore().unwrap();
+    assert_eq!(report.verdict, Verdict::Holds, "those who fail have said what is waited for");
 }
 
 /// Eager delivery finds the same fault.

@@ -13,9 +13,9 @@ use aura_simulator::{
     },
 };
 
-use crate::explore_scripts::{Loop, Patient, Rest, Spread, Veto};
+use crate::explore_scripts::{Loop, Parting, Patient, Rest, Spread, Veto};
 
-fn scripts() -> [(&'static str, &'static dyn Script); 10] {
+fn scripts() -> [(&'static str, &'static dyn Script); 11] {
     [
         ("dkd", &Dkd),
         ("no ttl", &DkdNoTtl),
@@ -27,6 +27,7 @@ fn scripts() -> [(&'static str, &'static dyn Script); 10] {
         ("loop", &Loop),
         ("rest", &Rest),
         ("patient", &Patient),
+        ("parting", &Parting),
     ]
 }
 

@@ -161,3 +161,25 @@ async fn patient(s: patient::Start) -> Result<patient::Finished<u8>, Stop> {
     let (s, sum) = s.sum(|me| Ok(words.here(me)?.iter().map(|it| it.1).sum())).await?;
     Ok(s.finish(sum))
 }
+
+session! {
+    pub mod parting;
+    msg { Init(u8), Word(u8), Extra(u8), Sum(u8) }
+    write  init:  Init;
+    each   word:  Word;
+    each   extra: Extra;
+    gather words: Word[all];
+    write  sum:   Sum;
+}
+
+/// All but the opener fail, but only after they have said what the opener waits for.
+#[choreography(pub Parting)]
+async fn parting(s: parting::Start) -> Result<parting::Finished<u8>, Stop> {
+    let (s, _) = s.init(|_| Ok(1)).await?;
+    let (s, _) = s.word(|_| Ok((1, ()))).await?;
+    let fail = Err(Reason::Insufficient);
+    let (s, _) = s.extra(|me| if me.id() == Dev(0) { Ok((1, ())) } else { fail.clone() }).await?;
+    let (s, words) = s.words().await?;
+    let (s, sum) = s.sum(|me| Ok(words.here(me)?.iter().map(|it| it.1).sum())).await?;
+    Ok(s.finish(sum))
+}
