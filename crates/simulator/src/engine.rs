@@ -289,7 +289,7 @@ impl<L: Level> Engine<L> {
         message.got = message.got.with(to);
         let what = now << 40 | u64::from(to.0) << 32 | u64::from(sent);
         self.hash = mix(self.hash ^ what);
-        if !over {
+        if !over || L::GOES_ON {
             self.drive(to, now, Given::Message { sent });
         }
     }
@@ -324,7 +324,7 @@ impl<L: Level> Engine<L> {
 
     fn crash(&mut self, now: u64, dev: Dev, down: u32) {
         let Some(place) = self.places.get_mut(usize::from(dev.0)) else { return };
-        if place.back.is_some() || place.over {
+        if place.back.is_some() || (place.over && !L::GOES_ON) {
             return;
         }
         place.saved = place.node.as_ref().map(Node::save);
@@ -362,16 +362,16 @@ impl<L: Level> Engine<L> {
         for (to, message) in unsaid {
             self.say(dev, now, to, message);
         }
-        match again {
-            Some(given) => self.drive(dev, now, given),
-            None => self.drive(dev, now, Given::Back),
+        if let Some(given) = again {
+            self.drive(dev, now, given);
         }
+        self.drive(dev, now, Given::Back);
     }
 
     /// Gives a device something, and passes on what it says.
     fn drive(&mut self, dev: Dev, now: u64, given: Given) {
         let Some(place) = self.places.get_mut(usize::from(dev.0)) else { return };
-        if place.back.is_some() || place.over {
+        if place.back.is_some() || (place.over && !L::GOES_ON) {
             return;
         }
         self.end = now;
@@ -393,7 +393,7 @@ impl<L: Level> Engine<L> {
                 }
                 if let Some(trace) = &mut self.trace {
                     let (label, body) = self.level.describe(&message.message);
-                    let (from, taken) = (message.from.0, heard == Heard::Taken);
+                    let (from, taken) = (message.from.0, heard != Heard::Refused);
                     trace.push(now, dev, What::Heard { from, message: label, body, taken });
                 }
             }
@@ -419,7 +419,9 @@ impl<L: Level> Engine<L> {
         let Some(ended) = place.node.as_ref().and_then(Node::ended) else {
             return self.set_timer(dev, now);
         };
-        place.over = true;
+        if std::mem::replace(&mut place.over, true) {
+            return;
+        }
         if let Some(trace) = &mut self.trace {
             let how = match ended {
                 Ok(outcome) => format!("{outcome:?}"),

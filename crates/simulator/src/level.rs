@@ -9,7 +9,7 @@ pub(crate) use scripted::corrupted;
 
 use std::sync::Arc;
 
-use aura_choreography::{Body, Dev, Event, Label, LabelSet, Reason, Script, Seat};
+use aura_choreography::{Body, Dev, Event, Label, LabelSet, Reason, Script, Seat, Want};
 use aura_protocol_core::{DeviceId, SessionId, encode};
 
 use crate::{
@@ -54,6 +54,7 @@ impl Scripts {
 
 impl Level for Scripts {
     type Node = Scripted;
+    const GOES_ON: bool = false;
 
     fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
         self.table.prepare(plan)
@@ -171,7 +172,7 @@ impl Table {
 
     /// Something else that could be said instead: another value; or, where that is possible, that
     /// nothing came of it.
-    fn lie(&self, event: &Event, key: u64) -> Option<Event> {
+    pub(crate) fn lie(&self, event: &Event, key: u64) -> Option<Event> {
         let giving_up = encode(&Reason::Timeout);
         let no = self.decisions.iter().find(|(yes, _)| *yes == event.label);
         if key & 1 == 0 {
@@ -186,6 +187,16 @@ impl Table {
         altered(self.protocol.script, event, key)
     }
 
+    /// Whether any decision is certified.
+    pub(crate) fn certifies(&self) -> bool {
+        self.votes != LabelSet::default()
+    }
+
+    /// What is waited for, for people.
+    pub(crate) fn wanted(&self, want: &Want) -> String {
+        wanted(self.protocol.script, want)
+    }
+
     pub(crate) fn vote(&self, event: &Event) -> Option<(u64, u64)> {
         let slot = event.topic();
         self.votes.contains(event.label).then(|| (slot, hash_bytes(0, event.body.bytes())))
@@ -195,6 +206,14 @@ impl Table {
         let label = self.protocol.script.global().label_text(event.label, event.round);
         (label, format!("{:?}", event.body))
     }
+}
+
+/// What is waited for, for people.
+pub(crate) fn wanted(script: &dyn Script, want: &Want) -> String {
+    let global = script.global();
+    let labels: Vec<String> =
+        want.labels.iter().map(|it| global.label_text(it, want.round)).collect();
+    format!("{} times {}", want.count, labels.join(" or "))
 }
 
 /// The same event with something else in it that is a message too, if one is found.

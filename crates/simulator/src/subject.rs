@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{Engine, Level, Run, Violation},
+    ledgers::Ledgers,
     level::Scripts,
     plan::{Depth, Plan, Replay, Shape},
     protocols::Protocol,
@@ -52,7 +53,8 @@ impl Subject {
     #[must_use]
     pub fn new(protocol: &'static Protocol, level: Depth) -> Self {
         let engine: Box<dyn Runs> = match level {
-            Depth::L1 | Depth::L2 | Depth::L2Real => Box::new(Engine::new(Scripts::new(protocol))),
+            Depth::L1 => Box::new(Engine::new(Scripts::new(protocol))),
+            Depth::L2 => Box::new(Engine::new(Ledgers::new(protocol))),
         };
         Self { protocol, level, engine, shapes: Vec::new() }
     }
@@ -71,7 +73,7 @@ impl Subject {
         if let Some((_, shape)) = self.shapes.iter().find(|it| it.0 == devices) {
             return Ok(*shape);
         }
-        let shape = self.protocol.shape(devices)?;
+        let shape = Shape { may_fork: self.level == Depth::L1, ..self.protocol.shape(devices)? };
         self.shapes.push((devices, shape));
         Ok(shape)
     }

@@ -44,6 +44,8 @@ impl<M> Outbox<M> {
 pub enum Heard {
     /// The device took it.
     Taken,
+    /// It has it already, or keeps it until it has what it rests on.
+    Known,
     /// The device refused it.
     Refused,
 }
@@ -127,6 +129,8 @@ pub enum Changed<M> {
 pub trait Level {
     /// What runs.
     type Node: Node;
+    /// Whether devices go on listening when their session has ended.
+    const GOES_ON: bool;
 
     /// Gets ready for a run.
     ///

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use aura_choreography::{
-    Ask, Body, Dev, Ended, Event, HostCall, Input, Output, Script, Seat, Session, Want,
+    Ask, Body, Dev, Ended, Event, HostCall, Input, Output, Script, Seat, Session,
 };
 use aura_protocol_core::{Epoch, lifecycle::EffectReply};
 
 use crate::{
     draw::{hash_bytes, mix},
     engine::{Heard, Message, Node, Outbox, Waits},
-    level::altered,
+    level::{altered, wanted},
 };
 
 /// A session, as it runs on any device.
@@ -156,19 +156,10 @@ impl Node for Scripted {
     fn waits(&self) -> Option<Waits> {
         let session = self.session.as_ref()?;
         let (what, from) = match session.pending()? {
-            Ask::Await { want, .. } => (self.wanted(want), want.from),
+            Ask::Await { want, .. } => (wanted(self.script, want), want.from),
             Ask::Pause { epochs } => (format!("{epochs} epochs to pass"), Default::default()),
             other => (format!("{other:?}"), Default::default()),
         };
         Some(Waits { what, from, since: self.since })
-    }
-}
-
-impl Scripted {
-    fn wanted(&self, want: &Want) -> String {
-        let global = self.script.global();
-        let labels: Vec<String> =
-            want.labels.iter().map(|it| global.label_text(it, want.round)).collect();
-        format!("{} times {}", want.count, labels.join(" or "))
     }
 }

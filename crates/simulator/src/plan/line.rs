@@ -16,10 +16,8 @@ pub enum Depth {
     /// Its sessions.
     #[default]
     L1,
-    /// Its ledger too, with units, links and stand-ins for signatures.
+    /// Its ledger too, with signed units.
     L2,
-    /// The same with real signatures.
-    L2Real,
 }
 
 impl fmt::Display for Depth {
@@ -27,7 +25,6 @@ impl fmt::Display for Depth {
         f.write_str(match self {
             Self::L1 => "L1",
             Self::L2 => "L2",
-            Self::L2Real => "L2-real",
         })
     }
 }
@@ -39,7 +36,6 @@ impl FromStr for Depth {
         match text {
             "L1" => Ok(Self::L1),
             "L2" => Ok(Self::L2),
-            "L2-real" => Ok(Self::L2Real),
             _ => Err(BadLine::Level { found: text.to_owned() }),
         }
     }
@@ -64,7 +60,7 @@ pub enum BadLine {
     #[error("a run begins with a protocol and a level, such as `dkd L1 seed=7 …`")]
     Head,
     /// There is no such level.
-    #[error("`{found}` is no level; there are L1, L2, L2-real")]
+    #[error("`{found}` is no level; there are L1 and L2")]
     Level {
         /// What stands there.
         found: String,
@@ -242,7 +238,7 @@ mod tests {
         let shape = Shape::within(Promise::QUORUM, 9, 8, DeviceSet::EMPTY);
         for seed in 0..3_000 {
             let plan = Plan::from_seed(mix(seed), &shape);
-            let level = [Depth::L1, Depth::L2, Depth::L2Real][seed as usize % 3];
+            let level = [Depth::L1, Depth::L2][seed as usize % 2];
             let replay = Replay { protocol: "dkd".to_owned(), level, plan };
             assert_eq!(replay.to_string().parse(), Ok(replay.clone()), "{replay}");
         }

@@ -39,6 +39,7 @@ impl Default for Machines {
 
 impl Level for Machines {
     type Node = Machine;
+    const GOES_ON: bool = false;
 
     fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
         self.quorum = (plan.devices, plan.threshold);

@@ -43,6 +43,7 @@ impl Broken {
 
 impl Level for Broken {
     type Node = BrokenNode;
+    const GOES_ON: bool = false;
 
     fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
         self.0.prepare(plan)

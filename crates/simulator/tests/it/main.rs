@@ -8,6 +8,7 @@ mod explore_reduction;
 mod explore_scripts;
 mod explore_stateright;
 mod faults;
+mod ledgers;
 mod oracles;
 mod shrinking;
 mod strategies;

@@ -1,0 +1,147 @@
+//! Level 2: whole ledgers. What travels are signed units; a session is opened by a unit, its messages
+//! are units, and every device imports them as an agent does, with all checks and real signatures.
+
+mod account;
+mod packet;
+mod peer;
+
+pub use packet::Packet;
+pub use peer::Peer;
+
+use std::sync::Arc;
+
+use aura_choreography::{Body, Dev, Event as Said};
+use aura_journal::{Event, Unit, event::SessionMessage};
+use aura_protocol_core::AccountId;
+
+use crate::{
+    engine::{Change, Changed, Level},
+    ledgers::account::Account,
+    level::Table,
+    plan::Plan,
+    protocols::Protocol,
+};
+
+/// Ledgers on devices.
+pub struct Ledgers {
+    table: Arc<Table>,
+    /// The accounts of all runs so far, by the number of their devices.
+    accounts: Vec<Arc<Account>>,
+    current: Option<Arc<Account>>,
+    threshold: u8,
+}
+
+impl Ledgers {
+    /// All devices run this protocol.
+    #[must_use]
+    pub fn new(protocol: &'static Protocol) -> Self {
+        let table = Arc::new(Table::new(protocol));
+        Self { table, accounts: Vec::new(), current: None, threshold: 0 }
+    }
+
+    fn account(&self) -> Arc<Account> {
+        self.current.as_ref().map_or_else(Arc::default, Arc::clone)
+    }
+}
+
+impl Level for Ledgers {
+    type Node = Peer;
+    const GOES_ON: bool = true;
+
+    fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
+        self.threshold = plan.threshold;
+        let known = self.accounts.iter().find(|it| it.devices.len() == usize::from(plan.devices));
+        let account = match known {
+            Some(account) => Arc::clone(account),
+            None => {
+                let account = Arc::new(Account::found(plan.devices)?);
+                self.accounts.push(Arc::clone(&account));
+                account
+            }
+        };
+        self.current = Some(account);
+        // What the roles do not allow is found out before anything runs.
+        let protocol = self.table.protocol;
+        Table::new(protocol).prepare(plan)
+    }
+
+    fn node(&self, dev: Dev, corrupts: Option<u64>) -> Peer {
+        Peer::new(self.account(), Arc::clone(&self.table), (dev, self.threshold), corrupts)
+    }
+
+    fn restart(&self, dev: Dev, saved: peer::Saved, corrupts: Option<u64>) -> Result<Peer, String> {
+        let seat = (dev, self.threshold);
+        Peer::restart(self.account(), Arc::clone(&self.table), seat, saved, corrupts)
+    }
+
+    fn change(&self, dev: Dev, packet: &Packet, how: Change, key: u64) -> Option<Changed<Packet>> {
+        let Packet::Unit(sent) = packet else { return None };
+        let mut unit = Unit::from_bytes(&sent.bytes).ok()?;
+        let account = self.account();
+        let member = account.member(dev)?;
+        let again = |unit: Unit, key| {
+            let body = unit.body;
+            Packet::unit(dev, body.seq, &body.sign(key))
+        };
+        match how {
+            Change::Encoding => {
+                Some(Changed::Bogus(sent.with_bytes([&sent.bytes[..], &[0]].concat())))
+            }
+            Change::Value => {
+                let other = self.table.lie(&self.said(&unit)?, key)?;
+                unit.body.event = message(&self.table, &other);
+                Some(Changed::Open(again(unit, &member.unit_key)))
+            }
+            Change::Session => {
+                // Of another account, and signed by the same key.
+                unit.body.account = AccountId::from_bytes([9; 32]);
+                Some(Changed::Bogus(again(unit, &member.unit_key)))
+            }
+            Change::Author(author) => {
+                unit.body.author = account
+                    .member(author)
+                    .map_or_else(|| account::stranger(author), |victim| victim.id);
+                Some(Changed::Bogus(again(unit, &member.unit_key)))
+            }
+        }
+    }
+
+    fn vote(&self, packet: &Packet) -> Option<(u64, u64)> {
+        if !self.table.certifies() {
+            return None;
+        }
+        let Packet::Unit(sent) = packet else { return None };
+        self.table.vote(&self.said(&Unit::from_bytes(&sent.bytes).ok()?)?)
+    }
+
+    fn describe(&self, packet: &Packet) -> (String, String) {
+        let Packet::Unit(sent) = packet else {
+            return (packet.name().to_owned(), String::new());
+        };
+        match Unit::from_bytes(&sent.bytes).map(|it| it.body.event) {
+            Ok(Event::SessionMessage(SessionMessage { label, payload })) => {
+                (label, format!("{:?}", Body::new(&payload)))
+            }
+            Ok(event) => (format!("{:?}", event.kind()), String::new()),
+            Err(error) => ("no unit".to_owned(), error.to_string()),
+        }
+    }
+}
+
+impl Ledgers {
+    /// What a unit says in the session.
+    fn said(&self, unit: &Unit) -> Option<Said> {
+        let Event::SessionMessage(SessionMessage { label, payload }) = &unit.body.event else {
+            return None;
+        };
+        let author = self.account().place(&unit.body.author)?;
+        let (label, round) = self.table.protocol.script.global().parse_label(label)?;
+        Some(Said { author, label, round, body: Body::new(payload) })
+    }
+}
+
+/// What a session says, as an event of the ledger.
+fn message(table: &Table, said: &Said) -> Event {
+    let label = table.protocol.script.global().label_text(said.label, said.round);
+    Event::SessionMessage(SessionMessage { label, payload: said.body.bytes().to_vec() })
+}

@@ -1,0 +1,395 @@
+//! A device with a ledger: what an agent does with units and sessions, without network and store.
+
+use std::sync::Arc;
+
+use aura_choreography::{Ask, Body, Dev, Ended, Event as Said, Hosted, Reason, Stop};
+use aura_coordination::execution::{Instruction, InstructionResult, ProtocolContext};
+use aura_journal::{
+    Event, Ledger, Outcome, PeerTag, Stored,
+    event::{OpenSession, SessionMessage},
+    session_id,
+    sync::{SyncMessage, answer, hello},
+};
+use aura_protocol_core::{
+    Agreement, AppId, Digest, Epoch, ProtocolCapabilities, ProtocolVersion, SessionId,
+    SessionStart, lifecycle::EffectReply,
+};
+
+use crate::{
+    engine::{Heard, Node, Outbox, Waits},
+    ledgers::{Packet, account::Account, message},
+    level::{Table, corrupted},
+};
+
+/// The device that opens the session.
+const OPENER: Dev = Dev(0);
+/// The rights of a simulated session: none.
+const MODULE: Digest = Digest::ZERO;
+
+/// A device with a ledger and a session.
+pub struct Peer {
+    account: Arc<Account>,
+    table: Arc<Table>,
+    dev: Dev,
+    threshold: u8,
+    corrupts: Option<u64>,
+    /// Nothing where the account cannot be founded, which it was before.
+    ledger: Option<Ledger>,
+    session: Option<Running>,
+}
+
+/// A session: what the host keeps of it, and the script. A context is given the number of the step for
+/// the state that it carries; the state itself stays here, as in a host that keeps modules loaded.
+struct Running {
+    context: ProtocolContext,
+    hosted: Hosted,
+    steps: u64,
+    failed: Option<Ended>,
+    answered: usize,
+    since: Epoch,
+}
+
+/// What is durable of a device.
+pub struct Saved {
+    stored: Stored,
+    session: Option<SavedSession>,
+}
+
+struct SavedSession {
+    context: Vec<u8>,
+    hosted: Vec<u8>,
+    steps: u64,
+    failed: Option<Ended>,
+    pending: Option<Ask>,
+    since: Epoch,
+}
+
+impl Peer {
+    pub(super) fn new(
+        account: Arc<Account>,
+        table: Arc<Table>,
+        (dev, threshold): (Dev, u8),
+        corrupts: Option<u64>,
+    ) -> Self {
+        let ledger = account.chain.clone().map(Ledger::new);
+        Self { account, table, dev, threshold, corrupts, ledger, session: None }
+    }
+
+    pub(super) fn restart(
+        account: Arc<Account>,
+        table: Arc<Table>,
+        (dev, threshold): (Dev, u8),
+        saved: Saved,
+        corrupts: Option<u64>,
+    ) -> Result<Self, String> {
+        let ledger = Ledger::restore(&saved.stored).map_err(|error| error.to_string())?;
+        let script = table.protocol.script;
+        let session = saved.session.map(|saved| saved.restore(script)).transpose()?;
+        Ok(Self { account, table, dev, threshold, corrupts, ledger: Some(ledger), session })
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub const fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    fn write(&mut self, session: SessionId, event: Event, out: &mut Outbox<Packet>) {
+        let (Some(ledger), Some(me)) = (&mut self.ledger, self.account.member(self.dev)) else {
+            return;
+        };
+        let seq = ledger.next_seq(me.id);
+        let Ok(unit) = ledger.author(me.id, &me.unit_key, Some(session), event) else { return };
+        if let Some(bytes) = ledger.unit_bytes(&unit) {
+            out.say(Packet::encoded(self.dev, seq, bytes));
+        }
+    }
+
+    fn open(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
+        let (Some(ledger), Some(me)) = (&self.ledger, self.account.member(self.dev)) else {
+            return;
+        };
+        let session = session_id(ledger.account(), me.id, ledger.next_seq(me.id));
+        let version = ProtocolVersion::new(1, 0, 0);
+        let Ok(protocol) = self.table.protocol.name.parse() else { return };
+        let open = OpenSession {
+            app: AppId::from(Digest::of(self.table.protocol.name.as_bytes())),
+            protocol,
+            agreement: Agreement {
+                spoken: version,
+                runs: self.account.devices.iter().map(|it| (it.id, (version, MODULE))).collect(),
+            },
+            transcript: Digest::ZERO,
+            manifests: Default::default(),
+            params: vec![self.threshold],
+        };
+        self.write(session, Event::OpenSession(Box::new(open)), out);
+        self.look(&[], now);
+        self.pump(now, out);
+    }
+
+    /// Begins the session if it is open now, and gives it its messages.
+    fn look(&mut self, units: &[Digest], now: Epoch) {
+        let (Some(ledger), Some(me)) = (&self.ledger, self.account.member(self.dev)) else {
+            return;
+        };
+        if self.session.is_none()
+            && let Some((id, state)) = ledger.state().sessions.iter().next()
+            && self.account.place(&state.opener) == Some(OPENER)
+        {
+            let start = SessionStart {
+                session: *id,
+                me: me.id,
+                opener: state.opener,
+                participants: state.open.agreement.runs.keys().copied().collect(),
+                spoken: state.open.agreement.spoken,
+                params: state.open.params.clone(),
+            };
+            let context = ProtocolContext::new(start, MODULE, ProtocolCapabilities::default());
+            let hosted = Hosted::new(self.table.protocol.script);
+            self.session =
+                Some(Running { context, hosted, steps: 0, failed: None, answered: 0, since: now });
+        }
+        let Some(running) = &mut self.session else { return };
+        for unit in units {
+            let Some(body) = ledger.unit(unit).map(|it| &it.body) else { continue };
+            let Event::SessionMessage(SessionMessage { label, payload }) = &body.event else {
+                continue;
+            };
+            let of_session = body.session == Some(running.context.start().session);
+            if of_session && body.author != me.id {
+                // What comes after the end, or when too much waits, stays in the ledger.
+                let _taken =
+                    running.context.event(*unit, body.author, label.clone(), payload.clone(), now);
+            }
+        }
+    }
+
+    /// Runs the session as far as what is here allows.
+    fn pump(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
+        if let Some(running) = &mut self.session {
+            running.context.clock(now);
+        }
+        while let Some(instruction) = self.session.as_mut().and_then(|it| it.context.next_step()) {
+            let Some(running) = &mut self.session else { return };
+            let Ok(instructions) = running.step(instruction, now) else { return };
+            for instruction in instructions {
+                self.carry_out(instruction, out);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, instruction: Instruction, out: &mut Outbox<Packet>) {
+        let Some(running) = &mut self.session else { return };
+        let session = running.context.start().session;
+        match instruction {
+            Instruction::WriteToLedger { label, payload } => {
+                let event = self.message(label, payload);
+                self.write(session, event, out);
+            }
+            Instruction::GetRecord { effect, .. } => {
+                running.reply(effect, EffectReply::Record(None));
+            }
+            Instruction::ListRecords { effect, .. } => {
+                running.reply(effect, EffectReply::Records(Vec::new()));
+            }
+            Instruction::UseCapability { effect, .. }
+            | Instruction::RunSubProtocol { effect, .. } => {
+                let why = "a simulated host does not do this".to_owned();
+                running.reply(effect, EffectReply::Denied(why));
+            }
+            Instruction::Fail { reason, .. } => {
+                running.failed = Some(Err(Stop::Failed(Reason::Other(reason))));
+            }
+            _ => {}
+        }
+    }
+
+    /// What the session says, unless this device says something else.
+    fn message(&self, label: String, payload: Vec<u8>) -> Event {
+        let script = self.table.protocol.script;
+        match (self.corrupts, script.global().parse_label(&label)) {
+            (Some(key), Some((label, round))) => {
+                let said = Said { author: self.dev, label, round, body: Body::new(&payload) };
+                message(&self.table, &corrupted(script, said, key))
+            }
+            _ => Event::SessionMessage(SessionMessage { label, payload }),
+        }
+    }
+
+    fn import(
+        &mut self,
+        from: Dev,
+        units: &[&[u8]],
+        now: Epoch,
+        out: &mut Outbox<Packet>,
+    ) -> Heard {
+        let Some(ledger) = &mut self.ledger else { return Heard::Refused };
+        let peer = PeerTag([from.0; 32]);
+        let (mut applied, mut heard) = (Vec::new(), Heard::Refused);
+        for outcome in ledger.import_all(peer, units.iter().copied()) {
+            match outcome {
+                Ok(Outcome::Applied(units)) => {
+                    applied.extend(units);
+                    heard = Heard::Taken;
+                }
+                Ok(Outcome::Duplicate | Outcome::Parked) if heard == Heard::Refused => {
+                    heard = Heard::Known;
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        if !applied.is_empty() {
+            self.look(&applied, now);
+            self.pump(now, out);
+        }
+        heard
+    }
+}
+
+impl Running {
+    fn step(&mut self, step: Instruction, now: Epoch) -> Result<Vec<Instruction>, String> {
+        let Instruction::Step { input, .. } = step else { return Ok(Vec::new()) };
+        let result = match self.hosted.step(*input) {
+            Ok(step) => {
+                self.steps += 1;
+                InstructionResult::Stepped { state: self.steps.to_le_bytes().to_vec(), step }
+            }
+            Err(error) => InstructionResult::Refused(error),
+        };
+        let answered = self.hosted.session().map_or(0, |it| it.log().len());
+        if self.answered != answered {
+            (self.answered, self.since) = (answered, now);
+        }
+        self.context.complete(result).map_err(|error| error.to_string())
+    }
+
+    fn reply(&mut self, effect: u64, reply: EffectReply) {
+        // An answer that is not due any more is for nobody.
+        let _taken = self.context.complete(InstructionResult::Replied { effect, reply });
+    }
+
+    fn pending(&self) -> Option<&Ask> {
+        self.hosted.session()?.pending()
+    }
+
+    fn save(&self) -> SavedSession {
+        SavedSession {
+            context: self.context.snapshot(),
+            hosted: self.hosted.snapshot(),
+            steps: self.steps,
+            failed: self.failed.clone(),
+            pending: self.pending().cloned(),
+            since: self.since,
+        }
+    }
+}
+
+impl SavedSession {
+    fn restore(self, script: &'static dyn aura_choreography::Script) -> Result<Running, String> {
+        let Self { context, hosted, steps, failed, pending, since } = self;
+        let context = ProtocolContext::restore(&context).map_err(|error| error.to_string())?;
+        let hosted = Hosted::restore(script, &hosted).map_err(|error| error.to_string())?;
+        let answered = hosted.session().map_or(0, |it| it.log().len());
+        let running = Running { context, hosted, steps, failed, answered, since };
+        if running.pending() == pending.as_ref() {
+            Ok(running)
+        } else {
+            Err(format!("asked {pending:?}, asks {:?}", running.pending()))
+        }
+    }
+}
+
+impl Node for Peer {
+    type Message = Packet;
+    type Saved = Saved;
+
+    fn start(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
+        if self.dev == OPENER {
+            self.open(now, out);
+        }
+    }
+
+    fn hear(&mut self, from: Dev, packet: &Packet, now: Epoch, out: &mut Outbox<Packet>) -> Heard {
+        match packet {
+            Packet::Unit(sent) => self.import(from, &[&sent.bytes], now, out),
+            Packet::Hello(greeting) => {
+                let answer = self.ledger.as_ref().map(|it| answer(it, greeting));
+                out.send(from, Packet::Answer(Arc::new(answer.unwrap_or_default())));
+                Heard::Taken
+            }
+            Packet::Answer(messages) => {
+                for message in messages.iter() {
+                    if let SyncMessage::Units(units) = message {
+                        let units: Vec<&[u8]> = units.iter().map(Vec::as_slice).collect();
+                        self.import(from, &units, now, out);
+                    }
+                }
+                Heard::Taken
+            }
+        }
+    }
+
+    fn clock(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
+        self.pump(now, out);
+    }
+
+    fn signal(&mut self, said: &[u8], now: Epoch, out: &mut Outbox<Packet>) {
+        if let Some(running) = &mut self.session {
+            // A session that has ended listens to nobody.
+            let _taken = running.context.signal(said.to_vec());
+        }
+        self.pump(now, out);
+    }
+
+    fn back(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
+        if let Some(ledger) = &self.ledger {
+            let greeting = Arc::new(hello(ledger));
+            for dev in (0..self.account.devices.len() as u8).map(Dev).filter(|it| *it != self.dev) {
+                out.send(dev, Packet::Hello(Arc::clone(&greeting)));
+            }
+        }
+        self.pump(now, out);
+    }
+
+    fn wake(&self) -> Option<Epoch> {
+        self.session.as_ref()?.context.wake()
+    }
+
+    fn ended(&self) -> Option<&Ended> {
+        let running = self.session.as_ref()?;
+        running.failed.as_ref().or_else(|| running.hosted.session()?.ended())
+    }
+
+    fn save(&self) -> Saved {
+        let mut stored = Stored::default();
+        if let Some(ledger) = &self.ledger {
+            stored.entries = ledger.chain().entries().to_vec();
+            let units = ledger.arrivals().iter().filter_map(|it| ledger.unit_bytes(it));
+            stored.units = units.map(<[u8]>::to_vec).collect();
+        }
+        Saved { stored, session: self.session.as_ref().map(Running::save) }
+    }
+
+    fn waits(&self) -> Option<Waits> {
+        let waits = |what: String, since| Waits { what, from: Default::default(), since };
+        match &self.session {
+            // Nobody opened one: nobody is owed an end.
+            None => None,
+            Some(running) => match running.pending()? {
+                Ask::Await { want, .. } => {
+                    let what = self.table.wanted(want);
+                    Some(Waits { what, from: want.from, since: running.since })
+                }
+                other => Some(waits(format!("{other:?}"), running.since)),
+            },
+        }
+    }
+
+    fn holds(&self, packet: &Packet) -> bool {
+        match (packet, &self.ledger) {
+            (Packet::Unit(sent), Some(ledger)) => ledger.contains(&sent.unit),
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Level 2: the same promises with real units, imports and signatures.
+
+use aura_choreography::Dev;
+use aura_simulator::{
+    engine::{Engine, Tally},
+    ledgers::Ledgers,
+    plan::{Depth, FOR_EVER, Fault, Plan, Strategy},
+    protocols::{self, dkd, tour},
+    subject::Subject,
+};
+
+/// How often something shows in a run.
+type Shows = fn(&Tally) -> u32;
+
+/// INV-Z10: within its promise a protocol keeps it on whole ledgers too, and runs are as repeatable.
+#[test]
+fn promises_hold_on_ledgers() {
+    for protocol in protocols::all() {
+        let mut subject = Subject::new(protocol, Depth::L2);
+        let (mut finished, mut runs) = (0, 0);
+        for seed in 0..60 {
+            let shape = subject.shape(3 + (seed % 3) as u8).unwrap();
+            let plan = Plan::from_seed(seed, &shape);
+            let run = subject.run_twice(&plan);
+            assert_eq!(run.violation, None, "{}", subject.replay(&plan));
+            finished += run.outcomes.finished.len();
+            runs += 1;
+        }
+        assert!(runs < finished, "{}: {finished} devices in {runs} runs", protocol.name);
+    }
+}
+
+/// Without a fault, all devices finish with the same ledger.
+#[test]
+fn all_devices_end_with_one_ledger() {
+    let mut engine = Engine::new(Ledgers::new(&dkd::PROTOCOL));
+    let run = engine.run(&Plan::quiet(5, 5, 3));
+    assert_eq!((run.violation, run.outcomes.finished.len()), (None, 5));
+    let frontier = |dev| engine.node(Dev(dev)).and_then(|it| it.ledger()).unwrap().frontier();
+    assert!((1..5).all(|dev| frontier(dev) == frontier(0)));
+    assert_eq!(frontier(0).0.len(), 5);
+}
+
+/// What is wrong with a unit is found by the import, not by the simulation.
+#[test]
+fn imports_refuse_what_cannot_be_genuine() {
+    let cases: [(Fault, Shows); 5] = [
+        (Fault::Sybil { count: 2 }, |it| it.bogus.min(it.refused)),
+        (liar(Strategy::ForgedSignature), |it| it.bogus.min(it.refused)),
+        (liar(Strategy::Replay), |it| it.bogus.min(it.refused)),
+        (liar(Strategy::Stuffing), |it| it.bogus.min(it.refused)),
+        (liar(Strategy::ForkLedger), |it| it.equivocated.min(it.refused)),
+    ];
+    for (fault, shows) in cases {
+        let mut engine = Engine::new(Ledgers::new(&dkd::PROTOCOL));
+        let run = engine.run(&Plan::quiet(7, 4, 3).with(fault));
+        assert!(0 < shows(&run.tally), "{fault}: {:?}", run.tally);
+        assert_eq!(run.tally.refused_by_carrier, 0, "{fault}");
+        let code = run.violation.map(|it| it.code());
+        assert!(code.is_none() || fault == liar(Strategy::ForkLedger), "{fault}: {code:?}");
+    }
+}
+
+/// Ledgers and sessions come back from what is durable, and get from the others what they missed.
+#[test]
+fn restarts_at_every_epoch_and_boundary() {
+    let mut engine = Engine::new(Ledgers::new(&tour::PROTOCOL));
+    for dev in 0..3 {
+        let crashes = (0..40).step_by(3).map(|at| Fault::Crash { dev, at, down: 4 });
+        let torn = (0..8).map(|boundary| Fault::TornWrite { dev, boundary, down: 4 });
+        for fault in crashes.chain(torn) {
+            let run = engine.run(&Plan::quiet(2, 3, 2).with(fault));
+            assert_eq!(run.violation, None, "{fault}");
+            assert_eq!(run.outcomes.finished.len() + run.outcomes.aborted.len(), 3, "{fault}");
+        }
+    }
+}
+
+#[test]
+fn a_deadlock_is_seen_on_ledgers_too() {
+    let mut engine = Engine::new(Ledgers::new(&protocols::dkd_no_ttl::PROTOCOL));
+    let gone = Fault::Crash { dev: 0, at: 6, down: FOR_EVER };
+    let found = (0..50).find_map(|seed| engine.run(&Plan::quiet(seed, 3, 3).with(gone)).violation);
+    let text = found.unwrap().to_string();
+    assert!(text.contains("of devices 0"), "{text}");
+}
+
+/// A limit that is known: a member who forks its chain splits the ledger. Sessions still agree.
+#[test]
+fn a_fork_is_contained_but_splits_the_ledger() {
+    let mut engine = Engine::new(Ledgers::new(&tour::PROTOCOL));
+    let mut lost = 0;
+    for seed in 0..60 {
+        let run = engine.run(&Plan::quiet(seed, 4, 3).with(liar(Strategy::Equivocate)));
+        match run.violation.map(|it| it.code()) {
+            None => {}
+            Some("Lost") => lost += 1,
+            Some(other) => panic!("seed {seed}: {other}"),
+        }
+    }
+    assert!(0 < lost, "forks do not split ledgers any more: let level 2 draw them (`may_fork`)");
+}
+
+const fn liar(strategy: Strategy) -> Fault {
+    Fault::Byzantine { dev: 1, strategy }
+}
