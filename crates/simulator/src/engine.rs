@@ -155,19 +155,9 @@ impl<L: Level> Engine<L> {
 
     /// Runs a plan.
     pub fn run(&mut self, plan: &Plan) -> Run {
-        self.hash = mix(plan.seed);
-        self.events = 0;
-        self.tally = Tally::default();
-        self.violation = None;
-        self.end = 0;
-        match self.prepare(plan) {
-            Err(why) => self.broken(Violation::NotStarted { why }),
-            Ok(()) => {
-                self.begin(plan);
-                self.until_rest();
-                self.check(plan);
-            }
-        }
+        self.begin(plan);
+        self.advance(u64::MAX);
+        self.check(plan);
         let outcomes = self.outcomes();
         Run {
             hash: self.hash,
@@ -219,6 +209,11 @@ impl<L: Level> Engine<L> {
             }
             Fault::Signal { dev, at } => self.queue.push(u64::from(at), Item::Signal { dev }),
             Fault::Sybil { count } => self.sybils = count,
+            Fault::Absent { dev } => {
+                if let Some(place) = self.places.get_mut(usize::from(dev)) {
+                    place.back = Some(NEVER);
+                }
+            }
             Fault::TornWrite { dev, boundary, down } => {
                 if let Some(place) = self.places.get_mut(usize::from(dev)) {
                     place.torn = Some((boundary, down));
@@ -245,22 +240,31 @@ impl<L: Level> Engine<L> {
         (place.strategy == Some(Strategy::Corrupt)).then(key)
     }
 
-    fn begin(&mut self, plan: &Plan) {
+    /// Begins a plan: every device is started, and nothing else happens yet.
+    pub fn begin(&mut self, plan: &Plan) {
+        self.hash = mix(plan.seed);
+        self.events = 0;
+        self.tally = Tally::default();
+        self.violation = None;
+        self.end = 0;
+        if let Err(why) = self.prepare(plan) {
+            return self.broken(Violation::NotStarted { why });
+        }
         for dev in 0..plan.devices {
             self.drive(Dev(dev), 0, Given::Start);
         }
     }
 
-    /// Lets things happen until nothing is left to happen.
-    fn until_rest(&mut self) {
-        while let Some((now, item)) = self.queue.pop() {
+    /// Lets everything happen up to and in this epoch. Says whether anything is left to happen.
+    pub fn advance(&mut self, epoch: u64) -> bool {
+        while let Some((now, item)) = self.queue.pop_until(epoch) {
             if self.violation.is_some() {
-                break;
+                return false;
             }
             self.events += 1;
             if EVENTS_MAX <= self.events {
                 self.broken(Violation::Endless { events: self.events });
-                break;
+                return false;
             }
             match item {
                 Item::Deliver { sent, to } => self.deliver(now, sent, Dev(to)),
@@ -274,6 +278,7 @@ impl<L: Level> Engine<L> {
                 }
             }
         }
+        self.violation.is_none() && !self.queue.is_empty()
     }
 
     fn deliver(&mut self, now: u64, sent: u32, to: Dev) {

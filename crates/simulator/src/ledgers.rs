@@ -35,7 +35,7 @@ impl Ledgers {
     /// All devices run this protocol.
     #[must_use]
     pub fn new(protocol: &'static Protocol) -> Self {
-        let table = Arc::new(Table::new(protocol));
+        let table = Arc::new(Table::new(protocol.script));
         Self { table, accounts: Vec::new(), current: None, threshold: 0 }
     }
 
@@ -61,8 +61,7 @@ impl Level for Ledgers {
         };
         self.current = Some(account);
         // What the roles do not allow is found out before anything runs.
-        let protocol = self.table.protocol;
-        Table::new(protocol).prepare(plan)
+        Table::new(self.table.script).prepare(plan)
     }
 
     fn node(&self, dev: Dev, corrupts: Option<u64>) -> Peer {
@@ -135,13 +134,13 @@ impl Ledgers {
             return None;
         };
         let author = self.account().place(&unit.body.author)?;
-        let (label, round) = self.table.protocol.script.global().parse_label(label)?;
+        let (label, round) = self.table.script.global().parse_label(label)?;
         Some(Said { author, label, round, body: Body::new(payload) })
     }
 }
 
 /// What a session says, as an event of the ledger.
 fn message(table: &Table, said: &Said) -> Event {
-    let label = table.protocol.script.global().label_text(said.label, said.round);
+    let label = table.script.global().label_text(said.label, said.round);
     Event::SessionMessage(SessionMessage { label, payload: said.body.bytes().to_vec() })
 }

@@ -48,7 +48,13 @@ impl Scripts {
     /// All devices run this protocol.
     #[must_use]
     pub fn new(protocol: &'static Protocol) -> Self {
-        Self { table: Table::new(protocol) }
+        Self::of(protocol.script)
+    }
+
+    /// All devices run this script, whose parameters are one byte.
+    #[must_use]
+    pub fn of(script: &'static dyn Script) -> Self {
+        Self { table: Table::new(script) }
     }
 }
 
@@ -61,7 +67,7 @@ impl Level for Scripts {
     }
 
     fn node(&self, dev: Dev, corrupts: Option<u64>) -> Scripted {
-        Scripted::new(self.table.protocol.script, self.table.seat(dev), corrupts)
+        Scripted::new(self.table.script, self.table.seat(dev), corrupts)
     }
 
     fn restart(
@@ -70,7 +76,7 @@ impl Level for Scripts {
         saved: scripted::Saved,
         corrupts: Option<u64>,
     ) -> Result<Scripted, String> {
-        Scripted::restart(self.table.protocol.script, self.table.seat(dev), &saved, corrupts)
+        Scripted::restart(self.table.script, self.table.seat(dev), &saved, corrupts)
     }
 
     fn change(&self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
@@ -88,7 +94,7 @@ impl Level for Scripts {
 
 /// The seats of a run, and what can be said at them.
 pub(crate) struct Table {
-    pub(crate) protocol: &'static Protocol,
+    pub(crate) script: &'static dyn Script,
     votes: LabelSet,
     /// What each decision says when it works, and when it does not.
     decisions: Vec<(Label, Label)>,
@@ -116,10 +122,10 @@ pub fn device_id(dev: Dev) -> DeviceId {
 }
 
 impl Table {
-    pub(crate) fn new(protocol: &'static Protocol) -> Self {
-        let global = protocol.script.global();
+    pub(crate) fn new(script: &'static dyn Script) -> Self {
+        let global = script.global();
         let (votes, decisions) = (votes::labels(global), votes::decisions(global));
-        Self { protocol, votes, decisions, wanted: (0, 0), seats: Vec::new(), current: 0 }
+        Self { script, votes, decisions, wanted: (0, 0), seats: Vec::new(), current: 0 }
     }
 
     pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
@@ -133,7 +139,7 @@ impl Table {
         let seat = |dev: u8| {
             let session = SessionId::from_bytes([7; 32]);
             let (devices, params) = (devices.clone(), params.clone());
-            Seat::new(self.protocol.script, session, Dev(dev), Dev(0), devices, params)
+            Seat::new(self.script, session, Dev(dev), Dev(0), devices, params)
                 .map(Arc::new)
                 .map_err(|reason| reason.to_string())
         };
@@ -155,7 +161,7 @@ impl Table {
         how: Change,
         key: u64,
     ) -> Option<Changed<Event>> {
-        let script = self.protocol.script;
+        let script = self.script;
         match how {
             Change::Value => self.lie(event, mix(key ^ event.topic())).map(Changed::Open),
             Change::Session => Some(Changed::Carrier),
@@ -184,7 +190,7 @@ impl Table {
                 return (body != event.body).then(|| Event { body, ..event.clone() });
             }
         }
-        altered(self.protocol.script, event, key)
+        altered(self.script, event, key)
     }
 
     /// Whether any decision is certified.
@@ -194,7 +200,7 @@ impl Table {
 
     /// What is waited for, for people.
     pub(crate) fn wanted(&self, want: &Want) -> String {
-        wanted(self.protocol.script, want)
+        wanted(self.script, want)
     }
 
     pub(crate) fn vote(&self, event: &Event) -> Option<(u64, u64)> {
@@ -203,7 +209,7 @@ impl Table {
     }
 
     pub(crate) fn describe(&self, event: &Event) -> (String, String) {
-        let label = self.protocol.script.global().label_text(event.label, event.round);
+        let label = self.script.global().label_text(event.label, event.round);
         (label, format!("{:?}", event.body))
     }
 }

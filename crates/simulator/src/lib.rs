@@ -9,6 +9,11 @@ pub mod ledgers;
 pub mod level;
 pub mod plan;
 pub mod protocols;
+pub mod runners;
 pub mod shrink;
+pub mod simulation;
 pub mod subject;
+pub mod time;
 pub mod trace;
+
+pub use simulation::Simulation;

@@ -124,6 +124,11 @@ pub enum Fault {
         /// How many.
         count: u8,
     },
+    /// A device is not there at all.
+    Absent {
+        /// Which.
+        dev: u8,
+    },
     /// The person at a device says something.
     Signal {
         /// Which.

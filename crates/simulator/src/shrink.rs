@@ -82,6 +82,7 @@ fn among(fault: &Fault, devices: u8) -> Option<Fault> {
         | Fault::TornWrite { dev, .. }
         | Fault::Byzantine { dev, .. }
         | Fault::Eclipse { dev, .. }
+        | Fault::Absent { dev }
         | Fault::Signal { dev, .. }
             if devices <= dev =>
         {
@@ -151,7 +152,7 @@ fn weaker(fault: &Fault) -> Vec<Fault> {
         Fault::Signal { dev, at } => {
             down(at, 0).into_iter().map(|at| Fault::Signal { dev, at }).collect()
         }
-        Fault::ClockSkew { .. } | Fault::Byzantine { .. } => Vec::new(),
+        Fault::ClockSkew { .. } | Fault::Byzantine { .. } | Fault::Absent { .. } => Vec::new(),
     }
 }
 

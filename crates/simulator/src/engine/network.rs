@@ -103,6 +103,7 @@ impl Network {
             | Fault::TornWrite { .. }
             | Fault::Byzantine { .. }
             | Fault::Sybil { .. }
+            | Fault::Absent { .. }
             | Fault::Signal { .. } => {}
         }
     }

@@ -54,15 +54,24 @@ impl<T: Copy> Queue<T> {
         }
     }
 
-    /// Takes the next thing out.
-    pub(crate) fn pop(&mut self) -> Option<(u64, T)> {
-        if self.filled == 0 {
-            let Reverse((at, _)) = *self.far.peek()?;
-            self.advance(at);
-        }
+    /// Whether nothing is to happen any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filled == 0 && self.far.is_empty()
+    }
+
+    /// Takes the next thing out, if its time has come by `until`.
+    pub(crate) fn pop_until(&mut self, until: u64) -> Option<(u64, T)> {
         let ahead = self.filled.rotate_right((self.now % NEAR) as u32).trailing_zeros();
-        if ahead != 0 {
-            self.advance(self.now + u64::from(ahead));
+        let next = match self.far.peek() {
+            Some(Reverse((at, _))) if self.filled == 0 => *at,
+            _ if self.filled == 0 => return None,
+            _ => self.now + u64::from(ahead),
+        };
+        if until < next {
+            return None;
+        }
+        if next != self.now {
+            self.advance(next);
         }
         let slot = (self.now % NEAR) as usize;
         let first = self.first.get_mut(slot)?;
@@ -126,13 +135,16 @@ mod tests {
                 next += 1;
             }
             while let Some(Reverse(expected)) = heap.pop() {
-                assert_eq!(queue.pop(), Some(expected));
+                if 0 < expected.0 {
+                    assert_eq!(queue.pop_until(expected.0 - 1), None);
+                }
+                assert_eq!(queue.pop_until(expected.0), Some(expected));
                 if next < 200 {
                     put(expected.0, next, &mut queue, &mut heap);
                     next += 1;
                 }
             }
-            assert_eq!(queue.pop(), None);
+            assert!(queue.pop_until(u64::MAX).is_none() && queue.is_empty());
         }
     }
 }

@@ -83,7 +83,7 @@ impl Peer {
         corrupts: Option<u64>,
     ) -> Result<Self, String> {
         let ledger = Ledger::restore(&saved.stored).map_err(|error| error.to_string())?;
-        let script = table.protocol.script;
+        let script = table.script;
         let session = saved.session.map(|saved| saved.restore(script)).transpose()?;
         Ok(Self { account, table, dev, threshold, corrupts, ledger: Some(ledger), session })
     }
@@ -111,9 +111,9 @@ impl Peer {
         };
         let session = session_id(ledger.account(), me.id, ledger.next_seq(me.id));
         let version = ProtocolVersion::new(1, 0, 0);
-        let Ok(protocol) = self.table.protocol.name.parse() else { return };
+        let Ok(protocol) = self.table.script.global().name.parse() else { return };
         let open = OpenSession {
-            app: AppId::from(Digest::of(self.table.protocol.name.as_bytes())),
+            app: AppId::from(Digest::of(self.table.script.global().name.as_bytes())),
             protocol,
             agreement: Agreement {
                 spoken: version,
@@ -146,7 +146,7 @@ impl Peer {
                 params: state.open.params.clone(),
             };
             let context = ProtocolContext::new(start, MODULE, ProtocolCapabilities::default());
-            let hosted = Hosted::new(self.table.protocol.script);
+            let hosted = Hosted::new(self.table.script);
             self.session =
                 Some(Running { context, hosted, steps: 0, failed: None, answered: 0, since: now });
         }
@@ -207,7 +207,7 @@ impl Peer {
 
     /// What the session says, unless this device says something else.
     fn message(&self, label: String, payload: Vec<u8>) -> Event {
-        let script = self.table.protocol.script;
+        let script = self.table.script;
         match (self.corrupts, script.global().parse_label(&label)) {
             (Some(key), Some((label, round))) => {
                 let said = Said { author: self.dev, label, round, body: Body::new(&payload) };

@@ -108,6 +108,7 @@ impl fmt::Display for Fault {
             Self::Byzantine { dev, strategy } => write!(f, "liar={dev},{strategy}"),
             Self::Eclipse { dev, at, len } => write!(f, "eclipse={dev},{at},{len}"),
             Self::Sybil { count } => write!(f, "sybil={count}"),
+            Self::Absent { dev } => write!(f, "absent={dev}"),
             Self::Signal { dev, at } => write!(f, "signal={dev},{at}"),
         }
     }
@@ -206,6 +207,7 @@ fn fault(name: &str, value: &str) -> Option<Fault> {
             Fault::Eclipse { dev, at, len: next(&mut parts)? }
         }
         "sybil" => Fault::Sybil { count: next(&mut parts)? },
+        "absent" => Fault::Absent { dev: next(&mut parts)? },
         "signal" => Fault::Signal { dev: next(&mut parts)?, at: next(&mut parts)? },
         _ => return None,
     };

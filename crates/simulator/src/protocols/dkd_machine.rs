@@ -33,7 +33,7 @@ pub struct Machines {
 
 impl Default for Machines {
     fn default() -> Self {
-        Self { table: Table::new(&dkd::PROTOCOL), quorum: (0, 0) }
+        Self { table: Table::new(dkd::PROTOCOL.script), quorum: (0, 0) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The simulator, tried on protocols that hold and on protocols that do not; and the explorer.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod api;
 mod broken;
 mod determinism;
 mod explore;
