@@ -12,6 +12,7 @@ mod demo;
 mod lint;
 mod protocols;
 mod provision;
+mod sim;
 mod suites;
 mod tidy;
 mod workspace;
@@ -51,6 +52,8 @@ enum Task {
     },
     /// Build the guests in protocols/ and print their digests
     Protocols(protocols::Options),
+    /// Simulate choreographies from many seeds, or one run again
+    Sim(sim::Options),
     /// Check the rules of this repository that no compiler knows
     Tidy,
     /// Formatting, clippy and documentation, without a warning
@@ -84,6 +87,7 @@ fn run() -> Result<()> {
         Task::Demo(options) => demo::run(&workspace, choice, options),
         Task::Test { suite } => suites::run(&workspace, choice, suite.as_deref()),
         Task::Protocols(options) => protocols::run(&workspace, choice, options),
+        Task::Sim(options) => sim::run(&workspace, options),
         Task::Tidy => tidy::run(&workspace),
         Task::Lint => lint::run(&workspace),
         Task::Ci => ci::run(&workspace, choice),
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn every_task_is_in_the_help() {
         let help = Cli::command().render_help().to_string();
-        for task in ["demo", "test", "protocols", "tidy", "lint", "ci", "--wasm-toolchain"] {
+        for task in ["demo", "test", "protocols", "sim", "tidy", "lint", "ci", "--wasm-toolchain"] {
             assert!(help.contains(task), "{task} is not in: {help}");
         }
     }

@@ -1,4 +1,4 @@
-//! The key derivation of [`dkd`](super::dkd), written by hand as a state machine: the yardstick for
+//! The key derivation of [`dkd`], written by hand as a state machine: the yardstick for
 //! what a script costs. Same messages, same deadlines, same ends.
 
 use aura_choreography::{

@@ -61,6 +61,7 @@ fn two_certificates() {
     first(Scripts::new(&dkd_certified::PROTOCOL), plan, "DoubleCertificate");
 }
 
+/// INV-Z2 is seen broken when a device does not keep what it was given.
 #[test]
 fn something_lost() {
     let plan = |seed| Plan::quiet(seed, 3, 2).with(Fault::Crash { dev: 2, at: 4, down: 3 });
