@@ -1,0 +1,220 @@
+//! Sessions in the document: who opened them, what they speak, who wrote into them, how they ended.
+//!
+//! Each key of a session is written by one device alone, so nothing of a session is ever in conflict.
+
+use std::collections::BTreeMap;
+
+use aura_journal::{
+    child_session_id,
+    event::{ChildOpening, CloseSession, OpenChild, OpenSession, RecordPut},
+    session_id,
+};
+use aura_protocol_core::{
+    AppId, DeviceId, Outcome, SessionId,
+    limits::{BATCH_RECORDS_MAX, DEVICES_MAX},
+};
+
+use crate::{
+    compile::{Cell, Scope, entries::Container, past::AuthorId, records::Records},
+    engine::{Draft, Object, Scalar},
+    text,
+};
+
+/// Most sessions in one page of a device. A write into a small map that was made not long ago costs
+/// Automerge a small part of one into a large map.
+const PAGE_SESSIONS_MAX: usize = 128;
+
+/// The sessions that were compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    sessions: BTreeMap<SessionId, Session>,
+    pages: BTreeMap<AuthorId, Page>,
+}
+
+#[derive(Debug)]
+struct Page {
+    object: Object,
+    number: usize,
+    sessions: usize,
+}
+
+#[derive(Debug)]
+struct Session {
+    opener: AuthorId,
+    opened_seq: u64,
+    app: AppId,
+    /// None for one that was refused: nothing can be written into it.
+    run: Option<Run>,
+}
+
+#[derive(Debug)]
+struct Run {
+    object: Object,
+    participants: Vec<DeviceId>,
+    status: Cell,
+    messages: BTreeMap<AuthorId, (u64, Cell)>,
+    is_closed: bool,
+}
+
+impl Sessions {
+    pub(crate) fn open(&mut self, scope: &Scope<'_>, draft: &mut Draft, open: &OpenSession) {
+        let body = scope.body;
+        let id = session_id(body.account, body.author, body.seq);
+        let is_ours = open.agreement.runs.contains_key(&body.author);
+        if body.session == Some(id) && is_ours && !self.sessions.contains_key(&id) {
+            self.begin(scope, draft, id, open);
+        }
+    }
+
+    pub(crate) fn open_child(&mut self, scope: &Scope<'_>, draft: &mut Draft, child: &OpenChild) {
+        let id = child_session_id(child.parent, child.effect);
+        let Some(parent) = self.sessions.get(&child.parent) else { return };
+        let Some(run) = &parent.run else { return };
+        let is_allowed = parent.opener == scope.author && scope.body.session == Some(id);
+        if !is_allowed || self.sessions.contains_key(&id) {
+            return;
+        }
+        let app = parent.app;
+        let object = match &child.opening {
+            ChildOpening::Opened(open)
+                if run.participants.iter().eq(open.agreement.runs.keys()) =>
+            {
+                self.begin(scope, draft, id, open)
+            }
+            ChildOpening::Opened(_) => return,
+            ChildOpening::Refused(reason) => {
+                let object = self.place(scope, draft, id);
+                put(draft, object, "opener", text::id(scope.body.author.as_bytes()));
+                put(draft, object, "status", "refused".to_owned());
+                put(draft, object, "reason", reason.clone());
+                let (opener, opened_seq) = (scope.author, scope.body.seq);
+                self.sessions.insert(id, Session { opener, opened_seq, app, run: None });
+                object
+            }
+        };
+        put(draft, object, "part_of", text::id(child.parent.as_bytes()));
+        draft.put(object, "effect", Scalar::Number(child.effect), &[]);
+    }
+
+    fn begin(
+        &mut self,
+        scope: &Scope<'_>,
+        draft: &mut Draft,
+        id: SessionId,
+        open: &OpenSession,
+    ) -> Object {
+        let object = self.place(scope, draft, id);
+        let participants: Vec<DeviceId> = open.agreement.runs.keys().copied().collect();
+        put(draft, object, "app", text::id(open.app.as_bytes()));
+        put(draft, object, "protocol", open.protocol.to_string());
+        put(draft, object, "version", open.agreement.spoken.to_string());
+        put(draft, object, "opener", text::id(scope.body.author.as_bytes()));
+        let shown = participants.iter().take(DEVICES_MAX);
+        // A roster has no more, so what is left out is no device of the account.
+        put(draft, object, "participants", text::list(shown.map(|it| text::id(it.as_bytes()))));
+        let mut status = Cell::default();
+        status.text(draft, object, "status", "open".to_owned());
+        let (messages, is_closed) = (BTreeMap::new(), false);
+        let run = Some(Run { object, participants, status, messages, is_closed });
+        let (opener, opened_seq) = (scope.author, scope.body.seq);
+        self.sessions.insert(id, Session { opener, opened_seq, app: open.app, run });
+        object
+    }
+
+    /// Makes the session's map, on its opener's newest page.
+    fn place(&mut self, scope: &Scope<'_>, draft: &mut Draft, id: SessionId) -> Object {
+        let number = match self.pages.get(&scope.author) {
+            Some(page) if page.sessions < PAGE_SESSIONS_MAX => None,
+            Some(page) => Some(page.number.saturating_add(1)),
+            None => Some(0),
+        };
+        if let Some(number) = number {
+            let key = format!("{}/{number}", text::id(scope.body.author.as_bytes()));
+            let object = draft.make(scope.container(Container::Sessions), key, &[]);
+            let page = Page { object: Object::Made(object), number, sessions: 0 };
+            self.pages.insert(scope.author, page);
+        }
+        let page = self.pages.get_mut(&scope.author);
+        let pages = page.map_or(Object::Root, |page| {
+            page.sessions = page.sessions.saturating_add(1);
+            page.object
+        });
+        Object::Made(draft.make(pages, text::id(id.as_bytes()), &[]))
+    }
+
+    pub(crate) fn message(&mut self, scope: &Scope<'_>, draft: &mut Draft) {
+        let session = scope.body.session.and_then(|id| self.sessions.get_mut(&id));
+        let Some(session) = session.filter(|it| it.is_in(scope)) else { return };
+        let Some(run) = &mut session.run else { return };
+        if !run.participants.contains(&scope.body.author) {
+            return;
+        }
+        let (count, cell) = run.messages.entry(scope.author).or_default();
+        *count = count.saturating_add(1);
+        let key = format!("messages {}", text::id(scope.body.author.as_bytes()));
+        cell.set(draft, run.object, key, Scalar::Number(*count));
+    }
+
+    pub(crate) fn close(
+        &mut self,
+        scope: &Scope<'_>,
+        draft: &mut Draft,
+        close: &CloseSession,
+        records: &mut Records,
+    ) {
+        let session = scope.body.session.and_then(|id| self.sessions.get_mut(&id));
+        let is_ours = |it: &&mut Session| it.opener == scope.author && it.is_in(scope);
+        let Some(session) = session.filter(is_ours) else { return };
+        let app = session.app;
+        let Some(run) = session.run.as_mut().filter(|it| !it.is_closed) else { return };
+        if !is_well_formed(close) {
+            return;
+        }
+        run.is_closed = true;
+        match &close.outcome {
+            Outcome::Aborted { reason } => {
+                run.status.text(draft, run.object, "status", "aborted".to_owned());
+                put(draft, run.object, "reason", reason.clone());
+            }
+            Outcome::Completed { result, .. } => {
+                run.status.text(draft, run.object, "status", "completed".to_owned());
+                put(draft, run.object, "result", text::shown(result));
+                let written = Scalar::Number(close.batch.len() as u64);
+                draft.put(run.object, "records", written, &[]);
+                for put in &close.batch {
+                    records.write(scope, draft, (app, close.schema, put.key.clone()), put);
+                }
+            }
+        }
+    }
+
+    /// The app of a session.
+    pub(crate) fn app(&self, id: SessionId) -> Option<AppId> {
+        self.sessions.get(&id).map(|it| it.app)
+    }
+}
+
+impl Session {
+    /// Whether the unit had seen the session begin.
+    fn is_in(&self, scope: &Scope<'_>) -> bool {
+        scope.clock.covers(self.opener, self.opened_seq)
+    }
+}
+
+fn put(draft: &mut Draft, object: Object, key: &str, text: String) {
+    draft.put(object, key, Scalar::Text(text), &[]);
+}
+
+/// The rule of the fold: the batch keeps to the limits, names each key once, and stands where it
+/// belongs.
+fn is_well_formed(close: &CloseSession) -> bool {
+    let keys: std::collections::BTreeSet<_> = close.batch.iter().map(|it| &it.key).collect();
+    let inner_is_empty = match &close.outcome {
+        Outcome::Completed { batch, .. } => batch.is_empty(),
+        Outcome::Aborted { .. } => true,
+    };
+    inner_is_empty
+        && close.batch.len() <= BATCH_RECORDS_MAX
+        && keys.len() == close.batch.len()
+        && close.batch.iter().all(RecordPut::is_within_limits)
+}
