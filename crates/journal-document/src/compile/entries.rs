@@ -62,6 +62,8 @@ pub(crate) struct Control {
     last: Option<Hash>,
     /// How many changes there are.
     changes: u64,
+    /// What all entries so far close over.
+    clock: Clock,
     /// The counter of its next op at the least.
     next: u64,
     keys: BTreeMap<(Object, String), Cell>,
@@ -78,6 +80,7 @@ struct App {
 
 /// What an entry closes over.
 struct Closed {
+    /// With what the entries before close over: its change comes after theirs.
     clock: Clock,
     /// The units whose changes its change rests on.
     below: Vec<NodeId>,
@@ -114,6 +117,7 @@ impl Control {
             genesis: None,
             last: None,
             changes: 0,
+            clock: Clock::default(),
             next: 1,
             keys: BTreeMap::new(),
             apps: BTreeMap::new(),
@@ -298,6 +302,7 @@ impl Compiler {
             ledger,
             &closed.touched,
         );
+        self.control.clock = closed.clock;
         self.finish_entry(draft, &closed.below);
         Waits::No
     }
@@ -332,9 +337,11 @@ impl Compiler {
         let tips: Option<Vec<NodeId>> =
             entry.value.past.iter().map(|it| self.past.id(it)).collect();
         let tips = tips?;
+        let mut clock = self.past.clock_of(&tips);
+        clock.join(&self.control.clock);
         let lamport = |it: &Digest| ledger.unit(it).map(|it| it.body.lamport);
         Some(Closed {
-            clock: self.past.clock_of(&tips),
+            clock,
             below: self.past.with_changes(&tips),
             lamport: entry.value.past.iter().filter_map(lamport).max().unwrap_or_default(),
             touched: self.touched(ledger, entry),

@@ -59,7 +59,7 @@ impl Clock {
         }
     }
 
-    fn join(&mut self, other: &Self) {
+    pub(crate) fn join(&mut self, other: &Self) {
         for (author, count) in other.0.iter().enumerate() {
             self.see(author, *count);
         }

@@ -19,7 +19,7 @@ fn close_all(ledger: &mut Ledger) {
     ledger.import_entry(entry).unwrap();
 }
 
-fn records(state: &AccountState) -> Value {
+pub fn records(state: &AccountState) -> Value {
     let mut records: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for ((_, schema, key), raw) in &state.records {
         if !raw.deleted {

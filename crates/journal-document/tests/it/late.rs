@@ -128,6 +128,27 @@ fn a_late_deletion_takes_away_what_it_lost_to_at_the_next_entry() {
 }
 
 #[test]
+fn entries_over_different_pasts_settle_between_them() {
+    let (devices, mut ledgers) = three();
+    let (_, mut chain) = account(3);
+    // Each of two devices writes, and has that closed alone.
+    for (nth, value) in ["one", "two"].into_iter().enumerate() {
+        put(&mut ledgers[nth], &devices[nth], &devices, Some(value));
+        let entry = certify(&chain, &devices, ledgers[nth].heads(), install());
+        chain.append(entry).unwrap();
+    }
+    for ledger in &mut ledgers {
+        for entry in chain.entries() {
+            ledger.import_entry(entry.clone()).unwrap();
+        }
+    }
+    let [first, second, ..] = &mut ledgers[..] else { panic!() };
+    sync(second, first);
+    let document = Document::of(first).unwrap();
+    assert_eq!((shared(&document), folded(first)), (vec![text("two")], Some("two".to_owned())));
+}
+
+#[test]
 fn an_entry_waits_for_what_it_closes_over() {
     let (devices, mut ledgers) = three();
     let [first, second, ..] = &mut ledgers[..] else { panic!() };

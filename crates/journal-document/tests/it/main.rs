@@ -8,6 +8,7 @@
 )]
 
 mod agreement;
+mod contended;
 mod fold;
 // The same random histories by which the ledger is tested.
 #[allow(dead_code, reason = "the ledger's tests use more of it")]
