@@ -1,4 +1,13 @@
-//! One protocol in two homes: its native type and its module must answer every input alike.
+//! What runs is what was declared, in both its homes.
+//!
+//! [`check`]: a native type and its module answer every input alike. [`choreography`]: what a script
+//! asks is, at every device, a path of the projection of its global type.
+
+mod paths;
+mod seen;
+mod table;
+
+pub use paths::{Departed, Paths, Subject, choreography};
 
 use std::collections::BTreeSet;
 

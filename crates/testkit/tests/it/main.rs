@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod choreography;
+
 use std::collections::BTreeSet;
 
 use aura_protocol_core::{
