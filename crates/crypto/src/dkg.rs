@@ -1,7 +1,8 @@
 //! Key generation: all members make a key together, and nobody ever holds it.
 //!
-//! Three parts, as in FROST: each publishes a commitment with a proof ([`begin`]), seals a share for
-//! each other one ([`Dealer::deliver`]), and puts together what it received ([`Gatherer::gather`]).
+//! Three parts, those of FROST: each publishes a commitment to a random polynomial with a proof that it
+//! knows the constant term ([`begin`]), seals a share for each other one ([`Dealer::deliver`]), and adds
+//! up what it received ([`Gatherer::gather`]). The proof is bound to the session as well.
 //!
 //! That is not enough: somebody who publishes two commitments leaves two groups behind, each content
 //! with a key of its own (trap 3). So the result is only a [`Draft`] until *every* member has signed
@@ -19,11 +20,11 @@ use crate::{
     blame::{Blame, Fault},
     complaint::{Dealt, SubShare},
     domain::{Context, Domain, Label},
-    frost::{self, DkgProof, Generated, Refusal, Round1, Round2},
-    group::{Secret, Suite},
+    group::{Element, Point as _, Scalar, Secret, Suite},
     keys::{PublicKey, SecretKey, Signature},
     message::Message,
-    polynomial::{Commitment, ShareIndex},
+    polynomial::{Commitment, Polynomial, ShareIndex},
+    proof::{LogProof, Statement},
     rng::DualRng,
     sharing::{HOLDERS_MAX, Holders, KeyShare, Sharing, SharingContext, SharingError, check_size},
 };
@@ -61,7 +62,7 @@ pub struct Broadcast<S: Suite> {
     /// To which polynomial.
     #[borsh(bound(serialize = "", deserialize = ""))]
     pub commitment: Commitment<S>,
-    proof: DkgProof,
+    proof: LogProof,
 }
 
 /// What a member publishes next: a share for each other member.
@@ -116,13 +117,12 @@ impl Terms {
         Label::DkgTerms.digest(&[&encode(self)])
     }
 
-    fn check(&self) -> Result<u16, SharingError> {
+    fn check(&self) -> Result<(), SharingError> {
         check_size(self.threshold, self.members.len())?;
-        let members = u16::try_from(self.members.len()).unwrap_or(u16::MAX);
-        if members < 2 {
+        if self.threshold < 2 {
             return Err(SharingError::Size { threshold: self.threshold, holders: 1 });
         }
-        Ok(members)
+        Ok(())
     }
 
     const fn context(&self, domain: Domain) -> Context {
@@ -140,7 +140,7 @@ pub struct Dealer<S: Suite> {
     terms: Terms,
     me: ShareIndex,
     own: Broadcast<S>,
-    secret: Round1<S>,
+    polynomial: Polynomial<S>,
 }
 
 /// The first part, for the member `me`.
@@ -152,14 +152,30 @@ pub fn begin<S: Suite>(
     me: ShareIndex,
     rng: &mut DualRng,
 ) -> Result<(Dealer<S>, Broadcast<S>), DkgError> {
-    let members = terms.check()?;
+    terms.check()?;
     if !terms.members.contains_key(&me) {
         return Err(DkgError::Misuse);
     }
-    let (secret, commitment, proof) =
-        frost::part1(me, terms.threshold, members, rng).map_err(|_| DkgError::Misuse)?;
+    let polynomial = Polynomial::random(Secret::random(rng), terms.threshold, rng);
+    let commitment = polynomial.commit().ok_or(DkgError::Misuse)?;
+    let image = commitment.constant().ok_or(DkgError::Misuse)?;
+    let proof = with_statement(terms, me, image, |statement| {
+        statement.prove(polynomial.constant().scalar(), rng)
+    });
     let own = Broadcast { from: me, commitment, proof };
-    Ok((Dealer { terms: terms.clone(), me, own: own.clone(), secret }, own))
+    Ok((Dealer { terms: terms.clone(), me, own: own.clone(), polynomial }, own))
+}
+
+/// What a member proves of its constant term: that it, in this session, knows it.
+fn with_statement<S: Suite, T>(
+    terms: &Terms,
+    from: ShareIndex,
+    image: &Element<S>,
+    use_it: impl FnOnce(&Statement<'_, S>) -> T,
+) -> T {
+    let message = encode(&(terms.digest(), from));
+    let base = &S::Point::BASE;
+    use_it(&Statement { label: Label::DkgProof, base, image, message: &message })
 }
 
 impl<S: Suite> Dealer<S> {
@@ -173,7 +189,7 @@ impl<S: Suite> Dealer<S> {
         broadcasts: &BTreeMap<ShareIndex, Broadcast<S>>,
         rng: &mut DualRng,
     ) -> Result<(Gatherer<S>, Dealt<S>, Delivery), DkgError> {
-        let Self { terms, me, own, secret } = self;
+        let Self { terms, me, own, polynomial } = self;
         if broadcasts.keys().any(|it| !terms.members.contains_key(it)) {
             return Err(DkgError::Misuse);
         }
@@ -186,16 +202,14 @@ impl<S: Suite> Dealer<S> {
             if it.commitment.coefficients().len() != usize::from(terms.threshold) {
                 return Err(Fault::WrongDegree.of(*index).into());
             }
+            let image = it.commitment.constant().ok_or(Fault::WrongDegree.of(*index))?;
+            if !with_statement(&terms, *index, image, |statement| statement.verify(&it.proof)) {
+                return Err(Fault::BadProof.of(*index).into());
+            }
             all.insert(*index, it.clone());
         }
-        let published =
-            all.iter().filter(|it| *it.0 != me).map(|(i, it)| (*i, (&it.commitment, &it.proof)));
-        let (secret, shares) =
-            frost::part2(secret, &published.collect()).map_err(|refusal| match refusal {
-                Refusal::BadProof(who) => DkgError::Blame(Fault::BadProof.of(who)),
-                Refusal::Torsion(who) => DkgError::Blame(Fault::Torsion.of(who)),
-                Refusal::BadShare | Refusal::Misuse => DkgError::Misuse,
-            })?;
+        let others = terms.members.keys().filter(|it| **it != me);
+        let shares = others.map(|it| (*it, polynomial.at(*it))).collect();
         let commitment = all.get(&me).ok_or(DkgError::Misuse)?.commitment.clone();
         let dealt = Dealt::new(terms.session, me, commitment.clone(), shares, terms.threshold);
         let mut sealed = BTreeMap::new();
@@ -203,7 +217,8 @@ impl<S: Suite> Dealer<S> {
             let key = terms.members.get(to).ok_or(DkgError::Misuse)?.session;
             sealed.insert(*to, terms.seal(&key, (me, *to), &commitment, share, rng)?);
         }
-        let gatherer = Gatherer { terms, me, broadcasts: all, secret };
+        let own = polynomial.at(me);
+        let gatherer = Gatherer { terms, me, broadcasts: all, own };
         Ok((gatherer, dealt, Delivery { from: me, sealed }))
     }
 }
@@ -235,7 +250,7 @@ pub struct Gatherer<S: Suite> {
     terms: Terms,
     me: ShareIndex,
     broadcasts: BTreeMap<ShareIndex, Broadcast<S>>,
-    secret: Round2<S>,
+    own: Secret<S>,
 }
 
 impl<S: Suite> Gatherer<S> {
@@ -250,6 +265,7 @@ impl<S: Suite> Gatherer<S> {
     ///
     /// # Errors
     /// [`DkgError::Complain`] names every dealer whose share is not usable; justified, call again.
+    /// [`DkgError::Blame`] for a commitment with a small-order part.
     pub fn gather(
         &self,
         deliveries: &BTreeMap<ShareIndex, Delivery>,
@@ -272,12 +288,32 @@ impl<S: Suite> Gatherer<S> {
         if !bad.is_empty() {
             return Err(DkgError::Complain(bad));
         }
-        let shares = opened.iter().map(|(index, share)| (*index, share)).collect();
-        match frost::part3(&self.secret, self.terms.members.keys().copied(), &shares) {
-            Ok(generated) => self.draft(generated),
-            Err(Refusal::BadShare) => Err(DkgError::Complain(self.mismatched(&opened))),
-            Err(_) => Err(DkgError::Misuse),
+        let sum = opened.values().fold(*self.own.scalar(), |sum, it| sum + it.scalar());
+        let sharing = self.public()?;
+        match KeyShare::new(&sharing, self.me, Secret::new(sum)) {
+            Ok(share) => Ok(self.draft(sharing, share)),
+            Err(SharingError::Mismatch(_)) => Err(DkgError::Complain(self.mismatched(&opened))),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// The public part: the sum of all commitments, at every member's place. As in a resharing, only
+    /// if a sum has a small-order part is every commitment looked at for whose fault it is.
+    fn public(&self) -> Result<Sharing<S>, DkgError> {
+        let Terms { account, epoch, threshold, .. } = self.terms;
+        let commitments = self.broadcasts.values().map(|it| &it.commitment);
+        let sum = Commitment::weighted_sum(commitments.map(|it| (Scalar::ONE, it)));
+        let Some(sum) = sum.filter(Commitment::is_torsion_free) else {
+            let guilty = self.broadcasts.values().find(|it| !it.commitment.is_torsion_free());
+            return Err(guilty.map_or(DkgError::Misuse, |it| Fault::Torsion.of(it.from).into()));
+        };
+        let share = |to: &ShareIndex| {
+            Ok((*to, Element::new(sum.at(*to)).ok_or(SharingError::NotAHolder(*to))?))
+        };
+        let shares = self.terms.members.keys().map(share).collect::<Result<_, SharingError>>()?;
+        let key = *sum.constant().ok_or(DkgError::Misuse)?;
+        let context = SharingContext { account, holders: Holders::Devices, epoch };
+        Ok(Sharing::new(context, threshold, key, shares)?)
     }
 
     fn open(
@@ -300,11 +336,7 @@ impl<S: Suite> Gatherer<S> {
         opened.iter().filter(|(from, share)| !fits(from, share)).map(|it| *it.0).collect()
     }
 
-    fn draft(&self, generated: Generated<S>) -> Result<Draft<S>, DkgError> {
-        let Terms { account, epoch, threshold, .. } = self.terms;
-        let context = SharingContext { account, holders: Holders::Devices, epoch };
-        let sharing = Sharing::new(context, threshold, generated.key, generated.shares)?;
-        let share = KeyShare::new(&sharing, self.me, generated.secret)?;
+    fn draft(&self, sharing: Sharing<S>, share: KeyShare<S>) -> Draft<S> {
         let broadcasts: Vec<&Broadcast<S>> = self.broadcasts.values().collect();
         let transcript = Label::DkgTranscript.digest(&[
             self.terms.digest().as_bytes(),
@@ -312,7 +344,7 @@ impl<S: Suite> Gatherer<S> {
             &encode(&broadcasts),
             sharing.id().as_bytes(),
         ]);
-        Ok(Draft { transcript, sharing, share })
+        Draft { transcript, sharing, share }
     }
 }
 

@@ -112,6 +112,8 @@ labels! {
     Sharing = "aura sharing v1",
     /// The terms of a key generation.
     DkgTerms = "aura dkg terms v1",
+    /// A member knows the constant term that it commits to.
+    DkgProof = "aura dkg proof v1",
     /// The transcript of a key generation.
     DkgTranscript = "aura dkg transcript v1",
     /// Sealing a share during key generation.

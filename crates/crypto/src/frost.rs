@@ -1,4 +1,4 @@
-//! The library that generates keys and makes threshold signatures, behind bytes.
+//! The library that makes threshold signatures, behind bytes.
 //!
 //! The only file that names the `frost_*` crates. They use an older curve crate than ours, so points
 //! and scalars cross as canonical bytes. What the library encodes by itself is never sent, stored or
@@ -8,158 +8,29 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::fmt;
 
 use frost_core::{
-    self as library, CheaterDetection, Ciphersuite, Identifier,
-    keys::{
-        KeyPackage, PublicKeyPackage, SigningShare, VerifiableSecretSharingCommitment,
-        VerifyingShare, dkg,
-    },
+    self as library, CheaterDetection, Identifier,
+    keys::{KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare},
     round1::{NonceCommitment, SigningCommitments, SigningNonces},
     round2::SignatureShare,
 };
 
 use crate::{
-    group::{Derivation, Element, PublicScalar, Secret, Signing, Suite},
-    polynomial::{Commitment, ShareIndex},
+    group::{Element, PublicScalar, Secret, Signing},
+    polynomial::ShareIndex,
     rng::DualRng,
 };
 
-/// The library's name for a suite.
-pub trait Library {
-    /// Its ciphersuite.
-    type Cipher: Ciphersuite;
-}
-
-impl Library for Signing {
-    type Cipher = frost_ed25519::Ed25519Sha512;
-}
-
-impl Library for Derivation {
-    type Cipher = frost_ristretto255::Ristretto255Sha512;
-}
-
-type Ed = <Signing as Library>::Cipher;
+type Ed = frost_ed25519::Ed25519Sha512;
 
 /// What the library refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// This participant's proof of knowledge does not hold.
-    BadProof(ShareIndex),
     /// This participant's points have a small-order part.
     Torsion(ShareIndex),
     /// Some share does not match its commitment.
     BadShare,
     /// The inputs do not belong together: the caller's fault.
     Misuse,
-}
-
-/// A proof of knowledge of a polynomial's constant term: 64 bytes.
-pub type DkgProof = [u8; 64];
-
-/// What a member keeps between the first and the second part.
-pub struct Round1<S: Suite>(dkg::round1::SecretPackage<S::Cipher>);
-
-/// What a member keeps between the second and the third part.
-pub struct Round2<S: Suite> {
-    secret: dkg::round2::SecretPackage<S::Cipher>,
-    others: BTreeMap<Identifier<S::Cipher>, dkg::round1::Package<S::Cipher>>,
-}
-
-/// What each other member published in the first part.
-pub type Published<'a, S> = BTreeMap<ShareIndex, (&'a Commitment<S>, &'a DkgProof)>;
-
-/// A share for each other member.
-pub type Shares<S> = BTreeMap<ShareIndex, Secret<S>>;
-
-/// What the third part leads to.
-pub struct Generated<S: Suite> {
-    /// This member's share.
-    pub secret: Secret<S>,
-    /// The group's public key.
-    pub key: Element<S>,
-    /// Everybody's public share.
-    pub shares: BTreeMap<ShareIndex, Element<S>>,
-}
-
-/// The first part: a random polynomial, its commitment, and a proof that its constant term is known.
-pub fn part1<S: Suite>(
-    me: ShareIndex,
-    threshold: u16,
-    members: u16,
-    rng: &mut DualRng,
-) -> Result<(Round1<S>, Commitment<S>, DkgProof), Refusal> {
-    let (secret, package) =
-        dkg::part1::<S::Cipher, _>(identifier::<S>(me)?, members, threshold, rng)
-            .map_err(|_| Refusal::Misuse)?;
-    let coefficients = package.commitment().serialize().map_err(|_| Refusal::Misuse)?;
-    let coefficients = coefficients.iter().map(|it| element(it)).collect::<Option<Vec<_>>>();
-    let proof = package.proof_of_knowledge().serialize().map_err(|_| Refusal::Misuse)?;
-    let proof = proof.try_into().map_err(|_| Refusal::Misuse)?;
-    Ok((Round1(secret), Commitment::new(coefficients.ok_or(Refusal::Misuse)?), proof))
-}
-
-/// The second part: checks everybody's proof and makes a share for each of them.
-pub fn part2<S: Suite>(
-    secret: Round1<S>,
-    published: &Published<'_, S>,
-) -> Result<(Round2<S>, Shares<S>), Refusal> {
-    let mut others = BTreeMap::new();
-    let mut indices = BTreeMap::new();
-    for (&index, (commitment, proof)) in published {
-        let id = identifier::<S>(index)?;
-        let coefficients = commitment.coefficients().iter().map(Element::as_bytes);
-        let coefficients = VerifiableSecretSharingCommitment::deserialize(coefficients)
-            .map_err(|_| Refusal::Torsion(index))?;
-        let proof = library::Signature::deserialize(proof.as_slice())
-            .map_err(|_| Refusal::BadProof(index))?;
-        others.insert(id, dkg::round1::Package::new(coefficients, proof));
-        indices.insert(id, index);
-    }
-    let culprit = |error: library::Error<S::Cipher>| match error {
-        library::Error::InvalidProofOfKnowledge { culprit } => {
-            indices.get(&culprit).map_or(Refusal::Misuse, |it| Refusal::BadProof(*it))
-        }
-        _ => Refusal::Misuse,
-    };
-    let (secret, shares) = dkg::part2(secret.0, &others).map_err(culprit)?;
-    let shares = shares.iter().map(|(id, package)| {
-        let share = scalar(&package.signing_share().serialize()).ok_or(Refusal::Misuse)?;
-        Ok((*indices.get(id).ok_or(Refusal::Misuse)?, share))
-    });
-    let shares = shares.collect::<Result<_, _>>()?;
-    Ok((Round2 { secret, others }, shares))
-}
-
-/// The third part: checks the shares that the others made for this member and puts them together.
-pub fn part3<S: Suite>(
-    round2: &Round2<S>,
-    members: impl Iterator<Item = ShareIndex>,
-    shares: &BTreeMap<ShareIndex, &Secret<S>>,
-) -> Result<Generated<S>, Refusal> {
-    let packages = shares.iter().map(|(index, secret)| {
-        let package = dkg::round2::Package::new(signing_share::<S>(secret)?);
-        Ok((identifier::<S>(*index)?, package))
-    });
-    let packages = packages.collect::<Result<_, Refusal>>()?;
-    let (key, public) =
-        dkg::part3(&round2.secret, &round2.others, &packages).map_err(|error| match error {
-            library::Error::InvalidSecretShare { .. } => Refusal::BadShare,
-            _ => Refusal::Misuse,
-        })?;
-    let shares = members.map(|index| {
-        let share = public.verifying_shares().get(&identifier::<S>(index)?);
-        let bytes = share.and_then(|it| it.serialize().ok()).ok_or(Refusal::Misuse)?;
-        Ok((index, element(&bytes).ok_or(Refusal::Misuse)?))
-    });
-    Ok(Generated {
-        secret: scalar(&key.signing_share().serialize()).ok_or(Refusal::Misuse)?,
-        key: public
-            .verifying_key()
-            .serialize()
-            .ok()
-            .and_then(|it| element(&it))
-            .ok_or(Refusal::Misuse)?,
-        shares: shares.collect::<Result<_, Refusal>>()?,
-    })
 }
 
 /// A pair of nonces. Neither cloned nor encoded; signing takes them.
@@ -174,8 +45,6 @@ pub struct Signer<'a> {
     pub index: ShareIndex,
     /// Its share.
     pub secret: &'a Secret<Signing>,
-    /// Its public share.
-    pub public: &'a Element<Signing>,
 }
 
 /// What is signed, and by whom.
@@ -195,7 +64,7 @@ pub fn commit(
     secret: &Secret<Signing>,
     rng: &mut DualRng,
 ) -> Result<(NoncePair, NoncePoints), Refusal> {
-    let nonces = SigningNonces::new(&signing_share::<Signing>(secret)?, rng);
+    let nonces = SigningNonces::new(&signing_share(secret)?, rng);
     points_of(nonces)
 }
 
@@ -215,11 +84,14 @@ pub fn sign(
     signer: &Signer<'_>,
     task: &Task<'_>,
 ) -> Result<PublicScalar, Refusal> {
-    let package = task.package()?;
+    // Its own points need no check.
+    let own = Some((signer.index, *nonces.0.commitments()));
+    let package = task.package(own)?;
+    let share = signing_share(signer.secret)?;
     let key = KeyPackage::new(
-        identifier::<Signing>(signer.index)?,
-        signing_share::<Signing>(signer.secret)?,
-        verifying_share(signer.public)?,
+        identifier(signer.index)?,
+        share,
+        VerifyingShare::from(share),
         task.verifying_key()?,
         task.threshold,
     );
@@ -236,7 +108,7 @@ pub fn aggregate(
         PublicKeyPackage::new(BTreeMap::new(), task.verifying_key()?, Some(task.threshold));
     let detection = CheaterDetection::Disabled;
     let shares = signature_shares(shares)?;
-    let signature = library::aggregate_custom(&task.package()?, &shares, &public, detection)
+    let signature = library::aggregate_custom(&task.package(None)?, &shares, &public, detection)
         .map_err(|_| Refusal::BadShare)?;
     let bytes = signature.serialize().map_err(|_| Refusal::Misuse)?;
     bytes.try_into().map_err(|_| Refusal::Misuse)
@@ -249,13 +121,13 @@ pub fn culprits(
     publics: &BTreeMap<ShareIndex, Element<Signing>>,
 ) -> Result<Vec<ShareIndex>, Refusal> {
     let signers = publics.iter().filter(|(index, _)| task.commitments.contains_key(index));
-    let verifying = signers
-        .map(|(index, public)| Ok((identifier::<Signing>(*index)?, verifying_share(public)?)));
+    let verifying =
+        signers.map(|(index, public)| Ok((identifier(*index)?, verifying_share(public)?)));
     let verifying = verifying.collect::<Result<BTreeMap<_, _>, Refusal>>()?;
     let public = PublicKeyPackage::new(verifying, task.verifying_key()?, Some(task.threshold));
     let detection = CheaterDetection::AllCheaters;
     match library::aggregate_custom(
-        &task.package()?,
+        &task.package(None)?,
         &signature_shares(shares)?,
         &public,
         detection,
@@ -263,22 +135,29 @@ pub fn culprits(
         Ok(_) => Ok(Vec::new()),
         Err(error) => {
             let guilty = error.culprits();
-            let is_guilty = |index: &ShareIndex| {
-                identifier::<Signing>(*index).is_ok_and(|it| guilty.contains(&it))
-            };
+            let is_guilty =
+                |index: &ShareIndex| identifier(*index).is_ok_and(|it| guilty.contains(&it));
             Ok(shares.keys().copied().filter(is_guilty).collect())
         }
     }
 }
 
 impl Task<'_> {
-    fn package(&self) -> Result<library::SigningPackage<Ed>, Refusal> {
+    fn package(
+        &self,
+        own: Option<(ShareIndex, SigningCommitments<Ed>)>,
+    ) -> Result<library::SigningPackage<Ed>, Refusal> {
         let commitments = self.commitments.iter().map(|(&index, [hiding, binding])| {
+            if let Some((me, points)) = own
+                && me == index
+            {
+                return Ok((identifier(index)?, points));
+            }
             let point = |it: &Element<Signing>| {
                 NonceCommitment::deserialize(it.as_bytes()).map_err(|_| Refusal::Torsion(index))
             };
             let points = SigningCommitments::new(point(hiding)?, point(binding)?);
-            Ok((identifier::<Signing>(index)?, points))
+            Ok((identifier(index)?, points))
         });
         let commitments = commitments.collect::<Result<_, Refusal>>()?;
         Ok(library::SigningPackage::new(commitments, self.message))
@@ -295,16 +174,16 @@ fn signature_shares(
     let share = |(index, share): (&ShareIndex, &PublicScalar)| {
         let bytes = share.to_bytes();
         let share = SignatureShare::deserialize(&bytes).map_err(|_| Refusal::Misuse)?;
-        Ok((identifier::<Signing>(*index)?, share))
+        Ok((identifier(*index)?, share))
     };
     shares.iter().map(share).collect()
 }
 
-fn identifier<S: Suite>(index: ShareIndex) -> Result<Identifier<S::Cipher>, Refusal> {
+fn identifier(index: ShareIndex) -> Result<Identifier<Ed>, Refusal> {
     Identifier::try_from(index.get()).map_err(|_| Refusal::Misuse)
 }
 
-fn signing_share<S: Suite>(secret: &Secret<S>) -> Result<SigningShare<S::Cipher>, Refusal> {
+fn signing_share(secret: &Secret<Signing>) -> Result<SigningShare<Ed>, Refusal> {
     SigningShare::deserialize(secret.to_bytes().as_slice()).map_err(|_| Refusal::Misuse)
 }
 
@@ -312,29 +191,13 @@ fn verifying_share(public: &Element<Signing>) -> Result<VerifyingShare<Ed>, Refu
     VerifyingShare::deserialize(public.as_bytes()).map_err(|_| Refusal::Misuse)
 }
 
-fn element<S: Suite>(bytes: &[u8]) -> Option<Element<S>> {
+fn element(bytes: &[u8]) -> Option<Element<Signing>> {
     Element::from_bytes(bytes.try_into().ok()?)
-}
-
-fn scalar<S: Suite>(bytes: &[u8]) -> Option<Secret<S>> {
-    Secret::from_bytes(bytes.try_into().ok()?)
 }
 
 fn public_scalar(bytes: &[u8]) -> Option<PublicScalar> {
     let bytes: [u8; 32] = bytes.try_into().ok()?;
     Option::from(crate::group::Scalar::from_canonical_bytes(bytes)).map(PublicScalar)
-}
-
-impl<S: Suite> fmt::Debug for Round1<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Round1(<redacted>)")
-    }
-}
-
-impl<S: Suite> fmt::Debug for Round2<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Round2(<redacted>)")
-    }
 }
 
 impl fmt::Debug for NoncePair {
@@ -347,8 +210,8 @@ impl fmt::Debug for NoncePair {
 mod tests {
     use super::*;
     use crate::{
-        group::{Point as _, Scalar},
-        polynomial::{Polynomial, lagrange},
+        group::Scalar,
+        polynomial::{Commitment, Polynomial, lagrange},
         vectors::Vectors,
     };
 
@@ -391,7 +254,7 @@ mod tests {
         let mut nonces = BTreeMap::new();
         let mut commitments = BTreeMap::new();
         for it in &signers {
-            let secret = signing_share::<Signing>(&secrets[&index(it)]).unwrap();
+            let secret = signing_share(&secrets[&index(it)]).unwrap();
             let random = ["hiding_nonce_randomness", "binding_nonce_randomness"];
             let mut rng = Published(random.map(|name| it.array(name)).into());
             let (pair, points) = points_of(SigningNonces::new(&secret, &mut rng)).unwrap();
@@ -405,8 +268,7 @@ mod tests {
         let mut shares = BTreeMap::new();
         for it in &signers {
             let secret = &secrets[&index(it)];
-            let public = secret.public().unwrap();
-            let signer = Signer { index: index(it), secret, public: &public };
+            let signer = Signer { index: index(it), secret };
             let share = sign(nonces.remove(&index(it)).unwrap(), &signer, &task).unwrap();
             assert_eq!(share.to_bytes(), it.array("sig_share"));
             shares.insert(index(it), share);
@@ -440,8 +302,8 @@ mod tests {
         assert_eq!(sum, *secret.scalar());
     }
 
-    /// The library's published key generation: our commitments accept its proofs, and judge and add
-    /// up its shares as it does.
+    /// The key generation that the library publishes: from the same commitments ours leads to the same
+    /// key and public shares, and accepts the same shares.
     #[test]
     fn published_key_generation() {
         let vectors = Vectors::read(include_str!("../tests/vectors/frost_dkg.txt"));
@@ -456,31 +318,18 @@ mod tests {
                 (index(it), Commitment::new(coefficients.into()))
             })
             .collect();
-        let sum = commitments.values().fold(<Signing as Suite>::Point::identity(), |sum, it| {
-            sum + *it.constant().unwrap().point()
-        });
-        assert_eq!(sum.encode(), group.array("verifying_key"));
+        let terms = commitments.values().map(|it| (Scalar::ONE, it));
+        let sum = Commitment::weighted_sum(terms).unwrap();
+        assert_eq!(*sum.constant().unwrap().as_bytes(), group.array("verifying_key"));
         for it in &members {
             let me = index(it);
             let secret = Secret::<Signing>::from_bytes(&it.array("signing_share")).unwrap();
             assert_eq!(*secret.public().unwrap().as_bytes(), it.array("verifying_share"));
-            let proofs: BTreeMap<ShareIndex, DkgProof> =
-                members.iter().map(|it| (index(it), it.array("proof_of_knowledge"))).collect();
-            let mut rng = DualRng::from_seed([1; 32]);
-            let (own, ..) = part1::<Signing>(me, 2, 3, &mut rng).unwrap();
-            let published = commitments
-                .iter()
-                .filter(|other| *other.0 != me)
-                .map(|(other, it)| (*other, (it, &proofs[other])))
-                .collect();
-            assert!(part2(own, &published).is_ok());
+            assert!(sum.verify(me, &secret));
             for other in members.iter().map(|it| index(it)).filter(|it| *it != me) {
                 let name = alloc::format!("share_from_{other}");
-                // The file lists what each member sent, under whom it sent it to.
                 let share = Secret::from_bytes(&it.array(&name)).unwrap();
-                let fits = commitments[&other].verify(me, &share)
-                    || commitments[&me].verify(other, &share);
-                assert!(fits);
+                assert!(commitments[&other].verify(me, &share), "{other} to {me}");
             }
         }
     }

@@ -40,16 +40,7 @@ mod sealed {
 
 /// A kind of account key, and the group that it lives in.
 pub trait Suite:
-    sealed::Sealed
-    + crate::frost::Library
-    + Debug
-    + Clone
-    + Copy
-    + PartialEq
-    + Eq
-    + PartialOrd
-    + Ord
-    + 'static
+    sealed::Sealed + Debug + Clone + Copy + PartialEq + Eq + PartialOrd + Ord + 'static
 {
     /// Which key.
     const KEY: KeyKind;

@@ -49,6 +49,12 @@ impl core::fmt::Display for ShareIndex {
 /// A secret polynomial f; f(0) is what it shares.
 pub struct Polynomial<S: Suite>(Vec<Secret<S>>);
 
+impl<S: Suite> core::fmt::Debug for Polynomial<S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Polynomial(<redacted>)")
+    }
+}
+
 impl<S: Suite> Polynomial<S> {
     /// A random one of degree `threshold − 1` with f(0) = `secret`.
     pub fn random(secret: Secret<S>, threshold: u16, rng: &mut DualRng) -> Self {
@@ -60,6 +66,11 @@ impl<S: Suite> Polynomial<S> {
     #[cfg(test)]
     pub fn from_coefficients(coefficients: impl IntoIterator<Item = Secret<S>>) -> Self {
         Self(coefficients.into_iter().collect())
+    }
+
+    /// f(0).
+    pub fn constant(&self) -> Secret<S> {
+        self.0.first().map_or(Secret::new(Scalar::ZERO), Secret::duplicate)
     }
 
     /// f(`index`).
@@ -80,6 +91,7 @@ impl<S: Suite> Polynomial<S> {
 pub struct Commitment<S: Suite>(Vec<Element<S>>);
 
 impl<S: Suite> Commitment<S> {
+    #[cfg(test)]
     pub(crate) const fn new(coefficients: Vec<Element<S>>) -> Self {
         Self(coefficients)
     }

@@ -307,8 +307,7 @@ impl Nonces {
         {
             return Err(SignError::OtherNonces);
         }
-        let public = sharing.share(share.index())?;
-        let signer = frost::Signer { index: share.index(), secret, public };
+        let signer = frost::Signer { index: share.index(), secret };
         let signed = task.with_message(context, sharing, |it| frost::sign(self.pair, &signer, it));
         match signed {
             Ok(signed) => Ok(SignatureShare { from: share.index(), share: signed }),

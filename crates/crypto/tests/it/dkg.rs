@@ -119,7 +119,8 @@ fn liars_are_named() {
 /// A commitment with a small-order part is its maker's fault, not a failure of whoever reads it.
 #[test]
 fn small_order_parts_are_named() {
-    let honest = run::<Signing>(2, &indices([1, 2, 3]));
+    let of = indices([1, 2, 3]);
+    let honest = run::<Signing>(2, &of);
     let mut rng = rng(4);
     let (dealer, own) = dkg::begin::<Signing>(&honest.members.terms, ix(1), &mut rng).unwrap();
     let mut broadcasts = honest.broadcasts.clone();
@@ -127,8 +128,32 @@ fn small_order_parts_are_named() {
     let mut bytes = broadcasts[&ix(2)].to_bytes();
     forge::add_torsion(&mut bytes[6 + 32..6 + 64]);
     broadcasts.insert(ix(2), Broadcast::from_bytes(&bytes).unwrap());
-    let refused = dealer.deliver(&broadcasts, &mut rng).map(|_| ()).unwrap_err();
+    let (gatherer, ..) = dealer.deliver(&broadcasts, &mut rng).unwrap();
+    // Whatever was dealt, the commitment is wrong for all to see. The liar seals bound to it.
+    let mut deliveries = honest.deliveries.clone();
+    let commitment = broadcasts[&ix(2)].commitment.digest();
+    let info = Label::DkgShare.digest(&[honest.members.terms.digest().as_bytes()]);
+    let aad = (KeyKind::Signing, ix(2), ix(1), commitment);
+    let to = honest.members.session[&ix(1)].public();
+    let sealed = forge::seal(to, info, &aad, &[7; 31], &mut rng);
+    deliveries.get_mut(&ix(2)).unwrap().sealed.insert(ix(1), sealed);
+    let key = &honest.members.session[&ix(1)];
+    let refused = gatherer.gather(&deliveries, &BTreeMap::new(), key).map(|_| ()).unwrap_err();
     assert_eq!(refused, Fault::Torsion.of(ix(2)).into());
+}
+
+/// A proof of one session proves nothing in another.
+#[test]
+fn proofs_are_bound_to_the_session() {
+    let of = indices([1, 2]);
+    let mut rng = rng(8);
+    let members = members(2, &of, &mut rng);
+    let mut other = members.terms.clone();
+    other.session = session(9);
+    let (dealer, _) = dkg::begin::<Signing>(&members.terms, ix(1), &mut rng).unwrap();
+    let (_, replayed) = dkg::begin::<Signing>(&other, ix(2), &mut rng).unwrap();
+    let refused = dealer.deliver(&[(ix(2), replayed)].into(), &mut rng).map(|_| ()).unwrap_err();
+    assert_eq!(refused, Fault::BadProof.of(ix(2)).into());
 }
 
 /// INV-C8, trap 3: a member that publishes two commitments leaves two groups behind, each with a
