@@ -20,6 +20,17 @@ pub fn time<T>(work: impl FnOnce() -> T) -> f64 {
     now() - begun
 }
 
+/// How long `work` takes on all threads together, in seconds.
+pub fn time_all<T>(work: impl FnOnce() -> T) -> f64 {
+    let seconds = || {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+    };
+    let begun = seconds();
+    std::hint::black_box(work());
+    seconds() - begun
+}
+
 /// The least time of each subject, in turns.
 pub fn least(subjects: &mut [&mut dyn FnMut() -> f64]) -> Vec<f64> {
     let mut least = vec![f64::INFINITY; subjects.len()];
