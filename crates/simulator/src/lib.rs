@@ -7,6 +7,7 @@ pub mod engine;
 pub mod explore;
 pub mod ledgers;
 pub mod level;
+pub mod mixed;
 pub mod plan;
 pub mod protocols;
 pub mod runners;

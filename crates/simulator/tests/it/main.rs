@@ -10,6 +10,7 @@ mod explore_scripts;
 mod explore_stateright;
 mod faults;
 mod ledgers;
+mod mixed;
 mod oracles;
 mod shrinking;
 mod strategies;
