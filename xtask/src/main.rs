@@ -6,6 +6,7 @@
 //! Exit codes: 0 done, 1 failed (the last line on standard error says what and what next),
 //! 2 not understood.
 
+mod bench;
 mod ci;
 mod command;
 mod demo;
@@ -54,6 +55,8 @@ enum Task {
     Protocols(protocols::Options),
     /// Simulate choreographies from many seeds, or one run again
     Sim(sim::Options),
+    /// Figures, each beside a floor measured in the same run
+    Bench(bench::Options),
     /// Check the rules of this repository that no compiler knows
     Tidy,
     /// Formatting, clippy and documentation, without a warning
@@ -88,6 +91,7 @@ fn run() -> Result<()> {
         Task::Test { suite } => suites::run(&workspace, choice, suite.as_deref()),
         Task::Protocols(options) => protocols::run(&workspace, choice, options),
         Task::Sim(options) => sim::run(&workspace, options),
+        Task::Bench(options) => bench::run(&workspace, options),
         Task::Tidy => tidy::run(&workspace),
         Task::Lint => lint::run(&workspace),
         Task::Ci => ci::run(&workspace, choice),
@@ -137,7 +141,8 @@ mod tests {
     #[test]
     fn every_task_is_in_the_help() {
         let help = Cli::command().render_help().to_string();
-        for task in ["demo", "test", "protocols", "sim", "tidy", "lint", "ci", "--wasm-toolchain"] {
+        let tasks = ["demo", "test", "protocols", "sim", "bench", "tidy", "lint", "ci"];
+        for task in tasks.into_iter().chain(["--wasm-toolchain"]) {
             assert!(help.contains(task), "{task} is not in: {help}");
         }
     }

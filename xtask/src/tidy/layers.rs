@@ -24,8 +24,8 @@ const LAYERS: [&[&str]; 7] = [
 /// A procedural macro is a crate of its own only because the language demands it.
 const SAME_LAYER_ALLOWED: [(&str, &str); 1] = [("choreography", "choreography-macros")];
 
-/// Crates that only tests may use, and what they are instead of a layer.
-const TEST_ONLY: [&str; 2] = ["testkit", "simulator"];
+/// Crates that only tests and measurements may use, and what they are instead of a layer.
+const TEST_ONLY: [&str; 3] = ["testkit", "simulator", "benches"];
 
 /// Runtimes, clocks and randomness: what a pure crate is given instead of taking it.
 const IMPURE: [&str; 9] =
