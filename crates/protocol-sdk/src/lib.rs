@@ -25,6 +25,7 @@ pub mod rt {
     pub use dlmalloc::GlobalDlmalloc;
 }
 
+pub use aura_choreography as choreography;
 pub use aura_protocol_core::{
     Capability, DecodeError, Descriptor, DeviceId, Digest, Epoch, Outcome, ProtocolCapabilities,
     ProtocolEffect, ProtocolError, ProtocolInput, ProtocolLifecycle, ProtocolName, ProtocolStep,
@@ -32,7 +33,6 @@ pub use aura_protocol_core::{
     canonical, decode, encode, lifecycle, limits,
     migration::{Migrated, RecordBody},
 };
-pub use aura_choreography as choreography;
 pub use borsh;
 pub use descriptor::{Described, DescriptorConst, RoleConst};
 pub use migration::Migration;
