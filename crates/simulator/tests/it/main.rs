@@ -3,6 +3,7 @@
 
 mod api;
 mod broken;
+mod conformance;
 mod determinism;
 mod explore;
 mod explore_reduction;

@@ -10,6 +10,7 @@
 
 mod bombs;
 mod cache;
+mod choreography;
 mod conformance;
 mod cost;
 mod counter;

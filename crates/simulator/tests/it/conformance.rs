@@ -1,0 +1,90 @@
+//! INV-K3 for every choreography that is explored here: what it asks is a path of its type.
+
+use aura_choreography::{Dev, Script};
+use aura_coordination::choreography::upgrade::script::{Prepared, Terms, Upgrade, upgrade};
+use aura_protocol_core::{Digest, encode, quorum::default_threshold};
+use aura_simulator::protocols::{
+    dkd::{Dkd, derivation},
+    dkd_certified::{DkdCertified, certified},
+    locking::{Locking, lock},
+    tour::{Tour, handover},
+};
+use aura_testkit::{Paths, Subject, conformance::choreography, seed::Seeded};
+
+const RUNS: u64 = 150;
+
+/// A type's text.
+macro_rules! text {
+    ($global:path) => {{
+        const TEXT: [u8; $global.text_len()] = $global.text();
+        std::str::from_utf8(&TEXT).unwrap()
+    }};
+}
+
+/// Runs it among several numbers of devices, `fewest` at least. Everything that can be said was.
+#[track_caller]
+fn check(
+    script: &'static dyn Script,
+    text: &str,
+    fewest: u8,
+    params: fn(u8) -> Vec<u8>,
+    says: Says,
+) {
+    let mut all = Paths::default();
+    for devices in fewest..fewest + 4 {
+        let subject = Subject { script, text, devices, params: params(devices), says };
+        let paths = choreography(&subject, RUNS).unwrap_or_else(|it| panic!("{devices}: {it}"));
+        assert!(paths.unsaid.is_empty(), "{devices} devices: {paths:?}");
+        all.finished += paths.finished;
+        all.stopped += paths.stopped;
+        all.left += paths.left;
+    }
+    assert!(200 < all.finished && 200 < all.stopped && 50 < all.left, "{all:?}");
+}
+
+type Says = fn(Dev, &mut Seeded) -> Vec<u8>;
+
+fn quorum(devices: u8) -> Vec<u8> {
+    vec![default_threshold(usize::from(devices)) as u8]
+}
+
+/// A number, or nothing.
+fn number(_: Dev, random: &mut Seeded) -> Vec<u8> {
+    random.bytes(1)
+}
+
+#[test]
+fn dkd() {
+    check(&Dkd, text!(derivation::GLOBAL), 2, quorum, number);
+}
+
+#[test]
+fn dkd_certified() {
+    check(&DkdCertified, text!(certified::GLOBAL), 2, quorum, number);
+}
+
+#[test]
+fn locking() {
+    check(&Locking, text!(lock::GLOBAL), 2, quorum, number);
+}
+
+#[test]
+fn tour() {
+    check(&Tour, text!(handover::GLOBAL), 3, quorum, number);
+}
+
+/// The last participant is the control chain. Of what a rehearsal reports, some is a failure and some
+/// is nonsense.
+#[test]
+fn upgrade_of_an_account() {
+    let terms = |devices: u8| encode(&Terms { proposal: Digest::ZERO, quorum: devices / 2 });
+    let says: Says = |_, random| match random.below(8) {
+        0 => random.bytes(9),
+        1 => {
+            let (code, reason) = ("DigestMismatch".to_owned(), "another digest".to_owned());
+            encode(&Prepared::Refused { code, reason })
+        }
+        _ => encode(&Prepared::Rehearsed),
+    };
+    check(&Upgrade, text!(upgrade::GLOBAL), 3, terms, says);
+}
