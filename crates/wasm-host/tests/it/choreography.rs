@@ -126,7 +126,7 @@ fn a_poll_that_is_held_ends_alike_in_both_its_homes() {
 fn a_poll_follows_the_type_that_its_descriptor_declares() {
     const TEXT: [u8; poll::GLOBAL.text_len()] = poll::GLOBAL.text();
     let text = std::str::from_utf8(&TEXT).unwrap();
-    assert_eq!(Module::descriptor().session_types, [text.to_owned()]);
+    assert_eq!(Module::descriptor().session_types, [text.as_bytes()]);
     let says = |_: Dev, random: &mut Seeded| {
         let words: [&[u8]; 5] = [b"yes", b"no", b" yes\n", b"no ", b"maybe"];
         random.pick(&words).map(|it| it.to_vec()).unwrap_or_default()
