@@ -134,7 +134,9 @@ fn a_poll_follows_the_type_that_its_descriptor_declares() {
     for devices in 1..6 {
         let subject = Subject { script: &Poll, text, devices, params: b"tea?".to_vec(), says };
         let paths = conformance::choreography(&subject, 150).unwrap();
-        assert!(paths.unsaid.is_empty(), "{devices} devices: {paths:?}");
+        // Nobody keeps a device waiting that is alone.
+        let alone = devices == 1 && paths.unsaid.iter().eq(["Abort"]);
+        assert!(alone || paths.unsaid.is_empty(), "{devices} devices: {paths:?}");
         assert!(20 < paths.finished && 20 < paths.stopped + paths.left, "{devices}: {paths:?}");
     }
 }
