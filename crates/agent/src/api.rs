@@ -63,6 +63,13 @@ pub enum Command {
         /// How many of the newest at most.
         limit: usize,
     },
+    /// A piece of the ledger as its authors encoded it, for [`crate::copy::LedgerCopy`].
+    Copy {
+        /// How many entries are there already.
+        entries: usize,
+        /// How many units are there already.
+        units: usize,
+    },
 }
 
 /// Installs an app.
@@ -154,6 +161,8 @@ pub enum Response {
     Sessions(Sessions),
     /// To [`Command::Log`].
     Log(Log),
+    /// To [`Command::Copy`].
+    Piece(Piece),
 }
 
 /// What goes over the socket in return, as one line.
@@ -369,4 +378,13 @@ pub struct LogLine {
     pub author: String,
     /// What it says, in a few words.
     pub says: String,
+}
+
+/// A piece of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Entries and units, encoded, in hexadecimal digits.
+    pub piece: String,
+    /// Whether the ledger had no more at that moment.
+    pub whole: bool,
 }

@@ -6,6 +6,7 @@ mod agent;
 pub mod api;
 pub mod chain_file;
 pub mod control;
+pub mod copy;
 mod driver;
 pub mod engine;
 mod error;

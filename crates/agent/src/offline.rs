@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use aura_journal::{LedgerStore as _, Stored, control::ControlChain};
+use aura_journal::{Ledger, LedgerStore as _, Stored, control::ControlChain};
 use aura_protocol_core::AppId;
 use serde::Serialize;
 
@@ -106,6 +106,14 @@ pub fn log(dir: &Path, limit: usize) -> Result<Log, AgentError> {
         Response::Log(log) => Ok(log),
         other => Err(unexpected(&other)),
     }
+}
+
+/// The ledger, to read what the functions above do not show.
+///
+/// # Errors
+/// When the store cannot be opened, or `StoreDamaged` when what it holds is no ledger.
+pub fn ledger(dir: &Path) -> Result<Ledger, AgentError> {
+    Ledger::restore(&load(dir)?).map_err(|error| damaged(&error))
 }
 
 /// Checks everything that a store holds: certificates from genesis on, every unit's signature and

@@ -18,6 +18,19 @@ pub fn printable(text: &str, bytes_max: usize) -> String {
     shown
 }
 
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |it: u8| char::from_digit(u32::from(it), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// The bytes of hexadecimal digits.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |it: u8| char::from(it).to_digit(16).and_then(|it| u8::try_from(it).ok());
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
 /// Zero-width characters, line separators, and those that change the direction of writing.
 const fn is_invisible(symbol: char) -> bool {
     matches!(symbol,
@@ -42,6 +55,16 @@ mod tests {
         check("ab\u{202e}cd\u{2066}\u{200b}", "abcd");
         check("\u{9b}31m", "31m");
         check("gr\u{fc}ezi", "gr\u{fc}ezi");
+    }
+
+    #[test]
+    fn digits_are_two_a_byte() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(hex(&[0, 0x1f, 0xa0]), "001fa0");
+        assert_eq!(unhex(&hex(&all)), Some(all));
+        for none in ["0", "0g", "+1", "0\u{fc}"] {
+            assert_eq!(unhex(none), None, "{none}");
+        }
     }
 
     #[test]

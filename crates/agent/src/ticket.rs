@@ -3,13 +3,14 @@
 //! A ticket names account, generation, height and head, so that a fresh device cannot be led onto a
 //! fork that an old quorum made; and it holds a secret that can be used once.
 
-use std::fmt::Write as _;
-
 use aura_protocol_core::{AccountId, Digest, UnixTime, decode, encode};
 use aura_transport::PeerAddr;
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::error::{AgentError, Whose};
+use crate::{
+    error::{AgentError, Whose},
+    text::{hex, unhex},
+};
 
 /// What every ticket's text begins with.
 const PREFIX: &str = "aura-ticket-1-";
@@ -41,12 +42,7 @@ impl Ticket {
     pub fn to_text(&self) -> String {
         let body = encode(self);
         let sum = checksum(&body);
-        let mut text = String::from(PREFIX);
-        for byte in body.iter().chain(&sum) {
-            // Writing to a String does not fail.
-            text.write_fmt(format_args!("{byte:02x}")).unwrap_or_default();
-        }
-        text
+        format!("{PREFIX}{}", hex(&[body.as_slice(), &sum].concat()))
     }
 
     /// The ticket that a text is.
@@ -54,9 +50,10 @@ impl Ticket {
     /// # Errors
     /// `BadTicket`, saying what is wrong with the text.
     pub fn from_text(text: &str) -> Result<Self, AgentError> {
-        let hex =
+        let digits =
             text.trim().strip_prefix(PREFIX).ok_or_else(|| bad("it does not begin as one"))?;
-        let bytes = unhex(hex).ok_or_else(|| bad("it is not hexadecimal"))?;
+        let short = Some(digits).filter(|it| it.len() <= 2 * TICKET_BYTES_MAX);
+        let bytes = short.and_then(unhex).ok_or_else(|| bad("it is not hexadecimal"))?;
         let (body, sum) = bytes.split_last_chunk::<4>().ok_or_else(|| bad("it is cut off"))?;
         if checksum(body) != *sum {
             return Err(bad("a character is wrong or missing"));
@@ -75,14 +72,6 @@ fn checksum(body: &[u8]) -> [u8; 4] {
     let digest = Digest::tagged("aura ticket checksum v1", &[body]);
     let [a, b, c, d, ..] = *digest.as_bytes();
     [a, b, c, d]
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() || 2 * TICKET_BYTES_MAX < text.len() {
-        return None;
-    }
-    let pairs = text.as_bytes().chunks_exact(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 fn bad(what: &str) -> AgentError {

@@ -8,8 +8,11 @@ use std::{
 use aura_agent::{
     AgentError, Whose,
     api::{Command, Response},
-    control, offline,
+    control,
+    copy::LedgerCopy,
+    offline,
 };
+use aura_journal::Ledger;
 use tokio::time::sleep;
 
 /// How long a store may be held by a process that does not answer: one that is just starting or
@@ -57,6 +60,36 @@ pub async fn running_or_stored(
             read => return read,
         }
     }
+}
+
+/// A copy of the ledger of the process that runs the device or, if there is none, the stored one.
+///
+/// # Errors
+/// Whatever the process answers, or the store.
+pub async fn ledger(store: &Path) -> Result<Ledger, AgentError> {
+    let begun = Instant::now();
+    loop {
+        if let Some(ledger) = running_ledger(store).await? {
+            return Ok(ledger);
+        }
+        match offline::ledger(store) {
+            Err(error) if error.code == "StoreInUse" && begun.elapsed() < HELD_MAX => {
+                sleep(PAUSE).await;
+            }
+            read => return read,
+        }
+    }
+}
+
+/// A copy of the ledger of the process that runs the device; `None` if there is none, or it stops.
+async fn running_ledger(store: &Path) -> Result<Option<Ledger>, AgentError> {
+    let mut copy = LedgerCopy::default();
+    while let Some(piece) = control::request(store, &copy.next()).await? {
+        if copy.add(&piece)? {
+            return copy.ledger().map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// An absolute path: the running device has a working directory of its own.

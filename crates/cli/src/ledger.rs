@@ -1,5 +1,7 @@
 //! `aura ledger`: what the account's devices signed.
 
+mod document;
+
 use aura_agent::{
     AgentError,
     api::{Command, Response},
@@ -21,6 +23,8 @@ pub enum Ledger {
         #[arg(long, value_name = "N", default_value_t = LOG_LINES)]
         limit: usize,
     },
+    /// Write the account as one Automerge document
+    Document(document::Document),
     /// Check every signature and compute the state again; the device must not be running
     Verify,
 }
@@ -37,6 +41,7 @@ impl Ledger {
                 });
                 context.output.object(&log.await?)
             }
+            Self::Document(command) => command.run(context).await,
             Self::Verify => context.output.object(&offline::verify(store)?),
         }
     }

@@ -3,6 +3,7 @@
 use std::{fmt, io::Write, str::FromStr};
 
 use aura_journal::Ledger;
+use aura_protocol_core::Digest;
 use thiserror::Error;
 
 use crate::{document::Document, error::DocumentError};
@@ -44,17 +45,22 @@ impl FromStr for Format {
     }
 }
 
-/// Compiles the document of a ledger and writes it. JSON ends with a line feed.
+/// Compiles the document of a ledger and writes it. JSON ends with a line feed. Gives the document's
+/// heads.
 ///
 /// # Errors
 /// [`DocumentError::Write`] when it cannot be written, [`DocumentError::Refused`] for a bug of this
 /// crate.
-pub fn write(ledger: &Ledger, format: Format, out: &mut impl Write) -> Result<(), DocumentError> {
+pub fn write(
+    ledger: &Ledger,
+    format: Format,
+    out: &mut impl Write,
+) -> Result<Vec<Digest>, DocumentError> {
     let document = Document::of(ledger)?;
     match format {
         Format::Automerge => out.write_all(&document.save()?)?,
         Format::Json => writeln!(out, "{}", document.to_json())?,
     }
     out.flush()?;
-    Ok(())
+    Ok(document.heads())
 }

@@ -16,6 +16,7 @@ use crate::{
         App, Command, DeviceRow, Devices, LedgerSize, Log, LogLine, Proposal, Proposals, Response,
         Session, Sessions, Status,
     },
+    copy,
     error::{AgentError, Whose},
     identity::NAME_BYTES_MAX,
     node::{
@@ -48,6 +49,9 @@ impl Node {
                 Ok(Response::Sessions(Sessions { sessions }))
             }
             Command::Log { limit } => Ok(Response::Log(self.log_view(*limit))),
+            Command::Copy { entries, units } => {
+                Ok(Response::Piece(copy::piece(&self.ledger, *entries, *units)))
+            }
             _ => Err(AgentError::new(
                 "NotRunning",
                 "this needs a running device",

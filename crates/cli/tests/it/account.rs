@@ -90,6 +90,7 @@ fn without_a_store_every_command_says_so() {
         "upgrade status",
         "upgrade status --wait Active",
         "ledger log",
+        "ledger document",
         "ledger verify",
     ] {
         let args: Vec<_> = args.split(' ').collect();

@@ -3,7 +3,7 @@
 use crate::aura::run;
 
 /// The commands of the contract, each with words that its help must have.
-const COMMANDS: [(&str, &[&str]); 31] = [
+const COMMANDS: [(&str, &[&str]); 32] = [
     ("", &["account", "run", "device", "Exit codes:", "--store", "--json", "--verbose"]),
     ("account", &["create", "show"]),
     ("account create", &["--name", "--account-name"]),
@@ -32,7 +32,8 @@ const COMMANDS: [(&str, &[&str]); 31] = [
     ("upgrade", &["propose", "status"]),
     ("upgrade propose", &["--migration", "--not-before", "--valid", "86400", "--grace", "3600"]),
     ("upgrade status", &["[ALIAS]", "--proposal", "--wait", "AwaitingQuorum", "--timeout", "60"]),
-    ("ledger", &["log", "verify"]),
+    ("ledger", &["log", "document", "verify"]),
+    ("ledger document", &["[FILE]", "--format", "automerge", "json"]),
     ("ledger log", &["--limit", "100"]),
     ("ledger verify", &["must not be running"]),
 ];

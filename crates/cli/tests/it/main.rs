@@ -11,6 +11,7 @@ mod account;
 mod aura;
 mod damage;
 mod device;
+mod document;
 mod help;
 mod in_use;
 mod refusal;
