@@ -3,3 +3,4 @@
 
 pub mod choreography;
 pub mod execution;
+pub mod keystore;

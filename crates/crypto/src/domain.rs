@@ -158,6 +158,8 @@ labels! {
     Grant = "aura lock grant v1",
     /// Sealing at rest.
     Storage = "aura storage v1",
+    /// What one step of a session draws, from the session's secret seed.
+    SessionStep = "aura session step v1",
     /// The checksum of a key file.
     KeyFile = "aura key file v1",
 }

@@ -6,6 +6,8 @@ use chacha20::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _, TryCryptoRng, TryRng};
 use zeroize::Zeroizing;
 
+use crate::domain::Label;
+
 /// A stream of random bytes from a seed, for both generations of `rand_core`.
 ///
 /// Production seeds one from the operating system for each operation and drops it; a simulation seeds
@@ -19,6 +21,16 @@ impl DualRng {
     pub fn from_seed(seed: [u8; 32]) -> Self {
         let seed = Zeroizing::new(seed);
         Self(ChaCha20Rng::from_seed(*seed))
+    }
+
+    /// The stream of one step of a session, from the session's secret seed and what tells this step
+    /// and its inputs apart from every other: a step that is taken again after a crash draws the same.
+    /// Never for signing nonces.
+    #[must_use]
+    pub fn for_step(seed: &[u8; 32], step: &[&[u8]]) -> Self {
+        let mut parts = alloc::vec![seed.as_slice()];
+        parts.extend_from_slice(step);
+        Self::from_seed(*Label::SessionStep.digest(&parts).as_bytes())
     }
 
     /// Fills `bytes`.
@@ -95,5 +107,14 @@ mod tests {
         rand_core_06::RngCore::fill_bytes(&mut a, &mut first);
         assert_ne!(first, second, "the stream goes on");
         assert_ne!(*DualRng::from_seed([8; 32]).bytes::<16>(), second);
+    }
+
+    #[test]
+    fn each_step_has_a_stream_of_its_own() {
+        let draw = |seed: u8, step: &[&[u8]]| *DualRng::for_step(&[seed; 32], step).bytes::<16>();
+        assert_eq!(draw(1, &[b"deal", b"a"]), draw(1, &[b"deal", b"a"]));
+        assert_ne!(draw(1, &[b"deal", b"a"]), draw(1, &[b"deal", b"b"]));
+        assert_ne!(draw(1, &[b"deal", b"a"]), draw(1, &[b"deala"]));
+        assert_ne!(draw(1, &[b"deal", b"a"]), draw(2, &[b"deal", b"a"]));
     }
 }

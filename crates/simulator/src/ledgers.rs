@@ -35,7 +35,7 @@ impl Ledgers {
     /// All devices run this protocol.
     #[must_use]
     pub fn new(protocol: &'static Protocol) -> Self {
-        let table = Arc::new(Table::new(protocol.script));
+        let table = Arc::new(Table::new(protocol.script, protocol.params, protocol.host));
         Self { table, accounts: Vec::new(), current: None, threshold: 0 }
     }
 
@@ -61,7 +61,7 @@ impl Level for Ledgers {
         };
         self.current = Some(account);
         // What the roles do not allow is found out before anything runs.
-        Table::new(self.table.script).prepare(plan)
+        Table::new(self.table.script, self.table.params, self.table.host).prepare(plan)
     }
 
     fn node(&self, dev: Dev, corrupts: Option<u64>) -> Peer {

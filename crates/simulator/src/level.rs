@@ -15,8 +15,9 @@ use aura_protocol_core::{DeviceId, SessionId, encode};
 use crate::{
     draw::{hash_bytes, mix},
     engine::{Change, Changed, Level, Message},
+    hosts::{MakeHost, plain},
     plan::Plan,
-    protocols::Protocol,
+    protocols::{Protocol, just_quorum},
 };
 
 /// How often a liar tries to find something else that is a message too.
@@ -48,13 +49,13 @@ impl Scripts {
     /// All devices run this protocol.
     #[must_use]
     pub fn new(protocol: &'static Protocol) -> Self {
-        Self::of(protocol.script)
+        Self { table: Table::new(protocol.script, protocol.params, protocol.host) }
     }
 
-    /// All devices run this script, whose parameters are one byte.
+    /// All devices run this script, whose parameters are one byte and whose hosts know nothing.
     #[must_use]
     pub fn of(script: &'static dyn Script) -> Self {
-        Self { table: Table::new(script) }
+        Self { table: Table::new(script, just_quorum, plain) }
     }
 }
 
@@ -67,7 +68,7 @@ impl Level for Scripts {
     }
 
     fn node(&self, dev: Dev, corrupts: Option<u64>) -> Scripted {
-        Scripted::new(self.table.script, self.table.seat(dev), corrupts)
+        Scripted::new(&self.table, self.table.seat(dev), corrupts)
     }
 
     fn restart(
@@ -76,7 +77,7 @@ impl Level for Scripts {
         saved: scripted::Saved,
         corrupts: Option<u64>,
     ) -> Result<Scripted, String> {
-        Scripted::restart(self.table.script, self.table.seat(dev), &saved, corrupts)
+        Scripted::restart(&self.table, self.table.seat(dev), &saved, corrupts)
     }
 
     fn change(&self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
@@ -95,6 +96,8 @@ impl Level for Scripts {
 /// The seats of a run, and what can be said at them.
 pub(crate) struct Table {
     pub(crate) script: &'static dyn Script,
+    pub(crate) params: fn(u8, u8) -> Vec<u8>,
+    pub(crate) host: MakeHost,
     votes: LabelSet,
     /// What each decision says when it works, and when it does not.
     decisions: Vec<(Label, Label)>,
@@ -122,10 +125,15 @@ pub fn device_id(dev: Dev) -> DeviceId {
 }
 
 impl Table {
-    pub(crate) fn new(script: &'static dyn Script) -> Self {
+    pub(crate) fn new(
+        script: &'static dyn Script,
+        params: fn(u8, u8) -> Vec<u8>,
+        host: MakeHost,
+    ) -> Self {
         let global = script.global();
         let (votes, decisions) = (votes::labels(global), votes::decisions(global));
-        Self { script, votes, decisions, wanted: (0, 0), seats: Vec::new(), current: 0 }
+        let (wanted, seats) = ((0, 0), Vec::new());
+        Self { script, params, host, votes, decisions, wanted, seats, current: 0 }
     }
 
     pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
@@ -135,7 +143,7 @@ impl Table {
             return Ok(());
         }
         let devices: Vec<DeviceId> = (0..plan.devices).map(|it| device_id(Dev(it))).collect();
-        let params = vec![plan.threshold];
+        let params = (self.params)(plan.devices, plan.threshold);
         let seat = |dev: u8| {
             let session = SessionId::from_bytes([7; 32]);
             let (devices, params) = (devices.clone(), params.clone());

@@ -5,6 +5,7 @@ pub mod campaign;
 pub mod draw;
 pub mod engine;
 pub mod explore;
+pub mod hosts;
 pub mod ledgers;
 pub mod level;
 pub mod mixed;

@@ -1,13 +1,14 @@
-//! Symbolic protocols: what simulations, explorations and benchmarks run.
+//! What simulations, explorations and benchmarks run: symbolic protocols, and the shipped ones.
 //!
-//! Their payloads are numbers, and their cryptography is [`mix`]: what is tried is the order of
-//! things, not the mathematics.
+//! Symbolic payloads are numbers, and their cryptography is [`mix`]: what is tried is the order of
+//! things, not the mathematics. The shipped ones run with symbolic key stores, and with real ones.
 
 pub mod dkd;
 pub mod dkd_certified;
 pub mod dkd_machine;
 pub mod dkd_naive;
 pub mod dkd_no_ttl;
+pub mod dkg;
 pub mod locking;
 pub mod tour;
 
@@ -16,12 +17,11 @@ use aura_protocol_core::quorum::default_threshold;
 
 use crate::{
     draw::mix,
+    hosts::MakeHost,
     plan::{Liars, Promise, Shape},
 };
 
 /// A protocol as simulations know it.
-///
-/// Its parameters are one byte: how many devices make a quorum.
 pub struct Protocol {
     /// Its name, for command lines.
     pub name: &'static str,
@@ -31,6 +31,16 @@ pub struct Protocol {
     pub script: &'static dyn Script,
     /// Under which lies it keeps its promises.
     pub promise: Promise,
+    /// Its parameters among so many devices, of which so many are a quorum.
+    pub params: fn(u8, u8) -> Vec<u8>,
+    /// What its devices' hosts answer.
+    pub host: MakeHost,
+}
+
+/// One byte: how many devices make a quorum.
+#[must_use]
+pub fn just_quorum(_: u8, threshold: u8) -> Vec<u8> {
+    vec![threshold]
 }
 
 impl std::fmt::Debug for Protocol {
@@ -67,16 +77,26 @@ impl Protocol {
         let threshold = self.threshold(devices);
         let ids = (0..devices).map(|it| crate::level::device_id(Dev(it))).collect();
         let session = aura_protocol_core::SessionId::from_bytes([0; 32]);
-        let seat = Seat::new(self.script, session, Dev(0), Dev(0), ids, vec![threshold])
-            .map_err(|reason| format!("{} devices cannot run {}: {reason}", devices, self.name))?;
+        let seat =
+            Seat::new(self.script, session, Dev(0), Dev(0), ids, (self.params)(devices, threshold))
+                .map_err(|reason| {
+                    format!("{} devices cannot run {}: {reason}", devices, self.name)
+                })?;
         Ok(Shape::within(self.promise, devices, threshold, self.deciders(&seat)))
     }
 }
 
 /// The protocols that must hold under every plan within their promise.
 #[must_use]
-pub fn all() -> [&'static Protocol; 4] {
-    [&dkd::PROTOCOL, &dkd_certified::PROTOCOL, &locking::PROTOCOL, &tour::PROTOCOL]
+pub fn all() -> [&'static Protocol; 5] {
+    let shipped = &dkg::PROTOCOL;
+    [&dkd::PROTOCOL, &dkd_certified::PROTOCOL, &locking::PROTOCOL, &tour::PROTOCOL, shipped]
+}
+
+/// The shipped protocols with real keys: they hold like the others, and take their time.
+#[must_use]
+pub fn real() -> [&'static Protocol; 1] {
+    [&dkg::REAL]
 }
 
 /// The protocols that must fail.
@@ -88,7 +108,7 @@ pub fn broken() -> [&'static Protocol; 2] {
 /// The protocol of this name, one that must fail included.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Protocol> {
-    all().into_iter().chain(broken()).find(|it| it.name == name)
+    all().into_iter().chain(real()).chain(broken()).find(|it| it.name == name)
 }
 
 /// Everybody takes part, with the quorum that the opener asks for.

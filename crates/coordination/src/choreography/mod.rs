@@ -1,3 +1,7 @@
 //! Protocols that Aura itself runs.
 
+pub mod dkg;
+mod table;
 pub mod upgrade;
+
+pub use table::{Heard, Table};

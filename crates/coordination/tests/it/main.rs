@@ -10,6 +10,8 @@
 mod clock;
 mod context;
 mod context_limits;
+mod dkg;
+mod hall;
 mod kills;
 mod native;
 mod replay;

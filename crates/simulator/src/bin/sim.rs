@@ -67,7 +67,8 @@ fn main() -> ExitCode {
 
 fn find(name: &str) -> Result<&'static Protocol> {
     protocols::find(name).ok_or_else(|| {
-        let known = protocols::all().into_iter().chain(protocols::broken());
+        let known = protocols::all().into_iter().chain(protocols::real());
+        let known = known.chain(protocols::broken());
         let known: Vec<&str> = known.map(|it| it.name).collect();
         anyhow!("`{name}` is no protocol; there are {}", known.join(", "))
     })

@@ -2,8 +2,11 @@
 //!
 //! A new choreography is one line in [`suite`].
 
-use aura_choreography::{Dev, DeviceSet, Label, Reason, Script};
-use aura_coordination::choreography::upgrade::script::{Prepared, Terms, Upgrade};
+use aura_choreography::{Dev, DeviceSet, Ended, Label, Reason, Script, Stop};
+use aura_coordination::choreography::{
+    dkg::Dkg,
+    upgrade::script::{Prepared, Terms, Upgrade},
+};
 use aura_protocol_core::{Digest, encode};
 
 use super::{ExploreError, Model, Property, Reduction, Report, Verdict};
@@ -12,6 +15,7 @@ use crate::protocols::{
     dkd_certified::{DkdCertified, certified},
     dkd_naive::DkdNaive,
     dkd_no_ttl::DkdNoTtl,
+    dkg,
     locking::Locking,
     tour::Tour,
 };
@@ -121,6 +125,7 @@ const NAIVE: Subject = Subject { name: "dkd-naive", model: |m, n| by_quorum(&Dkd
 const NO_TTL: Subject = Subject { name: "dkd-no-ttl", model: |m, n| by_quorum(&DkdNoTtl, m, n) };
 const LOCKING: Subject = Subject { name: "locking", model: |m, n| by_quorum(&Locking, m, n) };
 const UPGRADE: Subject = Subject { name: "upgrade", model: upgrade };
+const DKG: Subject = Subject { name: "dkg", model: generation };
 const TOUR: Subject = Subject { name: "tour", model: |m, n| by_quorum(&Tour, m, n) };
 
 /// An upgrade of so many devices, the first of which proposes, and the control chain as the last
@@ -131,6 +136,12 @@ fn upgrade(quorum: u8, devices: u8) -> Model<'static> {
     let model = Model::new(&Upgrade, devices + 1).params(encode(&terms));
     let rehearsed = || vec![encode(&Prepared::Rehearsed)];
     (0..=devices).fold(model, |model, dev| model.signals(Dev(dev), rehearsed()))
+}
+
+/// A key generation with symbolic keys.
+fn generation(threshold: u8, devices: u8) -> Model<'static> {
+    let model = Model::new(&Dkg, devices).params(dkg::params(devices, threshold));
+    model.host(|_, call| dkg::answer(call))
 }
 
 /// One device's rehearsal fails.
@@ -162,8 +173,30 @@ pub fn suite() -> Vec<Case> {
     cases.push(UPGRADE.lies((2, 3), 1, Holds));
     cases.push(UPGRADE.case((3, 4), ", one refuses", Holds, |it| Ok(refusing(it, 1))));
     cases.push(UPGRADE.case((2, 3), ", two refuse", Holds, |it| Ok(refusing(refusing(it, 1), 2))));
+    cases.extend(DKG.crashes(&[(2, 2), (2, 3)], 1));
+    cases.extend([DKG.silence((2, 3), 1), blames(&DKG, (2, 3), 1, Holds)]);
+    cases.extend([blames(&DKG, (2, 2), 1, Holds), blames(&DKG, (2, 3), 0, Divides)]);
     cases.push(NO_TTL.case((2, 3), ", 1 crash", Blocks, |it| Ok(it.crashes(1))));
     cases
+}
+
+/// One device lies, and no other is ever blamed.
+fn blames(subject: &Subject, size: (u8, u8), dev: u8, expected: Expected) -> Case {
+    let guilty = DeviceSet::one(Dev(dev));
+    let fair = move |ended: &[Option<Ended>]| {
+        let blamed = ended.iter().flatten().find_map(|it| match it {
+            Err(Stop::Aborted(reason) | Stop::Failed(reason)) => {
+                (!reason.culprits().is_subset(guilty)).then(|| reason.to_string())
+            }
+            _ => None,
+        });
+        blamed.map_or(Ok(()), Err)
+    };
+    subject.case(size, &format!(", device {dev} lies"), expected, |it| {
+        // A decider's own word may blame whom it likes.
+        let it = it.lying(Dev(dev))?;
+        Ok(if dev == 0 { it } else { it.invariant(fair) })
+    })
 }
 
 /// Without leaving out anything.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use aura_choreography::{Ask, Body, Dev, Ended, Event as Said, Hosted, Reason, Stop};
+use aura_choreography::{
+    Ask, Body, Dev, Ended, Event as Said, HostCall, Hosted, Reason, Seat, Stop,
+};
 use aura_coordination::execution::{Instruction, InstructionResult, ProtocolContext};
 use aura_journal::{
     Event, Ledger, Outcome, PeerTag, Stored,
@@ -11,19 +13,20 @@ use aura_journal::{
     sync::{SyncMessage, answer, hello},
 };
 use aura_protocol_core::{
-    Agreement, AppId, Digest, Epoch, ProtocolCapabilities, ProtocolVersion, SessionId,
-    SessionStart, lifecycle::EffectReply,
+    Agreement, AppId, Capability, Digest, Epoch, ProtocolVersion, SessionId, SessionStart,
+    lifecycle::EffectReply,
 };
 
 use crate::{
     engine::{Heard, Node, Outbox, Waits},
+    hosts::Host,
     ledgers::{Packet, account::Account, message},
     level::{Table, corrupted},
 };
 
 /// The device that opens the session.
 const OPENER: Dev = Dev(0);
-/// The rights of a simulated session: none.
+/// The module that simulated sessions run.
 const MODULE: Digest = Digest::ZERO;
 
 /// A device with a ledger and a session.
@@ -43,6 +46,7 @@ pub struct Peer {
 struct Running {
     context: ProtocolContext,
     hosted: Hosted,
+    host: Option<Box<dyn Host>>,
     steps: u64,
     failed: Option<Ended>,
     answered: usize,
@@ -58,6 +62,7 @@ pub struct Saved {
 struct SavedSession {
     context: Vec<u8>,
     hosted: Vec<u8>,
+    host: Vec<u8>,
     steps: u64,
     failed: Option<Ended>,
     pending: Option<Ask>,
@@ -83,8 +88,7 @@ impl Peer {
         corrupts: Option<u64>,
     ) -> Result<Self, String> {
         let ledger = Ledger::restore(&saved.stored).map_err(|error| error.to_string())?;
-        let script = table.script;
-        let session = saved.session.map(|saved| saved.restore(script)).transpose()?;
+        let session = saved.session.map(|saved| saved.restore(&table)).transpose()?;
         Ok(Self { account, table, dev, threshold, corrupts, ledger: Some(ledger), session })
     }
 
@@ -121,7 +125,7 @@ impl Peer {
             },
             transcript: Digest::ZERO,
             manifests: Default::default(),
-            params: vec![self.threshold],
+            params: (self.table.params)(self.account.devices.len() as u8, self.threshold),
         };
         self.write(session, Event::OpenSession(Box::new(open)), out);
         self.look(&[], now);
@@ -145,10 +149,13 @@ impl Peer {
                 spoken: state.open.agreement.spoken,
                 params: state.open.params.clone(),
             };
-            let context = ProtocolContext::new(start, MODULE, ProtocolCapabilities::default());
+            let host = host(&self.table, &start, None);
+            let rights = [Capability::Sign, Capability::DeriveKey, Capability::Seal];
+            let context = ProtocolContext::new(start, MODULE, rights.into_iter().collect());
             let hosted = Hosted::new(self.table.script);
-            self.session =
-                Some(Running { context, hosted, steps: 0, failed: None, answered: 0, since: now });
+            let (steps, failed, answered) = (0, None, 0);
+            let since = now;
+            self.session = Some(Running { context, hosted, host, steps, failed, answered, since });
         }
         let Some(running) = &mut self.session else { return };
         for unit in units {
@@ -193,8 +200,13 @@ impl Peer {
             Instruction::ListRecords { effect, .. } => {
                 running.reply(effect, EffectReply::Records(Vec::new()));
             }
-            Instruction::UseCapability { effect, .. }
-            | Instruction::RunSubProtocol { effect, .. } => {
+            Instruction::UseCapability { effect, capability, bytes } => {
+                let call = HostCall::Use { capability, bytes };
+                if let Some(reply) = running.host.as_mut().map(|it| it.reply(&call)) {
+                    running.reply(effect, reply);
+                }
+            }
+            Instruction::RunSubProtocol { effect, .. } => {
                 let why = "a simulated host does not do this".to_owned();
                 running.reply(effect, EffectReply::Denied(why));
             }
@@ -247,6 +259,12 @@ impl Peer {
     }
 }
 
+/// The host of a device in a session; none where it has no seat, and so no script.
+fn host(table: &Table, start: &SessionStart, saved: Option<&[u8]>) -> Option<Box<dyn Host>> {
+    let seat = Seat::take(table.script, start).ok()?;
+    Some((table.host)(&seat, saved))
+}
+
 impl Running {
     fn step(&mut self, step: Instruction, now: Epoch) -> Result<Vec<Instruction>, String> {
         let Instruction::Step { input, .. } = step else { return Ok(Vec::new()) };
@@ -277,6 +295,7 @@ impl Running {
         SavedSession {
             context: self.context.snapshot(),
             hosted: self.hosted.snapshot(),
+            host: self.host.as_ref().map(|it| it.save()).unwrap_or_default(),
             steps: self.steps,
             failed: self.failed.clone(),
             pending: self.pending().cloned(),
@@ -286,12 +305,13 @@ impl Running {
 }
 
 impl SavedSession {
-    fn restore(self, script: &'static dyn aura_choreography::Script) -> Result<Running, String> {
-        let Self { context, hosted, steps, failed, pending, since } = self;
+    fn restore(self, table: &Table) -> Result<Running, String> {
+        let Self { context, hosted, host: saved, steps, failed, pending, since } = self;
         let context = ProtocolContext::restore(&context).map_err(|error| error.to_string())?;
-        let hosted = Hosted::restore(script, &hosted).map_err(|error| error.to_string())?;
+        let host = host(table, context.start(), Some(&saved));
+        let hosted = Hosted::restore(table.script, &hosted).map_err(|error| error.to_string())?;
         let answered = hosted.session().map_or(0, |it| it.log().len());
-        let running = Running { context, hosted, steps, failed, answered, since };
+        let running = Running { context, hosted, host, steps, failed, answered, since };
         if running.pending() == pending.as_ref() {
             Ok(running)
         } else {

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use aura_choreography::{
-    Ask, Body, Dev, Ended, Event, HostCall, Input, Output, Script, Seat, Session,
-};
-use aura_protocol_core::{Epoch, lifecycle::EffectReply};
+use aura_choreography::{Ask, Body, Dev, Ended, Event, Input, Output, Script, Seat, Session};
+use aura_protocol_core::Epoch;
 
 use crate::{
-    draw::{hash_bytes, mix},
+    draw::mix,
     engine::{Heard, Message, Node, Outbox, Waits},
-    level::{altered, wanted},
+    hosts::Host,
+    level::{Table, altered, wanted},
 };
 
 /// A session, as it runs on any device.
 pub struct Scripted {
     script: &'static dyn Script,
     session: Option<Session>,
+    host: Option<Box<dyn Host>>,
     corrupts: Option<u64>,
     /// How many questions were answered, and since when the next is open.
     answered: usize,
@@ -27,35 +27,36 @@ pub struct Scripted {
 /// What is durable of a session, and what it asked then.
 pub struct Saved {
     bytes: Vec<u8>,
+    host: Vec<u8>,
     pending: Option<Ask>,
     since: Epoch,
 }
 
 impl Scripted {
-    pub(super) fn new(
-        script: &'static dyn Script,
-        seat: Option<Arc<Seat>>,
-        corrupts: Option<u64>,
-    ) -> Self {
+    pub(super) fn new(table: &Table, seat: Option<Arc<Seat>>, corrupts: Option<u64>) -> Self {
+        let script = table.script;
+        let host = seat.as_ref().map(|it| (table.host)(it, None));
         let session = seat.map(|it| Session::new(script, it));
-        Self { script, session, corrupts, answered: 0, since: Epoch(0), wake: None }
+        Self { script, session, host, corrupts, answered: 0, since: Epoch(0), wake: None }
     }
 
     /// A session after a restart. It asks what it asked before, or something is wrong with replay.
     pub(super) fn restart(
-        script: &'static dyn Script,
+        table: &Table,
         seat: Option<Arc<Seat>>,
         saved: &Saved,
         corrupts: Option<u64>,
     ) -> Result<Self, String> {
         let seat = seat.ok_or_else(|| "a device without a seat".to_owned())?;
+        let script = table.script;
+        let host = Some((table.host)(&seat, Some(&saved.host)));
         let session = Session::restore(script, seat, &saved.bytes).map_err(|it| it.to_string())?;
         if session.pending() != saved.pending.as_ref() {
             return Err(format!("asked {:?}, asks {:?}", saved.pending, session.pending()));
         }
         let answered = session.log().len();
         let (session, since) = (Some(session), saved.since);
-        Ok(Self { script, session, corrupts, answered, since, wake: None })
+        Ok(Self { script, session, host, corrupts, answered, since, wake: None })
     }
 
     /// The session.
@@ -71,10 +72,12 @@ impl Scripted {
         loop {
             self.absorb(&mut output, out);
             self.wake = output.wake;
-            let (Some(call), Some(session)) = (output.call.take(), &mut self.session) else {
+            let (Some(call), Some(session), Some(host)) =
+                (output.call.take(), &mut self.session, &mut self.host)
+            else {
                 break;
             };
-            let Ok(next) = session.step(Input::Reply(reply(&call))) else { break };
+            let Ok(next) = session.step(Input::Reply(host.reply(&call))) else { break };
             output = next;
         }
         let answered = self.session.as_ref().map_or(0, |it| it.log().len());
@@ -102,18 +105,6 @@ pub(crate) fn corrupted(script: &dyn Script, event: Event, key: u64) -> Event {
         let body = Body::new(&[event.body.bytes(), &[0xff]].concat());
         Event { body, ..event }
     })
-}
-
-/// What a simulated host answers: it has no records, and using a right is a hash.
-fn reply(call: &HostCall) -> EffectReply {
-    match call {
-        HostCall::Use { bytes, .. } => {
-            EffectReply::Used(hash_bytes(1, bytes).to_le_bytes().to_vec())
-        }
-        HostCall::Read(_) => EffectReply::Record(None),
-        HostCall::List { .. } => EffectReply::Records(Vec::new()),
-        _ => EffectReply::Denied("a simulated host does not do this".to_owned()),
-    }
 }
 
 impl Node for Scripted {
@@ -148,6 +139,7 @@ impl Node for Scripted {
         let session = self.session.as_ref();
         Saved {
             bytes: session.map(Session::snapshot).unwrap_or_default(),
+            host: self.host.as_ref().map(|it| it.save()).unwrap_or_default(),
             pending: session.and_then(Session::pending).cloned(),
             since: self.since,
         }

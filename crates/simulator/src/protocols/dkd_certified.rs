@@ -3,8 +3,9 @@
 use aura_choreography::{DeviceSet, Reason, Stop, choreography, session};
 
 use crate::{
+    hosts::plain,
     plan::Promise,
-    protocols::{Protocol, aggregate, commitment, point, quorum_of, secret},
+    protocols::{Protocol, aggregate, commitment, just_quorum, point, quorum_of, secret},
 };
 
 session! {
@@ -52,4 +53,6 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "a few devices may lie, whoever they are",
     script: &DkdCertified,
     promise: Promise::QUORUM,
+    params: just_quorum,
+    host: plain,
 };

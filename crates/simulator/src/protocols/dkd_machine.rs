@@ -33,7 +33,10 @@ pub struct Machines {
 
 impl Default for Machines {
     fn default() -> Self {
-        Self { table: Table::new(dkd::PROTOCOL.script), quorum: (0, 0) }
+        Self {
+            table: Table::new(dkd::PROTOCOL.script, dkd::PROTOCOL.params, dkd::PROTOCOL.host),
+            quorum: (0, 0),
+        }
     }
 }
 

@@ -11,8 +11,9 @@ use aura_choreography::{
 use aura_protocol_core::Outcome;
 
 use crate::{
+    hosts::plain,
     plan::Promise,
-    protocols::{Protocol, commitment, point, quorum_of, secret},
+    protocols::{Protocol, commitment, just_quorum, point, quorum_of, secret},
 };
 
 session! {
@@ -78,4 +79,6 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "must fail: every device freezes a quorum of its own",
     script: &DkdNaive,
     promise: Promise::NOBODY,
+    params: just_quorum,
+    host: plain,
 };

@@ -3,8 +3,9 @@
 use aura_choreography::{DeviceSet, Reason, Stop, choreography, session};
 
 use crate::{
+    hosts::plain,
     plan::Promise,
-    protocols::{Protocol, aggregate, commitment, point, quorum_of, secret},
+    protocols::{Protocol, aggregate, commitment, just_quorum, point, quorum_of, secret},
 };
 
 session! {
@@ -51,4 +52,6 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "must fail: a crash of the decider leaves the others waiting",
     script: &DkdNoTtl,
     promise: Promise::MEMBERS,
+    params: just_quorum,
+    host: plain,
 };

@@ -4,8 +4,9 @@ use aura_choreography::{Dev, Reason, Stop, choreography, session};
 
 use crate::{
     draw::mix,
+    hosts::plain,
     plan::Promise,
-    protocols::{Protocol, quorum_of, secret},
+    protocols::{Protocol, just_quorum, quorum_of, secret},
 };
 
 session! {
@@ -36,4 +37,6 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "a lock: one decision of one device",
     script: &Locking,
     promise: Promise::MEMBERS,
+    params: just_quorum,
+    host: plain,
 };

@@ -8,8 +8,9 @@ use aura_protocol_core::quorum::default_threshold;
 
 use crate::{
     draw::mix,
+    hosts::plain,
     plan::Promise,
-    protocols::{Protocol, commitment, locking, point, secret},
+    protocols::{Protocol, commitment, just_quorum, locking, point, secret},
 };
 use locking::lock;
 
@@ -132,4 +133,6 @@ pub static PROTOCOL: Protocol = Protocol {
     about: "every kind of step",
     script: &Tour,
     promise: Promise::FEW_MEMBERS,
+    params: just_quorum,
+    host: plain,
 };

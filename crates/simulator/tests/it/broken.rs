@@ -9,9 +9,10 @@ use aura_choreography::{
 use aura_protocol_core::Epoch;
 use aura_simulator::{
     engine::{Change, Changed, Heard, Level, MessageOf, Node, Outbox, Waits},
+    hosts::plain,
     level::{Scripted, Scripts},
     plan::{Plan, Promise},
-    protocols::{Protocol, dkd, quorum_of},
+    protocols::{Protocol, dkd, just_quorum, quorum_of},
 };
 
 /// What is wrong with all devices.
@@ -171,4 +172,6 @@ pub static FICKLE: Protocol = Protocol {
     about: "says something else whenever it is asked",
     script: &Fickle,
     promise: Promise::NOBODY,
+    params: just_quorum,
+    host: plain,
 };

@@ -10,6 +10,7 @@ mod explore_reduction;
 mod explore_scripts;
 mod explore_stateright;
 mod faults;
+mod identity;
 mod ledgers;
 mod mixed;
 mod oracles;

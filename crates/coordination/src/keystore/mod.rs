@@ -1,0 +1,243 @@
+//! What a device's secrets do for scripts: the other end of `Use`.
+//!
+//! A [`KeyStore`] is one device's: its shares, and what it drew for the sessions that run. A script
+//! asks ([`Request`]) and gets public bytes; no secret ever reaches it. The store is pure: randomness is
+//! handed in, and [`KeyStore::save`] is what its host makes durable, sealed, *before* an answer leaves.
+//!
+//! **Invariants**
+//! - INV-KS1: a step of a session is done once. The same question again, as after a crash, gets the
+//!   same answer; another one is refused.
+//! - INV-KS2: a store restored from [`KeyStore::save`] answers as the one that wrote it, but that
+//!   signing nonces are gone.
+//! - INV-KS3: what a session drew is forgotten when it ends; a share counts only once it is adopted.
+
+mod generation;
+mod saved;
+
+use std::collections::BTreeMap;
+
+use aura_choreography::Dev;
+use aura_crypto::{
+    Derivation, DualRng, KeyShare, PublicKey, SecretKey, ShareIndex, Sharing, Signing,
+};
+use aura_protocol_core::{
+    AccountId, DeviceId, Digest, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::choreography::{Table, dkg};
+
+/// Most sessions that a store has drawn something for. Each costs a seed and a name for each step.
+pub const SESSIONS_MAX: usize = 64;
+
+/// What a script asks of its device's key store.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum Request {
+    /// A step of a key generation.
+    Generate(dkg::Request),
+}
+
+/// Why a store does not answer. The script's device cannot take its step then.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The question is none.
+    #[error("the key store does not understand the question")]
+    Malformed,
+    /// This step was done for another question.
+    #[error("this step of the session was done already, for another question")]
+    Done,
+    /// The session did not begin here, or it ended.
+    #[error("the key store has nothing of this session: begin another one")]
+    NoSession,
+    /// Too many sessions at once.
+    #[error("{SESSIONS_MAX} sessions have drawn something already: let some end")]
+    TooManySessions,
+    /// A participant whose keys this device does not know, or a place that is not this device's.
+    #[error("device {0} does not sit at this table as the session says")]
+    Stranger(DeviceId),
+    /// What was heard does not contain what this device said itself.
+    #[error("what was heard of this device is not what it said")]
+    NotMine,
+    /// Members rest on different things.
+    #[error("members heard different things: somebody told two devices two things, begin anew")]
+    Differ,
+    /// The construction says no.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Refusal {
+    pub(super) fn of(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Whose store it is.
+pub struct Owner {
+    /// The account.
+    pub account: AccountId,
+    /// The device.
+    pub device: DeviceId,
+    /// Its unit key.
+    pub unit: SecretKey,
+    /// The unit keys of the account's devices, this one included.
+    pub roster: BTreeMap<DeviceId, PublicKey>,
+}
+
+/// A device's shares of the account's two keys, and who else holds some.
+#[derive(Debug)]
+pub struct Keys {
+    /// Signs for the account.
+    pub signing: (KeyShare<Signing>, Sharing<Signing>),
+    /// Derives keys for it.
+    pub derivation: (KeyShare<Derivation>, Sharing<Derivation>),
+    /// Who holds which share.
+    pub holders: BTreeMap<DeviceId, ShareIndex>,
+}
+
+impl Keys {
+    /// The name of the keys: of both sharings.
+    #[must_use]
+    pub fn name(&self) -> Digest {
+        let ids = encode(&(self.signing.1.id(), self.derivation.1.id()));
+        Digest::tagged("aura account keys v1", &[&ids])
+    }
+}
+
+/// What one session drew, and which steps were done for which question.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+struct Drawn {
+    seed: [u8; 32],
+    done: BTreeMap<u8, Digest>,
+}
+
+impl Drop for Drawn {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.seed);
+    }
+}
+
+/// One device's secrets.
+pub struct KeyStore {
+    owner: Owner,
+    /// Everything durable.
+    current: Option<Keys>,
+    pending: BTreeMap<SessionId, Keys>,
+    drawn: BTreeMap<SessionId, Drawn>,
+    /// What can be computed again.
+    dealings: BTreeMap<SessionId, generation::Dealing>,
+}
+
+impl KeyStore {
+    /// A store without shares.
+    #[must_use]
+    pub const fn new(owner: Owner) -> Self {
+        Self {
+            owner,
+            current: None,
+            pending: BTreeMap::new(),
+            drawn: BTreeMap::new(),
+            dealings: BTreeMap::new(),
+        }
+    }
+
+    /// The shares that count.
+    #[must_use]
+    pub const fn keys(&self) -> Option<&Keys> {
+        self.current.as_ref()
+    }
+
+    /// The shares that a session led to and nobody adopted yet.
+    #[must_use]
+    pub fn pending(&self, session: SessionId) -> Option<&Keys> {
+        self.pending.get(&session)
+    }
+
+    /// Answers a script. The store has to be durable before the answer leaves.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn answer(&mut self, question: &[u8], rng: &mut DualRng) -> Result<Vec<u8>, Refusal> {
+        let request = decode(question, UNIT_BODY_BYTES_MAX).map_err(|_| Refusal::Malformed)?;
+        match request {
+            Request::Generate(request) => self.generate(&request, rng),
+        }
+    }
+
+    /// The shares that a session led to count from now on: the account's control chain says so. The
+    /// old ones are gone (INV-KS3).
+    ///
+    /// # Errors
+    /// [`Refusal::NoSession`] when there are none.
+    pub fn adopt(&mut self, session: SessionId) -> Result<(), Refusal> {
+        let keys = self.pending.remove(&session).ok_or(Refusal::NoSession)?;
+        self.current = Some(keys);
+        self.end(session);
+        Ok(())
+    }
+
+    /// A session came to nothing: its shares are gone too.
+    pub fn discard(&mut self, session: SessionId) {
+        self.pending.remove(&session);
+        self.end(session);
+    }
+
+    /// Forgets what a session drew.
+    fn end(&mut self, session: SessionId) {
+        self.drawn.remove(&session);
+        self.dealings.remove(&session);
+    }
+
+    /// Whether this device and all others sit where the session says.
+    fn check_table(&self, table: &Table) -> Result<(), Refusal> {
+        let me = table.devices.get(usize::from(table.me.0)).copied();
+        if me != Some(self.owner.device) {
+            return Err(Refusal::Stranger(self.owner.device));
+        }
+        let stranger = table.devices.iter().find(|it| !self.owner.roster.contains_key(it));
+        stranger.map_or(Ok(()), |it| Err(Refusal::Stranger(*it)))
+    }
+
+    /// The seed of a session whose first step this is, or was.
+    fn draw(&mut self, session: SessionId, rng: &mut DualRng) -> Result<(), Refusal> {
+        if self.drawn.contains_key(&session) {
+            return Ok(());
+        }
+        if SESSIONS_MAX <= self.drawn.len() {
+            return Err(Refusal::TooManySessions);
+        }
+        self.drawn.insert(session, Drawn { seed: *rng.bytes(), done: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// Notes that a step is done for a question, and gives the session's seed (INV-KS1).
+    fn step(
+        &mut self,
+        session: SessionId,
+        step: u8,
+        question: &impl BorshSerialize,
+    ) -> Result<Zeroizing<[u8; 32]>, Refusal> {
+        let drawn = self.drawn.get_mut(&session).ok_or(Refusal::NoSession)?;
+        let question = Digest::of(&encode(question));
+        if *drawn.done.entry(step).or_insert(question) != question {
+            return Err(Refusal::Done);
+        }
+        Ok(Zeroizing::new(drawn.seed))
+    }
+}
+
+impl std::fmt::Debug for KeyStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyStore(of {}, <redacted>)", self.owner.device)
+    }
+}
+
+/// The share index of a place.
+fn index(indices: &[u16], dev: Dev) -> Result<ShareIndex, Refusal> {
+    let number = indices.get(usize::from(dev.0)).copied();
+    number.and_then(ShareIndex::new).ok_or(Refusal::Malformed)
+}

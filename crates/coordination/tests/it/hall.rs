@@ -1,0 +1,248 @@
+//! Devices with real keys in one room: what one says, all hear, but for those that lie or are gone.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use aura_choreography::{Dev, Ended, Event, HostCall, Input, Label, Script, Seat, Session, Stop};
+use aura_coordination::keystore::{KeyStore, Owner};
+use aura_crypto::{DualRng, SecretKey};
+use aura_protocol_core::{
+    AccountId, DeviceId, Epoch, Outcome, SessionId, decode, lifecycle::EffectReply,
+};
+
+/// What a liar says instead, to this hearer.
+pub type Lie = fn(Dev, &Event) -> Option<Event>;
+/// Epochs after which a session has to be over.
+const EPOCHS_MAX: u64 = 1000;
+
+pub fn account() -> AccountId {
+    AccountId::from_bytes([3; 32])
+}
+
+pub fn unit(dev: u8) -> SecretKey {
+    SecretKey::from_seed([dev + 1; 32])
+}
+
+pub fn id(dev: u8) -> DeviceId {
+    DeviceId::from_bytes([dev + 1; 32])
+}
+
+pub fn owner(dev: u8, devices: u8) -> Owner {
+    let roster = (0..devices).map(|it| (id(it), unit(it).public())).collect();
+    Owner { account: account(), device: id(dev), unit: unit(dev), roster }
+}
+
+pub fn rng(seed: u64) -> DualRng {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    DualRng::from_seed(bytes)
+}
+
+pub struct Hall {
+    script: &'static dyn Script,
+    seats: Vec<Arc<Seat>>,
+    sessions: Vec<Session>,
+    pub stores: BTreeMap<u8, KeyStore>,
+    rng: DualRng,
+    air: VecDeque<Event>,
+    pub said: Vec<Event>,
+    liar: Option<(Dev, Lie)>,
+    gone: Vec<Dev>,
+    /// Everything restarts before every input.
+    restarts: bool,
+    /// How many things a device says before it is gone.
+    leaves: Option<(Dev, usize)>,
+    now: u64,
+}
+
+impl Hall {
+    pub fn new(script: &'static dyn Script, devices: u8, session: u8, params: &[u8]) -> Self {
+        let stores = (0..devices).map(|it| (it, KeyStore::new(owner(it, devices)))).collect();
+        Self::with_stores(script, stores, session, params)
+    }
+
+    /// These devices, the first of which opens.
+    pub fn with_stores(
+        script: &'static dyn Script,
+        stores: BTreeMap<u8, KeyStore>,
+        session: u8,
+        params: &[u8],
+    ) -> Self {
+        let ids: Vec<DeviceId> = stores.keys().map(|it| id(*it)).collect();
+        let seat = |me: usize| {
+            let session = SessionId::from_bytes([session; 32]);
+            let (ids, params) = (ids.clone(), params.to_vec());
+            Arc::new(Seat::new(script, session, Dev(me as u8), Dev(0), ids, params).unwrap())
+        };
+        let seats: Vec<_> = (0..stores.len()).map(seat).collect();
+        let sessions = seats.iter().map(|it| Session::new(script, Arc::clone(it))).collect();
+        Self {
+            script,
+            seats,
+            sessions,
+            stores,
+            rng: rng(u64::from(session)),
+            air: VecDeque::new(),
+            said: Vec::new(),
+            liar: None,
+            gone: Vec::new(),
+            restarts: false,
+            leaves: None,
+            now: 0,
+        }
+    }
+
+    pub fn without(mut self, dev: u8) -> Self {
+        self.gone.push(Dev(dev));
+        self
+    }
+
+    pub fn with_liar(mut self, dev: u8, lie: Lie) -> Self {
+        self.liar = Some((Dev(dev), lie));
+        self
+    }
+
+    pub const fn with_restarts(mut self) -> Self {
+        self.restarts = true;
+        self
+    }
+
+    /// A device is gone for good after it said so many things.
+    pub const fn leaving(mut self, dev: u8, after: usize) -> Self {
+        self.leaves = Some((Dev(dev), after));
+        self
+    }
+
+    pub fn run(mut self) -> Self {
+        for place in 0..self.sessions.len() {
+            self.input(Dev(place as u8), Input::Clock(Epoch(0)));
+        }
+        while !self.is_over() && self.now < EPOCHS_MAX {
+            while let Some(event) = self.air.pop_front() {
+                self.spread(&event);
+            }
+            self.now += 1;
+            for place in 0..self.sessions.len() {
+                self.input(Dev(place as u8), Input::Clock(Epoch(self.now)));
+            }
+        }
+        assert!(self.is_over(), "somebody waits for ever: {:?}", self.pending());
+        let liar = self.liar.map(|it| it.0).into_iter().collect();
+        for ended in self.sessions.iter().filter_map(Session::ended) {
+            if let Err(Stop::Aborted(reason) | Stop::Failed(reason)) = ended {
+                assert!(reason.culprits().is_subset(liar), "false blame: {reason}");
+            }
+        }
+        self
+    }
+
+    fn pending(&self) -> Vec<String> {
+        self.sessions.iter().map(|it| format!("{:?}", it.pending())).collect()
+    }
+
+    fn is_over(&self) -> bool {
+        let over = |it: &Session| it.ended().is_some() || self.gone.contains(&it.me());
+        self.air.is_empty() && self.sessions.iter().all(over)
+    }
+
+    fn spread(&mut self, event: &Event) {
+        for place in (0..self.sessions.len()).map(|it| Dev(it as u8)) {
+            let heard = match self.liar {
+                Some((liar, lie)) if liar == event.author && place != liar => lie(place, event),
+                _ => Some(event.clone()),
+            };
+            if let Some(event) = heard.filter(|it| it.author != place) {
+                self.input(place, Input::Event(event));
+            }
+        }
+    }
+
+    fn input(&mut self, dev: Dev, input: Input) {
+        let place = usize::from(dev.0);
+        if self.gone.contains(&dev) || self.sessions[place].ended().is_some() {
+            return;
+        }
+        if self.restarts {
+            self.restart(dev);
+        }
+        let Ok(mut output) = self.sessions[place].step(input) else { return };
+        loop {
+            for event in output.emit.drain(..) {
+                self.said.push(event.clone());
+                self.air.push_back(event);
+                let said = self.said.iter().filter(|it| it.author == dev).count();
+                if self.leaves == Some((dev, said)) {
+                    self.gone.push(dev);
+                    return;
+                }
+            }
+            let Some(call) = output.call.take() else { return };
+            let reply = self.reply(dev, &call);
+            if self.restarts {
+                // Between the answer and what is said of it: the call is made again.
+                self.restart(dev);
+                assert_eq!(self.sessions[place].call_under_way(), Some(&call));
+                assert_eq!(self.reply(dev, &call), reply, "the same question, another answer");
+            }
+            output = self.sessions[place].step(Input::Reply(reply)).unwrap();
+        }
+    }
+
+    fn reply(&mut self, dev: Dev, call: &HostCall) -> EffectReply {
+        let HostCall::Use { bytes, .. } = call else { panic!("nobody expected {call:?}") };
+        let mut rng = DualRng::from_seed(*self.rng.bytes());
+        match self.store(dev).1.answer(bytes, &mut rng) {
+            Ok(answer) => EffectReply::Used(answer),
+            Err(refusal) => EffectReply::Denied(refusal.to_string()),
+        }
+    }
+
+    fn store(&mut self, dev: Dev) -> (u8, &mut KeyStore) {
+        let (number, store) = self.stores.iter_mut().nth(usize::from(dev.0)).unwrap();
+        (*number, store)
+    }
+
+    fn restart(&mut self, dev: Dev) {
+        let place = usize::from(dev.0);
+        let (seat, snapshot) = (self.seats[place].clone(), self.sessions[place].snapshot());
+        self.sessions[place] = Session::restore(self.script, seat, &snapshot).unwrap();
+        let devices = self.stores.keys().max().unwrap() + 1;
+        let (number, store) = self.store(dev);
+        let saved = store.save();
+        *store = KeyStore::restore(owner(number, devices), &saved).unwrap();
+    }
+
+    pub fn end(&self, dev: u8) -> &Ended {
+        self.sessions[usize::from(dev)].ended().unwrap()
+    }
+
+    /// The result of everybody who finished; these did.
+    #[track_caller]
+    pub fn agreed<T: borsh::BorshSerialize + borsh::BorshDeserialize>(&self, who: &[u8]) -> T {
+        let result = |dev: &u8| match self.end(*dev) {
+            Ok(Outcome::Completed { result, .. }) => result.clone(),
+            other => panic!("device {dev} ended with {other:?}"),
+        };
+        let results: Vec<_> = who.iter().map(result).collect();
+        assert!(results.iter().all(|it| *it == results[0]));
+        decode(&results[0], usize::MAX).unwrap()
+    }
+
+    pub fn session(&self) -> SessionId {
+        self.seats[0].session
+    }
+
+    pub fn said(&self, label: Label) -> usize {
+        self.said.iter().filter(|it| it.label == label).count()
+    }
+}
+
+/// The same event, with a byte from the end turned over.
+pub fn turned(event: &Event, from_end: usize) -> Event {
+    let mut bytes = event.body.bytes().to_vec();
+    let at = bytes.len() - 1 - from_end;
+    bytes[at] ^= 1;
+    Event { body: aura_choreography::Body::new(&bytes), ..event.clone() }
+}
