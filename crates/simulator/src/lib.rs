@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod campaign;
+pub mod certificates;
 pub mod draw;
 pub mod engine;
 pub mod explore;

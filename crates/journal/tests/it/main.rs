@@ -8,6 +8,7 @@
 )]
 
 mod clock;
+mod control_awake;
 mod control_chain;
 mod control_fixture;
 mod control_proof;

@@ -3,6 +3,7 @@
 
 mod api;
 mod broken;
+mod certificates;
 mod conformance;
 mod determinism;
 mod explore;
