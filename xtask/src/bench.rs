@@ -4,6 +4,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::command::{Invocation, Shell, Streams, demand};
+use crate::protocols;
+use crate::provision::Choice;
 use crate::workspace::Workspace;
 
 /// What to measure.
@@ -22,24 +24,32 @@ pub struct Options {
 enum Bench {
     /// Simulated runs, restoring a session, exploration
     Choreography,
+    /// Gate, engines and host, beside native code
+    Modules,
 }
 
 impl Bench {
-    const fn name(self) -> &'static str {
+    /// Where its program is. Engines are known to one crate alone, which therefore measures them.
+    const fn program(self) -> &'static [&'static str] {
         match self {
-            Self::Choreography => "choreography",
+            Self::Choreography => &["-p", "aura-benches", "--", "choreography"],
+            Self::Modules => &["-p", "aura-wasm-host", "--example", "figures", "--"],
         }
     }
 }
 
 /// Measures, optimised.
-pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
+pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()> {
+    if matches!(options.name, Bench::Modules) {
+        protocols::ensure(workspace, choice)?;
+    }
     demand(&Shell, &invocation(workspace, options), Streams::Inherited).map(drop)
 }
 
 fn invocation(workspace: &Workspace, options: Options) -> Invocation {
     Invocation::new("cargo")
-        .args(["run", "--release", "-p", "aura-benches", "--", options.name.name()])
+        .args(["run", "--release"])
+        .args(options.name.program())
         .args(options.json.then_some("--json"))
         .dir(workspace.root())
 }
@@ -51,10 +61,11 @@ mod tests {
     #[test]
     fn the_name_and_the_form_are_handed_on() {
         let here = Workspace::find().unwrap();
-        let said =
-            |json| invocation(&here, Options { name: Bench::Choreography, json }).to_string();
+        let said = |name, json| invocation(&here, Options { name, json }).to_string();
         let run = "cargo run --release -p aura-benches -- choreography";
-        assert_eq!(said(false), run);
-        assert_eq!(said(true), format!("{run} --json"));
+        assert_eq!(said(Bench::Choreography, false), run);
+        assert_eq!(said(Bench::Choreography, true), format!("{run} --json"));
+        let run = "cargo run --release -p aura-wasm-host --example figures --";
+        assert_eq!(said(Bench::Modules, true), format!("{run} --json"));
     }
 }

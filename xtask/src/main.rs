@@ -91,7 +91,7 @@ fn run() -> Result<()> {
         Task::Test { suite } => suites::run(&workspace, choice, suite.as_deref()),
         Task::Protocols(options) => protocols::run(&workspace, choice, options),
         Task::Sim(options) => sim::run(&workspace, options),
-        Task::Bench(options) => bench::run(&workspace, options),
+        Task::Bench(options) => bench::run(&workspace, choice, options),
         Task::Tidy => tidy::run(&workspace),
         Task::Lint => lint::run(&workspace),
         Task::Ci => ci::run(&workspace, choice),

@@ -5,6 +5,7 @@
 //! `protocols/digests.toml`; `--bless` writes this compiler's entry there.
 
 pub mod build;
+mod c;
 pub mod digests;
 pub mod metadata;
 
@@ -31,14 +32,17 @@ pub struct Options {
 pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()> {
     let toolchain = provision::provision(&Shell, choice)?;
     let guests = build::build(&Shell, workspace, &toolchain)?;
-    for guest in &guests {
+    let c = c::build(&Shell, workspace)?;
+    for guest in guests.iter().chain([&c.guest]) {
         println!("{:<28} {:>8} bytes  blake3 {}", guest.name, guest.bytes, guest.digest);
     }
     if options.bless {
         bless(workspace, &toolchain, &guests)?;
+        c.bless()?;
     }
     if options.check {
         check(workspace, &toolchain, &guests)?;
+        c.check()?;
     }
     Ok(())
 }
@@ -47,7 +51,8 @@ pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()
 pub fn ensure(workspace: &Workspace, choice: Choice) -> Result<()> {
     let toolchain = provision::provision(&Shell, choice)?;
     let guests = build::build(&Shell, workspace, &toolchain)?;
-    eprintln!("protocols: {} guests in {}", guests.len(), workspace.modules().display());
+    c::build(&Shell, workspace)?;
+    eprintln!("protocols: {} guests in {}", guests.len() + 1, workspace.modules().display());
     Ok(())
 }
 

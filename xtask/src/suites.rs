@@ -160,8 +160,19 @@ fn guest_run(workspace: &Workspace) -> Invocation {
         .dir(workspace.guests())
 }
 
-/// The calls of cargo: the examples in documentation, then all targets, which do not include them.
-/// The larger run comes last, so that the last line of the output is about tests that ran.
+/// The crate whose engines are compared with each other, the interpreter among them.
+const ENGINES: &str = "aura-wasm-host";
+
+/// The comparison of all engines. The interpreter is a feature that nothing else here is built with.
+fn engines_run() -> Vec<String> {
+    let package = format!("--package={ENGINES}");
+    ["test", &package, "--features=engine-wasmi", "--test=it", "engines::"]
+        .map(str::to_owned)
+        .into()
+}
+
+/// The calls of cargo: the examples in documentation, the comparison of engines, then all targets.
+/// The largest run comes last, so that the last line of the output is about tests that ran.
 fn runs(suite: Option<&Suite>) -> Vec<Vec<String>> {
     let mut selection = vec!["--workspace".to_owned()];
     if let Some(suite) = suite {
@@ -176,8 +187,12 @@ fn runs(suite: Option<&Suite>) -> Vec<Vec<String>> {
     };
     let has_library = |it: &String| it != "xtask" && it != "aura-cli";
     let documented = suite.is_none_or(|it| it.packages.iter().all(has_library));
-    let all_targets = call("--all-targets");
-    if documented { vec![call("--doc"), all_targets] } else { vec![all_targets] }
+    let engines = suite.is_none_or(|it| it.packages.iter().any(|it| it == ENGINES));
+    let mut runs = Vec::new();
+    runs.extend(documented.then(|| call("--doc")));
+    runs.extend(engines.then(engines_run));
+    runs.push(call("--all-targets"));
+    runs
 }
 
 #[cfg(test)]
@@ -209,6 +224,7 @@ mod tests {
             commands(None),
             [
                 "test --no-fail-fast --doc --workspace",
+                "test --package=aura-wasm-host --features=engine-wasmi --test=it engines::",
                 "test --no-fail-fast --all-targets --workspace",
             ]
         );
@@ -220,6 +236,14 @@ mod tests {
                 "test --no-fail-fast --all-targets --package=aura-journal",
             ]
         );
+    }
+
+    #[test]
+    fn where_modules_are_tested_engines_are_compared() {
+        let compares =
+            |name: &str| runs(Some(&find(suites(), name).unwrap())).contains(&engines_run());
+        assert!(compares("modules") && compares("wasm-host"));
+        assert!(!compares("journal"));
     }
 
     #[test]

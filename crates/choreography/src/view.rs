@@ -81,7 +81,8 @@ impl View {
     /// says two things counts for each: that this is safe is the quorum's business (2m − N).
     fn satisfy_same(&self, want: &Want, me: Dev) -> Option<Vec<Event>> {
         let matching = || self.events.iter().filter(|it| matches(want, me, it));
-        let bodies: BTreeSet<_> = matching().map(|it| (it.label, &it.body)).collect();
+        let mut bodies = BTreeSet::new();
+        bodies.extend(matching().map(|it| (it.label, &it.body))); // `collect` would link sorting.
         bodies.into_iter().find_map(|body| {
             let said = || matching().filter(|it| (it.label, &it.body) == body);
             let authors: DeviceSet = said().map(|it| it.author).collect();

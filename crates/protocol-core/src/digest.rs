@@ -3,12 +3,27 @@
 use alloc::string::String;
 use core::{fmt, str::FromStr};
 
-use borsh::{BorshDeserialize, BorshSerialize};
+use borsh::{BorshDeserialize, BorshSerialize, io};
 use thiserror::Error;
 
 /// A BLAKE3-256 digest, shown as 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize)]
 pub struct Digest([u8; 32]);
+
+impl BorshDeserialize for Digest {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        read_32(reader).map(Self)
+    }
+}
+
+/// 32 bytes at once, and in one place: borsh's arrays are read where they stand, with room for members
+/// that are dropped.
+#[inline(never)]
+pub(crate) fn read_32<R: io::Read>(reader: &mut R) -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    reader.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// A text is not 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

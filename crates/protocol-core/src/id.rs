@@ -2,20 +2,24 @@
 
 use core::{fmt, str::FromStr};
 
-use borsh::{BorshDeserialize, BorshSerialize};
+use borsh::{BorshDeserialize, BorshSerialize, io};
 
 use crate::{
     Digest, ProtocolName,
-    digest::{ParseHexError, parse_hex, write_hex},
+    digest::{ParseHexError, parse_hex, read_32, write_hex},
 };
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(
-            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-        )]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize)]
         pub struct $name([u8; 32]);
+
+        impl BorshDeserialize for $name {
+            fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+                read_32(reader).map(Self)
+            }
+        }
 
         impl $name {
             /// Wraps 32 bytes that already are this identifier.

@@ -1,6 +1,6 @@
-//! What the sandbox costs, wasmer and wasmtime side by side in one run, as one line of JSON:
-//! `cargo run --release -p aura-wasm-host --example figures`. Needs the guests (`cargo xtask protocols`)
-//! and the WebAssembly target, with which it builds a guest of hashes and signatures.
+//! What the sandbox costs, wasmer and wasmtime side by side in one run: `cargo xtask bench modules`.
+//! With `--json` the last line on standard output is one object; the table is on standard error. Needs
+//! the guests and the WebAssembly target, with which it builds a guest of hashes and signatures.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ mod row;
 #[path = "../tests/it/wasmtime_engine.rs"]
 mod wasmtime_engine;
 
-use std::{fs, sync::Arc};
+use std::{env, fs, sync::Arc};
 
 use aura_protocol_core::{
     Capability, DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, SessionId,
@@ -38,6 +38,10 @@ const NAMES: [&str; 2] = ["wasmer", "wasmtime"];
 /// Steps of one sample in a kept instance, which leaks its buffers.
 const STEPS: usize = 500;
 const GUEST: &str = "counter-1-0-0";
+/// The guests, and how many KiB each may have.
+const GUESTS: [(&str, f64); 2] = [("counter-1-0-0", 40.0), ("poll-1-0-0", 120.0)];
+/// Activations of which the slowest but one in a hundred counts.
+const ACTIVATIONS: usize = 200;
 
 fn main() {
     let counter = aura_testkit::guests::load(GUEST).unwrap();
@@ -51,10 +55,21 @@ fn main() {
     rows.extend(steps(&compile_all(&counter, &engines)));
     rows.extend(kernels(&compile_all(&crypto, &engines), &mut native));
     rows.extend(host(&counter));
+    rows.push(first_session(&counter));
+    rows.extend(GUESTS.map(|(name, kib)| size(name, kib)));
     for row in &rows {
-        eprintln!("{row}");
+        eprintln!("{}", row::line(row));
     }
-    println!("{}", json!({ "bench": "modules", "rows": rows }));
+    if env::args().any(|it| it == "--json") {
+        println!("{}", json!({ "bench": "modules", "rows": rows }));
+    }
+}
+
+/// A guest's bytes, which every device fetches and compiles.
+fn size(name: &str, kib: f64) -> Value {
+    let bytes = aura_testkit::guests::load(name).unwrap();
+    let row = format!("size_{}", name.replace('-', "_"));
+    bound(&row, bytes.len() as f64 / 1024.0, "KiB", kib, "a file's size has no floor")
 }
 
 fn checked(bytes: &[u8]) -> CheckedModule {
@@ -172,6 +187,31 @@ fn kernels(modules: &[Arc<dyn Compiled>], native: &mut native::Native) -> Vec<Va
         }
     }
     rows
+}
+
+/// The first session after an activation, beside the sessions that follow: ready means compiled.
+fn first_session(bytes: &[u8]) -> Value {
+    let digest = Digest::of(bytes);
+    let size = bytes.len() as u32;
+    let reference = ModuleRef { digest, sha256: Digest::ZERO, size, urls: vec![], peers_ok: true };
+    let dir = tempfile::tempdir().unwrap();
+    ModuleHost::open(dir.path(), [1; 32]).unwrap().prepare(bytes, &reference).unwrap();
+    let envelope: Envelope = decode(&step_envelope(), CALL_BYTES_MAX).unwrap();
+    let (mut first, mut warm) = (vec![], vec![]);
+    for _ in 0..ACTIVATIONS {
+        let host = ModuleHost::open(dir.path(), [1; 32]).unwrap();
+        host.prepare(bytes, &reference).unwrap();
+        host.pin(digest).unwrap();
+        let step = || time(|| host.call(digest, &envelope, STEP_FUEL_MAX).unwrap());
+        first.push(step());
+        warm.push(step());
+    }
+    let p99 = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[ACTIVATIONS * 99 / 100 - 1] * 1e6
+    };
+    let (first, warm) = (p99(&mut first), p99(&mut warm));
+    ratio("first_session_after_activation_p99", first, "us", warm, 2.0)
 }
 
 /// What a device has of it: loading from files, the first step after a start, sessions that wait.

@@ -191,7 +191,7 @@ fn module_file(messages: &str) -> Result<Option<PathBuf>> {
 
 /// Copies a module to its place. It appears there whole or not at all, because tests that run
 /// beside a build may be reading it.
-fn finish(name: String, file: &Path, into: &Path) -> Result<Guest> {
+pub(super) fn finish(name: String, file: &Path, into: &Path) -> Result<Guest> {
     let bytes = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     fs::create_dir_all(into).with_context(|| format!("{} cannot be made", into.display()))?;
     let place = into.join(format!("{name}.wasm"));

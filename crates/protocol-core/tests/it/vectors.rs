@@ -15,6 +15,9 @@ use aura_protocol_core::{
 };
 use proptest::prelude::*;
 
+/// What the authors of modules in other languages read.
+const PAGE: &str = include_str!("../../../../docs/abi.md");
+
 #[track_caller]
 fn check<T>(value: &T, expect: &str)
 where
@@ -23,6 +26,7 @@ where
     let bytes = encode(value);
     let hex: String = bytes.iter().map(|it| format!("{it:02x}")).collect();
     assert_eq!(hex, expect);
+    assert!(PAGE.contains(&format!("| `{hex}` |")), "docs/abi.md lacks {hex}");
     assert_eq!(&decode::<T>(&bytes, bytes.len()).unwrap(), value);
 }
 

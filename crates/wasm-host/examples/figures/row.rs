@@ -61,6 +61,22 @@ pub fn plain(name: &str, value: f64, unit: &str, note: &str) -> Value {
         "goal": null, "met": null, "note": note })
 }
 
+/// A row for a reader.
+pub fn line(row: &Value) -> String {
+    let number =
+        |name: &str| row[name].as_f64().map_or_else(|| "-".to_owned(), |it| it.to_string());
+    let met = match row["met"].as_bool() {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "",
+    };
+    let text = |name: &str| row[name].as_str().unwrap_or_default();
+    let (name, unit) = (text("name"), text("unit"));
+    let (value, floor, ratio, goal) =
+        (number("value"), number("floor"), number("ratio"), number("goal"));
+    format!("{name:<36} {value:>12} {unit:<6} {floor:>10} {ratio:>8} {goal:>12}  {met}")
+}
+
 fn round(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }

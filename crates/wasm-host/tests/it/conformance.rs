@@ -51,6 +51,15 @@ fn counter_1_0_0() {
     check::<counter_1_0_0::Counter>("counter-1-0-0", "1.0.0");
 }
 
+/// INV-K2: a module written in another language from docs/abi.md alone is the same protocol, byte for
+/// byte: states, effects, errors and outcomes.
+#[test]
+fn counter_1_0_0_in_c() {
+    for spoken in ["1.0.0", "1.1.0", "2.0.0"] {
+        check::<counter_1_0_0::Counter>("counter-1-0-0-c", spoken);
+    }
+}
+
 #[test]
 fn counter_1_1_0() {
     check::<counter_1_1_0::Counter>("counter-1-1-0", "1.0.0");
