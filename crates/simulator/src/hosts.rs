@@ -1,5 +1,7 @@
 //! Who answers what a simulated device's script asks of its host.
 
+pub(crate) mod dealt;
+
 use std::collections::BTreeMap;
 
 use aura_choreography::{HostCall, Seat};
@@ -61,25 +63,29 @@ const ACCOUNT: AccountId = AccountId::from_bytes([0xac; 32]);
 /// Whose the store of a seat is.
 #[must_use]
 pub fn owner(seat: &Seat) -> Owner {
-    let unit = |device: &DeviceId| {
-        SecretKey::from_seed(*Digest::tagged("simulated unit key", &[device.as_bytes()]).as_bytes())
-    };
-    let roster: BTreeMap<_, _> = seat.devices.iter().map(|it| (*it, unit(it).public())).collect();
     // A seat is among its devices.
     let nobody = DeviceId::from_bytes([0; 32]);
     let device = seat.devices.get(usize::from(seat.me.0)).copied().unwrap_or(nobody);
+    owner_of(&seat.devices, device)
+}
+
+/// The same, of a device among others.
+pub(crate) fn owner_of(devices: &[DeviceId], device: DeviceId) -> Owner {
+    let unit = |device: &DeviceId| {
+        SecretKey::from_seed(*Digest::tagged("simulated unit key", &[device.as_bytes()]).as_bytes())
+    };
+    let roster: BTreeMap<_, _> = devices.iter().map(|it| (*it, unit(it).public())).collect();
     Owner { account: ACCOUNT, device, unit: unit(&device), roster }
 }
 
 /// A host with a key store; `first` makes one for a device's first life.
-pub fn real(seat: &Seat, saved: Option<&[u8]>, first: fn(Owner) -> KeyStore) -> Box<dyn Host> {
-    let own = owner(seat);
-    let device = own.device;
+pub fn real(seat: &Seat, saved: Option<&[u8]>, first: fn(&Seat) -> KeyStore) -> Box<dyn Host> {
+    let device = owner(seat).device;
     let restored = saved.and_then(|bytes| {
         let (lives, draws, store) = decode::<(u32, u32, Vec<u8>)>(bytes, bytes.len()).ok()?;
         Some((lives, draws, KeyStore::restore(owner(seat), &store).ok()?))
     });
-    let (lives, draws, store) = restored.unwrap_or_else(|| (0, 0, first(own)));
+    let (lives, draws, store) = restored.unwrap_or_else(|| (0, 0, first(seat)));
     Box::new(RealKeys { store, device, lives: lives + 1, draws })
 }
 

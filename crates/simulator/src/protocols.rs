@@ -3,6 +3,7 @@
 //! Symbolic payloads are numbers, and their cryptography is [`mix`]: what is tried is the order of
 //! things, not the mathematics. The shipped ones run with symbolic key stores, and with real ones.
 
+pub mod derive;
 pub mod dkd;
 pub mod dkd_certified;
 pub mod dkd_machine;
@@ -10,6 +11,7 @@ pub mod dkd_naive;
 pub mod dkd_no_ttl;
 pub mod dkg;
 pub mod locking;
+pub mod sign;
 pub mod tour;
 
 use aura_choreography::{Cast, Dev, DeviceSet, Me, Opening, Reason, RoleIx, Script, Seat};
@@ -88,15 +90,16 @@ impl Protocol {
 
 /// The protocols that must hold under every plan within their promise.
 #[must_use]
-pub fn all() -> [&'static Protocol; 5] {
-    let shipped = &dkg::PROTOCOL;
-    [&dkd::PROTOCOL, &dkd_certified::PROTOCOL, &locking::PROTOCOL, &tour::PROTOCOL, shipped]
+pub fn all() -> [&'static Protocol; 7] {
+    let (generate, sign, derive) = (&dkg::PROTOCOL, &sign::PROTOCOL, &derive::PROTOCOL);
+    let tour = &tour::PROTOCOL;
+    [&dkd::PROTOCOL, &dkd_certified::PROTOCOL, &locking::PROTOCOL, tour, generate, sign, derive]
 }
 
 /// The shipped protocols with real keys: they hold like the others, and take their time.
 #[must_use]
-pub fn real() -> [&'static Protocol; 1] {
-    [&dkg::REAL]
+pub fn real() -> [&'static Protocol; 3] {
+    [&dkg::REAL, &sign::REAL, &derive::REAL]
 }
 
 /// The protocols that must fail.

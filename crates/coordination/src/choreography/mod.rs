@@ -1,7 +1,9 @@
 //! Protocols that Aura itself runs.
 
+pub mod dkd;
 pub mod dkg;
+pub mod sign;
 mod table;
 pub mod upgrade;
 
-pub use table::{Heard, Table};
+pub use table::{Heard, Rested, Table};

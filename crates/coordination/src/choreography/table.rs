@@ -3,12 +3,21 @@
 
 use std::collections::BTreeMap;
 
-use aura_choreography::{Dev, Each, FromHost, Me, Pub, Reason};
-use aura_protocol_core::{DeviceId, SessionId, decode, limits::UNIT_BODY_BYTES_MAX};
+use aura_choreography::{Dev, Each, FromHost, Me, Payload, Pub, Reason};
+use aura_protocol_core::{DeviceId, Digest, SessionId, decode, limits::UNIT_BODY_BYTES_MAX};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// What was heard under one label, by author.
 pub type Heard<T> = BTreeMap<Dev, T>;
+
+/// Bytes, and the name of what they rest on: who heard something else cannot judge them.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Payload)]
+pub struct Rested {
+    /// What its author had heard before.
+    pub on: Digest,
+    /// What it says.
+    pub bytes: Vec<u8>,
+}
 
 /// The participants of a session as one of them sees it.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

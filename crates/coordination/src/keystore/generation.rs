@@ -12,7 +12,10 @@ use aura_crypto::{
 use aura_protocol_core::{Digest, decode, encode};
 
 use super::{KeyStore, Keys, Refusal, index};
-use crate::choreography::dkg::{Delivery, Record, Report, Request, Rested, Step};
+use crate::choreography::{
+    Rested,
+    dkg::{Delivery, Record, Report, Request, Step},
+};
 
 /// Most bytes of what one member shows in answer to complaints, or of one commitment for both keys.
 const PART_BYTES_MAX: usize = 64 << 10;

@@ -11,14 +11,17 @@
 //!   signing nonces are gone.
 //! - INV-KS3: what a session drew is forgotten when it ends; a share counts only once it is adopted.
 
+mod derivation;
 mod generation;
 mod saved;
+mod signing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aura_choreography::Dev;
 use aura_crypto::{
     Derivation, DualRng, KeyShare, PublicKey, SecretKey, ShareIndex, Sharing, Signing,
+    dkd::DerivedKey, sign::NonceId,
 };
 use aura_protocol_core::{
     AccountId, DeviceId, Digest, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX,
@@ -27,10 +30,13 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::choreography::{Table, dkg};
+use crate::choreography::{Table, dkd, dkg, sign};
 
 /// Most sessions that a store has drawn something for. Each costs a seed and a name for each step.
 pub const SESSIONS_MAX: usize = 64;
+
+/// Most things that are permitted at once.
+pub const PERMITS_MAX: usize = 256;
 
 /// What a script asks of its device's key store.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -38,6 +44,10 @@ pub const SESSIONS_MAX: usize = 64;
 pub enum Request {
     /// A step of a key generation.
     Generate(dkg::Request),
+    /// A step of a group signature.
+    Sign(sign::Request),
+    /// A step of a key derivation.
+    Derive(dkd::Request),
 }
 
 /// Why a store does not answer. The script's device cannot take its step then.
@@ -56,12 +66,27 @@ pub enum Refusal {
     /// Too many sessions at once.
     #[error("{SESSIONS_MAX} sessions have drawn something already: let some end")]
     TooManySessions,
+    /// Too many permissions at once.
+    #[error("{PERMITS_MAX} things are permitted already: forbid some")]
+    TooManyPermits,
     /// A participant whose keys this device does not know, or a place that is not this device's.
     #[error("device {0} does not sit at this table as the session says")]
     Stranger(DeviceId),
     /// What was heard does not contain what this device said itself.
     #[error("what was heard of this device is not what it said")]
     NotMine,
+    /// Nobody permitted this device to do this.
+    #[error("this device was not permitted to do this: ask its owner")]
+    NotPermitted,
+    /// There are no shares.
+    #[error("this device holds no share of the account's keys")]
+    NoKeys,
+    /// The session goes on without this device.
+    #[error("the session goes on without this device")]
+    NotChosen,
+    /// The nonces were lost in a restart, or are spent.
+    #[error("the nonces of this session are gone: sign anew, in another session")]
+    NoNonces,
     /// Members rest on different things.
     #[error("members heard different things: somebody told two devices two things, begin anew")]
     Differ,
@@ -113,6 +138,8 @@ impl Keys {
 struct Drawn {
     seed: [u8; 32],
     done: BTreeMap<u8, Digest>,
+    /// Nonces that were used. With the session they are gone for good, and so may be this.
+    spent: BTreeSet<NonceId>,
 }
 
 impl Drop for Drawn {
@@ -128,8 +155,13 @@ pub struct KeyStore {
     current: Option<Keys>,
     pending: BTreeMap<SessionId, Keys>,
     drawn: BTreeMap<SessionId, Drawn>,
+    /// What may be signed or derived, by the names of the terms.
+    permitted: BTreeSet<Digest>,
     /// What can be computed again.
     dealings: BTreeMap<SessionId, generation::Dealing>,
+    /// What a restart loses, and has to.
+    signings: BTreeMap<SessionId, signing::Signing>,
+    derived: BTreeMap<SessionId, DerivedKey>,
 }
 
 impl KeyStore {
@@ -141,7 +173,10 @@ impl KeyStore {
             current: None,
             pending: BTreeMap::new(),
             drawn: BTreeMap::new(),
+            permitted: BTreeSet::new(),
             dealings: BTreeMap::new(),
+            signings: BTreeMap::new(),
+            derived: BTreeMap::new(),
         }
     }
 
@@ -157,6 +192,27 @@ impl KeyStore {
         self.pending.get(&session)
     }
 
+    /// This device may sign, or derive, what has this name: its owner says so, or its rules.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyPermits`] when as many things are permitted as may be.
+    pub fn permit(&mut self, terms: Digest) -> Result<(), Refusal> {
+        if PERMITS_MAX <= self.permitted.len() {
+            return Err(Refusal::TooManyPermits);
+        }
+        self.permitted.insert(terms);
+        Ok(())
+    }
+
+    /// Takes a permission back.
+    pub fn forbid(&mut self, terms: &Digest) {
+        self.permitted.remove(terms);
+    }
+
+    fn permits(&self, terms: &Digest) -> bool {
+        self.permitted.contains(terms)
+    }
+
     /// Answers a script. The store has to be durable before the answer leaves.
     ///
     /// # Errors
@@ -165,6 +221,8 @@ impl KeyStore {
         let request = decode(question, UNIT_BODY_BYTES_MAX).map_err(|_| Refusal::Malformed)?;
         match request {
             Request::Generate(request) => self.generate(&request, rng),
+            Request::Sign(request) => self.sign(&request, rng),
+            Request::Derive(request) => self.derive(&request, rng),
         }
     }
 
@@ -190,6 +248,7 @@ impl KeyStore {
     fn end(&mut self, session: SessionId) {
         self.drawn.remove(&session);
         self.dealings.remove(&session);
+        self.signings.remove(&session);
     }
 
     /// Whether this device and all others sit where the session says.
@@ -210,7 +269,10 @@ impl KeyStore {
         if SESSIONS_MAX <= self.drawn.len() {
             return Err(Refusal::TooManySessions);
         }
-        self.drawn.insert(session, Drawn { seed: *rng.bytes(), done: BTreeMap::new() });
+        self.drawn.insert(
+            session,
+            Drawn { seed: *rng.bytes(), done: BTreeMap::new(), spent: BTreeSet::new() },
+        );
         Ok(())
     }
 

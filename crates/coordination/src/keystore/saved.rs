@@ -1,9 +1,9 @@
 //! A key store as bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::{KeyShare, Message as _, ShareIndex, Sharing, Suite};
-use aura_protocol_core::{DeviceId, SessionId, decode, encode};
+use aura_protocol_core::{DeviceId, Digest, SessionId, decode, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -31,6 +31,7 @@ struct Saved {
     current: Option<SavedKeys>,
     pending: BTreeMap<SessionId, SavedKeys>,
     drawn: BTreeMap<SessionId, Drawn>,
+    permitted: BTreeSet<Digest>,
 }
 
 impl Drop for SavedShare {
@@ -72,6 +73,7 @@ impl KeyStore {
             current: self.current.as_ref().map(SavedKeys::of),
             pending: self.pending.iter().map(|(id, it)| (*id, SavedKeys::of(it))).collect(),
             drawn: self.drawn.clone(),
+            permitted: self.permitted.clone(),
         };
         Zeroizing::new(encode(&saved))
     }
@@ -88,6 +90,7 @@ impl KeyStore {
             store.pending.insert(session, keys.read()?);
         }
         store.drawn = saved.drawn;
+        store.permitted = saved.permitted;
         Ok(store)
     }
 }

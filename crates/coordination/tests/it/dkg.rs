@@ -2,7 +2,10 @@
 
 use aura_choreography::{Body, Dev, DeviceSet, Reason, Stop};
 use aura_coordination::{
-    choreography::dkg::{Delivery, Dkg, Report, Rested, Terms, script::dkg},
+    choreography::{
+        Rested,
+        dkg::{Delivery, Dkg, Report, Terms, script::dkg},
+    },
     keystore::{KeyStore, Refusal},
 };
 use aura_protocol_core::{Digest, encode};
@@ -290,7 +293,7 @@ fn a_store_answers_each_step_once() {
         keystore::Request,
     };
     use aura_protocol_core::SessionId;
-    let mut store = KeyStore::new(owner(0, 3));
+    let mut store = KeyStore::new(owner(0));
     let question = |step, keys: &[(u8, [u8; 32])]| {
         let devices = (0..3).map(crate::hall::id).collect();
         let table = Table { session: SessionId::from_bytes([1; 32]), me: Dev(0), devices };

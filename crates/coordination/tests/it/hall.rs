@@ -6,10 +6,13 @@ use std::{
 };
 
 use aura_choreography::{Dev, Ended, Event, HostCall, Input, Label, Script, Seat, Session, Stop};
-use aura_coordination::keystore::{KeyStore, Owner};
+use aura_coordination::{
+    choreography::dkg::{Dkg, Terms},
+    keystore::{KeyStore, Owner},
+};
 use aura_crypto::{DualRng, SecretKey};
 use aura_protocol_core::{
-    AccountId, DeviceId, Epoch, Outcome, SessionId, decode, lifecycle::EffectReply,
+    AccountId, DeviceId, Epoch, Outcome, SessionId, decode, encode, lifecycle::EffectReply,
 };
 
 /// What a liar says instead, to this hearer.
@@ -29,8 +32,9 @@ pub fn id(dev: u8) -> DeviceId {
     DeviceId::from_bytes([dev + 1; 32])
 }
 
-pub fn owner(dev: u8, devices: u8) -> Owner {
-    let roster = (0..devices).map(|it| (id(it), unit(it).public())).collect();
+/// The account has more devices than most sessions.
+pub fn owner(dev: u8) -> Owner {
+    let roster = (0..8).map(|it| (id(it), unit(it).public())).collect();
     Owner { account: account(), device: id(dev), unit: unit(dev), roster }
 }
 
@@ -52,6 +56,8 @@ pub struct Hall {
     gone: Vec<Dev>,
     /// Everything restarts before every input.
     restarts: bool,
+    /// One device restarts once, when it has said so many things.
+    restarts_once: Option<(Dev, usize)>,
     /// How many things a device says before it is gone.
     leaves: Option<(Dev, usize)>,
     now: u64,
@@ -59,7 +65,7 @@ pub struct Hall {
 
 impl Hall {
     pub fn new(script: &'static dyn Script, devices: u8, session: u8, params: &[u8]) -> Self {
-        let stores = (0..devices).map(|it| (it, KeyStore::new(owner(it, devices)))).collect();
+        let stores = (0..devices).map(|it| (it, KeyStore::new(owner(it)))).collect();
         Self::with_stores(script, stores, session, params)
     }
 
@@ -89,6 +95,7 @@ impl Hall {
             liar: None,
             gone: Vec::new(),
             restarts: false,
+            restarts_once: None,
             leaves: None,
             now: 0,
         }
@@ -106,6 +113,11 @@ impl Hall {
 
     pub const fn with_restarts(mut self) -> Self {
         self.restarts = true;
+        self
+    }
+
+    pub const fn restarting(mut self, dev: u8, after: usize) -> Self {
+        self.restarts_once = Some((Dev(dev), after));
         self
     }
 
@@ -164,7 +176,8 @@ impl Hall {
         if self.gone.contains(&dev) || self.sessions[place].ended().is_some() {
             return;
         }
-        if self.restarts {
+        let said = self.said.iter().filter(|it| it.author == dev).count();
+        if self.restarts || self.restarts_once == Some((dev, said)) {
             self.restart(dev);
         }
         let Ok(mut output) = self.sessions[place].step(input) else { return };
@@ -208,10 +221,9 @@ impl Hall {
         let place = usize::from(dev.0);
         let (seat, snapshot) = (self.seats[place].clone(), self.sessions[place].snapshot());
         self.sessions[place] = Session::restore(self.script, seat, &snapshot).unwrap();
-        let devices = self.stores.keys().max().unwrap() + 1;
         let (number, store) = self.store(dev);
         let saved = store.save();
-        *store = KeyStore::restore(owner(number, devices), &saved).unwrap();
+        *store = KeyStore::restore(owner(number), &saved).unwrap();
     }
 
     pub fn end(&self, dev: u8) -> &Ended {
@@ -237,6 +249,23 @@ impl Hall {
     pub fn said(&self, label: Label) -> usize {
         self.said.iter().filter(|it| it.label == label).count()
     }
+}
+
+/// Devices that hold shares of one account's keys.
+pub fn with_keys(threshold: u16, devices: u8) -> BTreeMap<u8, KeyStore> {
+    static DKG: Dkg = Dkg;
+    let indices = (0..devices).map(|it| u16::from(it) * 3 + 2).collect();
+    let terms = Terms { epoch: 1, threshold, indices };
+    let mut hall = Hall::new(&DKG, devices, 200, &encode(&terms)).run();
+    let session = hall.session();
+    hall.stores.values_mut().for_each(|it| it.adopt(session).unwrap());
+    hall.stores
+}
+
+/// These of them.
+pub fn only(mut stores: BTreeMap<u8, KeyStore>, who: &[u8]) -> BTreeMap<u8, KeyStore> {
+    stores.retain(|it, _| who.contains(it));
+    stores
 }
 
 /// The same event, with a byte from the end turned over.

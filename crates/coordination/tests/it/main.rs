@@ -10,10 +10,12 @@
 mod clock;
 mod context;
 mod context_limits;
+mod dkd;
 mod dkg;
 mod hall;
 mod kills;
 mod native;
 mod replay;
+mod sign;
 mod upgrade;
 mod waiting;

@@ -4,19 +4,23 @@
 
 use aura_choreography::{Dev, DeviceSet, Ended, Label, Reason, Script, Stop};
 use aura_coordination::choreography::{
+    dkd::Dkd as ShippedDkd,
     dkg::Dkg,
+    sign::Sign,
     upgrade::script::{Prepared, Terms, Upgrade},
 };
 use aura_protocol_core::{Digest, encode};
 
 use super::{ExploreError, Model, Property, Reduction, Report, Verdict};
 use crate::protocols::{
+    derive,
     dkd::{Dkd, derivation},
     dkd_certified::{DkdCertified, certified},
     dkd_naive::DkdNaive,
     dkd_no_ttl::DkdNoTtl,
     dkg,
     locking::Locking,
+    sign,
     tour::Tour,
 };
 
@@ -126,6 +130,18 @@ const NO_TTL: Subject = Subject { name: "dkd-no-ttl", model: |m, n| by_quorum(&D
 const LOCKING: Subject = Subject { name: "locking", model: |m, n| by_quorum(&Locking, m, n) };
 const UPGRADE: Subject = Subject { name: "upgrade", model: upgrade };
 const DKG: Subject = Subject { name: "dkg", model: generation };
+const SIGN: Subject = Subject {
+    name: "sign",
+    model: |m, n| {
+        Model::new(&Sign, n).params(sign::params(n, m)).host(|_, call| sign::answer(call))
+    },
+};
+const DERIVE: Subject = Subject {
+    name: "derive",
+    model: |m, n| {
+        Model::new(&ShippedDkd, n).params(derive::params(n, m)).host(|_, call| derive::answer(call))
+    },
+};
 const TOUR: Subject = Subject { name: "tour", model: |m, n| by_quorum(&Tour, m, n) };
 
 /// An upgrade of so many devices, the first of which proposes, and the control chain as the last
@@ -176,6 +192,11 @@ pub fn suite() -> Vec<Case> {
     cases.extend(DKG.crashes(&[(2, 2), (2, 3)], 1));
     cases.extend([DKG.silence((2, 3), 1), blames(&DKG, (2, 3), 1, Holds)]);
     cases.extend([blames(&DKG, (2, 2), 1, Holds), blames(&DKG, (2, 3), 0, Divides)]);
+    for shipped in [&SIGN, &DERIVE] {
+        cases.extend(shipped.crashes(&[(2, 3), (3, 4)], 1));
+        cases.extend([shipped.silence((2, 3), 1), blames(shipped, (2, 3), 1, Holds)]);
+        cases.push(blames(shipped, (2, 3), 0, Divides));
+    }
     cases.push(NO_TTL.case((2, 3), ", 1 crash", Blocks, |it| Ok(it.crashes(1))));
     cases
 }

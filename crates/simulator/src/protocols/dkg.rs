@@ -2,14 +2,17 @@
 
 use aura_choreography::{Dev, DeviceSet, HostCall, Seat};
 use aura_coordination::{
-    choreography::dkg::{Delivery, Dkg, Record, Report, Request, Rested, Step, Terms},
+    choreography::{
+        Rested,
+        dkg::{Delivery, Dkg, Record, Report, Request, Step, Terms},
+    },
     keystore::{self, KeyStore},
 };
 use aura_protocol_core::{Digest, decode, encode, lifecycle::EffectReply};
 
 use crate::{
     draw::{hash_bytes, mix},
-    hosts::{Host, Symbolic, real},
+    hosts::{Host, Symbolic, owner, real},
     plan::Promise,
     protocols::{Protocol, secret_of},
 };
@@ -156,7 +159,7 @@ fn symbolic(_: &Seat, _: Option<&[u8]>) -> Box<dyn Host> {
 }
 
 fn with_keys(seat: &Seat, saved: Option<&[u8]>) -> Box<dyn Host> {
-    real(seat, saved, KeyStore::new)
+    real(seat, saved, |seat| KeyStore::new(owner(seat)))
 }
 
 /// As simulations know it.

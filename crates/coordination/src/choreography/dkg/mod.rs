@@ -5,7 +5,7 @@
 //!
 //! - Every member publishes a commitment to a random polynomial for each key, and seals a share for
 //!   each other one to a key that lives as long as the session.
-//! - What is judged names what it rests on ([`Rested`]): a member that tells two devices two things stops
+//! - What is judged names what it rests on ([`Rested`](crate::choreography::Rested)): a member that tells two devices two things stops
 //!   the generation, and no honest device is blamed for what another one heard.
 //! - Whoever gets what does not fit complains; whoever is complained about shows what it dealt, and is
 //!   blamed by everybody if it does not fit. Blame names only whom the decider itself found guilty.
@@ -18,4 +18,4 @@ pub mod script;
 mod work;
 
 pub use script::Dkg;
-pub use work::{Delivery, Record, Report, Request, Rested, Step, Terms};
+pub use work::{Delivery, Record, Report, Request, Step, Terms};

@@ -6,9 +6,9 @@ use aura_choreography::{
 };
 use aura_protocol_core::{Capability, Digest, encode};
 
-use super::work::{Delivery, Record, Report, Request, Rested, Step, Terms, judge};
+use super::work::{Delivery, Record, Report, Request, Step, Terms, judge};
 use crate::{
-    choreography::table::{Heard, Seats, answer, heard, table},
+    choreography::table::{Heard, Rested, Seats, answer, heard, table},
     keystore,
 };
 

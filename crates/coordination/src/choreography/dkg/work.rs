@@ -6,7 +6,7 @@ use aura_choreography::{Dev, DeviceSet, Opening, Payload, Reason};
 use aura_protocol_core::{Digest, decode, encode, limits::UNIT_BODY_BYTES_MAX};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::choreography::table::{Heard, Table};
+use crate::choreography::table::{Heard, Rested, Table};
 
 /// What a key generation is for: the session's parameters. All participants are members.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -17,15 +17,6 @@ pub struct Terms {
     pub threshold: u16,
     /// The share index of each participant, by place: distinct, from 1.
     pub indices: Vec<u16>,
-}
-
-/// Bytes, and the name of what they rest on: who heard something else cannot judge them.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Payload)]
-pub struct Rested {
-    /// What its author had heard before.
-    pub on: Digest,
-    /// What it says.
-    pub bytes: Vec<u8>,
 }
 
 /// What a member publishes for the others to open, or why it does not.
