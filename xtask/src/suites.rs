@@ -163,10 +163,11 @@ fn guest_run(workspace: &Workspace) -> Invocation {
 /// The crate whose engines are compared with each other, the interpreter among them.
 const ENGINES: &str = "aura-wasm-host";
 
-/// The comparison of all engines. The interpreter is a feature that nothing else here is built with.
+/// The comparison of all engines, on so many generated modules. The interpreter is a feature that nothing
+/// else here is built with; the whole workspace is named so that its compilers are not built again.
 fn engines_run() -> Vec<String> {
-    let package = format!("--package={ENGINES}");
-    ["test", &package, "--features=engine-wasmi", "--test=it", "engines::"]
+    let features = format!("--features={ENGINES}/engine-wasmi");
+    ["test", "--workspace", &features, "--example=differential", "--", "5000"]
         .map(str::to_owned)
         .into()
 }
@@ -224,7 +225,8 @@ mod tests {
             commands(None),
             [
                 "test --no-fail-fast --doc --workspace",
-                "test --package=aura-wasm-host --features=engine-wasmi --test=it engines::",
+                "test --workspace --features=aura-wasm-host/engine-wasmi --example=differential \
+                 -- 5000",
                 "test --no-fail-fast --all-targets --workspace",
             ]
         );

@@ -1,5 +1,6 @@
-//! Compares the engines on generated modules: `cargo run --release -p aura-wasm-host --example
-//! differential -- 100000`, with `--features engine-wasmi` on the interpreter too. Prints one line of JSON.
+//! Compares wasmer, wasmtime and wasmi on the corpus, the guests, and generated modules: `cargo run
+//! --release -p aura-wasm-host --features engine-wasmi --example differential -- 100000`. Ends with one
+//! line of JSON. `cargo xtask test modules` runs it with 5,000.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +35,9 @@ fn signal(text: &[u8]) -> Envelope {
 fn main() -> ExitCode {
     let count = env::args().nth(1).map_or(100_000, |it| it.parse().unwrap());
     let begun = Instant::now();
-    let counted = differential::compare_generated(count);
+    let corpus = differential::compare_corpus();
+    let of_corpus = corpus.admitted;
+    let counted = corpus.add(differential::compare_generated(count));
     counted.differences.iter().for_each(|it| eprintln!("{it}"));
     let engines: Vec<String> = differential::engines().iter().map(|it| it.id()).collect();
     println!(
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
             "ok": counted.differences.is_empty(),
             "engines": engines,
             "modules": counted.admitted,
+            "of_the_corpus": of_corpus,
             "refused": counted.refused,
             "returned": counted.returned,
             "trapped": counted.trapped,

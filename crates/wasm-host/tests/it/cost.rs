@@ -45,6 +45,16 @@ pub fn measure(bytes: &[u8]) -> Cost {
     Cost { verdict, cpu_ms: next().parse().unwrap(), memory_mb: next().parse().unwrap() }
 }
 
+/// What one step to the end of `fuel` takes of this thread's processor time, in milliseconds.
+pub fn step_ms(bytes: &[u8], fuel: u64) -> u64 {
+    let host = ModuleHost::in_memory();
+    host.prepare(bytes, &reference(bytes)).unwrap();
+    let begun = ms(ClockId::ThreadCPUTime);
+    let ended = host.call(Digest::of(bytes), &signal(b"go"), fuel);
+    assert!(matches!(ended, Err(CallError::Trapped(_))), "{ended:?}");
+    ms(ClockId::ThreadCPUTime) - begun
+}
+
 #[test]
 #[ignore = "a child of other tests, which say what it is to measure"]
 fn child() {
@@ -67,7 +77,11 @@ fn verdict(bytes: &[u8]) -> String {
 }
 
 fn cpu_ms() -> u64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
+    ms(ClockId::ProcessCPUTime)
+}
+
+fn ms(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
 }
 

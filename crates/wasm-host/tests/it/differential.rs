@@ -3,6 +3,7 @@
 use std::thread;
 
 use aura_protocol_core::{Digest, encode};
+use aura_testkit::{Stage, guests, hostile};
 use aura_wasm_host::{
     CallOutput, Engine, Expected, Trapped, WasmerEngine, gate,
     gate::Metered,
@@ -35,7 +36,8 @@ pub struct Counted {
 }
 
 impl Counted {
-    fn add(mut self, other: Self) -> Self {
+    /// Both together.
+    pub fn add(mut self, other: Self) -> Self {
         self.admitted += other.admitted;
         self.refused += other.refused;
         self.returned += other.returned;
@@ -93,6 +95,25 @@ pub fn compare(name: &str, bytes: &[u8], engines: &[Box<dyn Engine>]) -> Counted
         }
     }
     counted
+}
+
+/// Compares the engines on what passes the gate of the hostile corpus, on what goes to the limits, and on
+/// the guests.
+pub fn compare_corpus() -> Counted {
+    const GUESTS: [&str; 6] = [
+        "counter-1-0-0",
+        "counter-1-0-0-c",
+        "counter-1-1-0",
+        "counter-2-0-0",
+        "counter-migration-2-0-0",
+        "poll-1-0-0",
+    ];
+    let engines = engines();
+    let corpus = hostile::corpus().into_iter().filter(|it| it.stage == Stage::Step);
+    let corpus = corpus.map(|it| (it.name, it.bytes)).chain(hostile::at_the_limits());
+    let guests = GUESTS.map(|it| (it, guests::load(it).unwrap()));
+    let counts = corpus.chain(guests).map(|(name, bytes)| compare(name, &bytes, &engines));
+    counts.fold(Counted::default(), Counted::add)
 }
 
 /// Compares the engines on as many generated modules as must pass the gate, on all processors.

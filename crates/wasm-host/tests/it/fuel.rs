@@ -64,7 +64,7 @@ fn the_schedule_is_the_published_one() {
 }
 
 /// Every operator that the gate lets through, with operands that cost one unit each.
-fn operators() -> impl Iterator<Item = (String, &'static str)> {
+pub fn operators() -> impl Iterator<Item = (String, &'static str)> {
     let int = |ty: &str, value: u32| format!("({ty}.const {value})");
     let mut texts: Vec<String> = vec![];
     for ty in ["i32", "i64"] {
