@@ -20,7 +20,7 @@ pub fn run(workspace: &Workspace, choice: Choice) -> Result<()> {
     let check = Options { check: true, bless: false };
     let steps: Vec<Step<'_>> = vec![
         ("tidy", Box::new(|| tidy::run(workspace))),
-        ("lint", Box::new(|| lint::run(workspace))),
+        ("lint", Box::new(|| lint::run(workspace, choice))),
         ("protocols", Box::new(|| protocols::run(workspace, choice, check))),
         ("test", Box::new(|| suites::run(workspace, choice, None))),
         ("demo", Box::new(|| demo::run(workspace, choice, demo::Options::default()))),

@@ -8,7 +8,7 @@ mod aura;
 mod deadline;
 mod device;
 mod files;
-mod hostile;
+pub mod hostile;
 pub mod leash;
 mod process;
 mod session;

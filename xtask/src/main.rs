@@ -7,6 +7,7 @@
 //! 2 not understood.
 
 mod bench;
+mod browser;
 mod ci;
 mod command;
 mod demo;
@@ -16,6 +17,7 @@ mod provision;
 mod sim;
 mod suites;
 mod tidy;
+mod web;
 mod workspace;
 
 use std::env;
@@ -53,6 +55,8 @@ enum Task {
     },
     /// Build the guests in protocols/ and print their digests
     Protocols(protocols::Options),
+    /// Build the page that runs modules in a browser, and serve it
+    Web(web::Options),
     /// Simulate choreographies from many seeds, or one run again
     Sim(sim::Options),
     /// Figures, each beside a floor measured in the same run
@@ -90,10 +94,11 @@ fn run() -> Result<()> {
         Task::Demo(options) => demo::run(&workspace, choice, options),
         Task::Test { suite } => suites::run(&workspace, choice, suite.as_deref()),
         Task::Protocols(options) => protocols::run(&workspace, choice, options),
+        Task::Web(options) => web::run(&workspace, choice, options),
         Task::Sim(options) => sim::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, choice, options),
         Task::Tidy => tidy::run(&workspace),
-        Task::Lint => lint::run(&workspace),
+        Task::Lint => lint::run(&workspace, choice),
         Task::Ci => ci::run(&workspace, choice),
     }
 }
@@ -141,7 +146,7 @@ mod tests {
     #[test]
     fn every_task_is_in_the_help() {
         let help = Cli::command().render_help().to_string();
-        let tasks = ["demo", "test", "protocols", "sim", "bench", "tidy", "lint", "ci"];
+        let tasks = ["demo", "test", "protocols", "web", "sim", "bench", "tidy", "lint", "ci"];
         for task in tasks.into_iter().chain(["--wasm-toolchain"]) {
             assert!(help.contains(task), "{task} is not in: {help}");
         }

@@ -215,18 +215,9 @@ fn rustup(machine: &impl Machine) -> Result<Toolchain, String> {
 
 /// Way 3.
 fn debian(machine: &impl Machine) -> Result<Toolchain, String> {
-    if !machine.exists(Path::new("/etc/debian_version")) {
-        return Err("this is not Debian".to_owned());
-    }
+    is_debian(machine)?;
     if debian_missing(machine).is_some() {
-        if captured(machine, &Invocation::new("id").arg("-u"))?.trim() != "0" {
-            return Err("not root, so nothing can be installed".to_owned());
-        }
-        machine.say(&format!("installing Debian's {}", DEBIAN_PACKAGES.join(" ")));
-        let apt = || Invocation::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
-        shown(machine, &apt().arg("update"))?;
-        let install = apt().args(["install", "--yes", "--no-install-recommends"]);
-        shown(machine, &install.args(DEBIAN_PACKAGES))?;
+        install_from_debian(machine, &DEBIAN_PACKAGES)?;
         if let Some(missing) = debian_missing(machine) {
             return Err(format!("the packages are installed, but {missing} is not there"));
         }
@@ -237,6 +228,25 @@ fn debian(machine: &impl Machine) -> Result<Toolchain, String> {
         rustc: DEBIAN_RUSTC.into(),
         linker: DEBIAN_LINKER.into(),
     })
+}
+
+/// Says why nothing of Debian's can be had, if this is another system.
+fn is_debian(machine: &impl Machine) -> Result<(), String> {
+    let is = machine.exists(Path::new("/etc/debian_version"));
+    if is { Ok(()) } else { Err("this is not Debian".to_owned()) }
+}
+
+/// Installs packages, as root on Debian.
+pub fn install_from_debian(machine: &impl Machine, packages: &[&str]) -> Result<(), String> {
+    is_debian(machine)?;
+    if captured(machine, &Invocation::new("id").arg("-u"))?.trim() != "0" {
+        return Err("not root, so nothing can be installed".to_owned());
+    }
+    machine.say(&format!("installing Debian's {}", packages.join(" ")));
+    let apt = || Invocation::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
+    shown(machine, &apt().arg("update"))?;
+    let install = apt().args(["install", "--yes", "--no-install-recommends"]);
+    shown(machine, &install.args(packages))
 }
 
 /// The first thing of way 3 that this machine lacks.
@@ -253,7 +263,8 @@ fn debian_missing(machine: &impl Machine) -> Option<String> {
     (!machine.exists(&lock)).then(|| lock.display().to_string())
 }
 
-fn captured(machine: &impl Machine, invocation: &Invocation) -> Result<String, String> {
+/// What a program prints, or why there is nothing.
+pub(crate) fn captured(machine: &impl Machine, invocation: &Invocation) -> Result<String, String> {
     let ran =
         machine.run(invocation, Streams::Captured).map_err(|it| not_started(invocation, &it))?;
     if !ran.success() {
@@ -262,7 +273,8 @@ fn captured(machine: &impl Machine, invocation: &Invocation) -> Result<String, S
     Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
 }
 
-fn shown(machine: &impl Machine, invocation: &Invocation) -> Result<(), String> {
+/// Runs a program that shows what it does.
+pub(crate) fn shown(machine: &impl Machine, invocation: &Invocation) -> Result<(), String> {
     let ran =
         machine.run(invocation, Streams::ToStderr).map_err(|it| not_started(invocation, &it))?;
     if ran.success() { Ok(()) } else { Err(format!("`{invocation}` failed ({})", ran.failure())) }

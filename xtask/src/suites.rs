@@ -6,6 +6,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
+use crate::browser;
 use crate::command::{Invocation, Shell, Streams, demand};
 use crate::protocols;
 use crate::provision::Choice;
@@ -26,7 +27,9 @@ const GROUPS: [(&str, &str, &[&str]); 2] = [
 const GUESTS: &str = "guests";
 /// The suite that explores every choreography, with crashes and liars, in every order.
 const MODEL: &str = "model";
-/// The crate whose program does.
+/// The suite that drives the page of `cargo xtask web` in a real browser.
+const BROWSER: &str = "browser";
+/// The crate whose program explores.
 const SIMULATOR: &str = "simulator";
 
 /// A name that `cargo xtask test` accepts, and the packages it stands for.
@@ -37,6 +40,7 @@ pub struct Suite {
     packages: Vec<String>,
     guests: bool,
     model: bool,
+    browser: bool,
 }
 
 /// Every suite of this repository.
@@ -68,6 +72,7 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
             packages,
             guests,
             model: false,
+            browser: false,
         }
     });
     let single = |name: &String| Suite {
@@ -76,6 +81,7 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         packages: vec![package(name)],
         guests: false,
         model: false,
+        browser: false,
     };
     let guests = Suite {
         name: GUESTS.to_owned(),
@@ -83,6 +89,7 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         packages: Vec::new(),
         guests: true,
         model: false,
+        browser: false,
     };
     let model = Suite {
         name: MODEL.to_owned(),
@@ -90,6 +97,15 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         packages: Vec::new(),
         guests: false,
         model: true,
+        browser: false,
+    };
+    let browser = Suite {
+        name: BROWSER.to_owned(),
+        about: "the page of `cargo xtask web` in a real browser".to_owned(),
+        packages: Vec::new(),
+        guests: false,
+        model: false,
+        browser: true,
     };
     let model = crates.iter().any(|it| it == SIMULATOR).then_some(model);
     let xtask = Suite {
@@ -98,12 +114,13 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         packages: vec!["xtask".to_owned()],
         guests: false,
         model: false,
+        browser: false,
     };
     groups
         .filter(|it| !it.packages.is_empty())
         .chain(crates.iter().map(single))
         .chain(model)
-        .chain([guests, xtask])
+        .chain([browser, guests, xtask])
         .collect()
 }
 
@@ -124,6 +141,12 @@ pub fn run(workspace: &Workspace, choice: Choice, name: Option<&str>) -> Result<
         demand(&Shell, &model_run(workspace), Streams::Inherited)?;
     }
     if suite.as_ref().is_some_and(|it| it.model) {
+        return Ok(());
+    }
+    if suite.as_ref().is_none_or(|it| it.browser) {
+        browser::test(workspace, choice)?;
+    }
+    if suite.as_ref().is_some_and(|it| it.browser) {
         return Ok(());
     }
     protocols::ensure(workspace, choice)?;
@@ -214,7 +237,7 @@ mod tests {
     fn an_unknown_suite_is_answered_with_the_known_ones() {
         let error = find(suites(), "jurnal").unwrap_err().to_string();
         let known = "modules, ledger, cli, crypto, journal, simulator, wasm-host, model, \
-                     guests, xtask";
+                     browser, guests, xtask";
         assert_eq!(error, format!("there is no suite \"jurnal\"; there are {known}"));
     }
 

@@ -23,6 +23,12 @@ impl Workspace {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// A repository at `root`.
+    #[cfg(test)]
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// The root folder.
     pub fn root(&self) -> &Path {
         &self.root
@@ -41,6 +47,11 @@ impl Workspace {
     /// Where finished modules lie: `<package>.wasm`.
     pub fn modules(&self) -> PathBuf {
         self.root.join("target/wasm")
+    }
+
+    /// Where the browser's page lies, with all that it needs.
+    pub fn page(&self) -> PathBuf {
+        self.root.join("target/web")
     }
 
     /// The digests that finished modules are compared with.

@@ -27,6 +27,7 @@ mod session;
 mod status;
 mod text;
 mod time;
+mod trace;
 mod upgrade;
 mod usage;
 
@@ -59,7 +60,7 @@ enum Group {
     Device(device::Device),
     /// Show what the device is, runs and knows.
     Status,
-    /// Look at protocol modules.
+    /// Look at protocol modules, and try them.
     #[command(subcommand)]
     Protocol(protocol::Protocol),
     /// Publish a protocol.

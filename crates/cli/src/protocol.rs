@@ -9,7 +9,7 @@ use aura_agent::{
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::context::Context;
+use crate::{context::Context, trace};
 
 /// The commands of modules.
 #[derive(Debug, Subcommand)]
@@ -25,12 +25,15 @@ pub enum Protocol {
         #[arg(long, conflicts_with = "types")]
         diagram: bool,
     },
+    /// Run a module's sessions here, as a script says, without an account
+    Run(trace::Run),
 }
 
 impl Protocol {
     /// Runs the command.
     pub fn run(self, context: &Context) -> Result<(), AgentError> {
         match self {
+            Self::Run(command) => command.run(context),
             Self::Inspect { file, types: false, diagram: false } => {
                 context.output.object(&inspect::inspect(&file)?)
             }

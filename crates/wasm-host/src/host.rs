@@ -356,7 +356,8 @@ impl ModuleHost {
         let checked = gate::check(bytes, expected)?;
         let digest = checked.digest();
         let (compiled, code) = self.compile(checked.metered())?;
-        check_description(compiled.as_ref(), checked.descriptor())?;
+        let (question, fuel) = (encode(&Envelope::new(Op::Describe)), DESCRIBE_FUEL_MAX);
+        reply::check_description(compiled.call(&question, fuel)?, checked.descriptor())?;
         if let Store::Folder(folder) = &self.store {
             folder.keep_artifact(digest, &self.seal.close(digest, &code))?;
         }
@@ -402,17 +403,5 @@ impl ModuleHost {
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A module answers `Describe` with what its section says, or is not taken in.
-fn check_description(compiled: &dyn Compiled, section: &Descriptor) -> Result<(), PrepareError> {
-    let question = encode(&Envelope::new(Op::Describe));
-    let output = compiled.call(&question, DESCRIBE_FUEL_MAX)?.map_err(PrepareError::Undescribed)?;
-    let reply = reply::read(&Op::Describe, &output.output)
-        .map_err(|bad| PrepareError::Undescribed(bad.into()))?;
-    match reply {
-        Reply::Described(described) if described == *section => Ok(()),
-        _ => Err(PrepareError::DescriptorLies),
     }
 }

@@ -3,6 +3,7 @@
 pub mod gate;
 pub mod limits;
 pub mod reply;
+pub mod trace;
 pub mod vm;
 
 #[cfg(any(feature = "engine", feature = "engine-wasmi"))]

@@ -1,7 +1,7 @@
 //! Whether a reply answers the question, and keeps to the limits.
 
 use aura_protocol_core::{
-    Outcome, ProtocolStep, RecordKey, RecordWrite,
+    Descriptor, Outcome, ProtocolStep, RecordKey, RecordWrite,
     abi::{Lens, Op, Reply},
     decode,
     limits::{RECORD_BYTES_MAX, RECORD_KEY_BYTES_MAX},
@@ -9,6 +9,7 @@ use aura_protocol_core::{
 };
 
 use crate::{
+    CallOutput, PrepareError, Trapped,
     limits::{BATCH_RECORDS_MAX, CALL_BYTES_MAX, SESSION_STATE_BYTES_MAX, STEP_EFFECTS_MAX},
     trapped::BadOutput,
 };
@@ -32,6 +33,23 @@ pub fn read(op: &Op, output: &[u8]) -> Result<Reply, BadOutput> {
         _ => Err(BadOutput::WrongReply),
     }?;
     Ok(reply)
+}
+
+/// A module answers `Describe` with what its section says, or is not taken in.
+///
+/// # Errors
+/// [`PrepareError::Undescribed`] or [`PrepareError::DescriptorLies`].
+pub fn check_description(
+    answer: Result<CallOutput, Trapped>,
+    section: &Descriptor,
+) -> Result<(), PrepareError> {
+    let output = answer.map_err(PrepareError::Undescribed)?;
+    let reply =
+        read(&Op::Describe, &output.output).map_err(|bad| PrepareError::Undescribed(bad.into()))?;
+    match reply {
+        Reply::Described(described) if described == *section => Ok(()),
+        _ => Err(PrepareError::DescriptorLies),
+    }
 }
 
 fn check_step(state: &[u8], step: &ProtocolStep) -> Result<(), BadOutput> {

@@ -72,7 +72,7 @@ pub fn build(
 }
 
 /// Cargo without what a caller's shell would make it do differently.
-fn clean(mut cargo: Invocation) -> Invocation {
+pub fn clean(mut cargo: Invocation) -> Invocation {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PROFILE_") || CALLER_VARIABLES.contains(&text.as_ref()) {
@@ -114,7 +114,7 @@ fn this_program(path: PathBuf) -> PathBuf {
 
 /// Remaps every folder of this machine that can occur in a module. The last match wins, so the
 /// more special folders come last.
-fn encoded_flags(root: &Path, cargo_home: &Path) -> String {
+pub fn encoded_flags(root: &Path, cargo_home: &Path) -> String {
     let mut remaps = vec![(root.to_owned(), "/aura"), (cargo_home.to_owned(), "/cargo")];
     // The folder of a registry is named after its address, and mirrors have their own.
     remaps.extend(registries(cargo_home).into_iter().map(|it| (it, "/registry")));
@@ -134,7 +134,8 @@ fn registries(cargo_home: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn cargo_home() -> Result<PathBuf> {
+/// Cargo's own folder on this machine.
+pub fn cargo_home() -> Result<PathBuf> {
     if let Some(home) = env::var_os("CARGO_HOME") {
         return Ok(home.into());
     }

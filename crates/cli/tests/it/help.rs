@@ -3,7 +3,7 @@
 use crate::aura::run;
 
 /// The commands of the contract, each with words that its help must have.
-const COMMANDS: [(&str, &[&str]); 32] = [
+const COMMANDS: [(&str, &[&str]); 33] = [
     ("", &["account", "run", "device", "Exit codes:", "--store", "--json", "--verbose"]),
     ("account", &["create", "show"]),
     ("account create", &["--name", "--account-name"]),
@@ -14,8 +14,9 @@ const COMMANDS: [(&str, &[&str]); 32] = [
     ("device join", &["<TICKET>", "--name", "--bind"]),
     ("device list", &["--json"]),
     ("status", &["--json"]),
-    ("protocol", &["inspect"]),
+    ("protocol", &["inspect", "run"]),
     ("protocol inspect", &["<FILE>", "--types", "--diagram"]),
+    ("protocol run", &["<FILE>", "--script", "--trace"]),
     ("repository", &["create", "release", "export"]),
     ("repository create", &["--protocol", "--name"]),
     ("repository release", &["<MODULE>", "--migration", "--notes", "--danger-unchecked"]),
