@@ -1,8 +1,8 @@
 //! Reading a store while no process runs it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use aura_journal::{Ledger, LedgerStore as _, Stored, control::ControlChain};
+use aura_journal::{Ledger, LedgerStore as _, Stored, control::ControlChain, store};
 use aura_protocol_core::AppId;
 use serde::Serialize;
 
@@ -29,6 +29,21 @@ pub struct Verified {
     pub state_root: String,
     /// Aliases of the apps whose records were derived anew from the units, and were the same.
     pub derived: Vec<String>,
+}
+
+/// A store was made anew of what verifies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Repaired {
+    /// Units that are there.
+    pub units: u64,
+    /// Units that have to come from other devices again.
+    pub units_lost: u64,
+    /// Control entries that are there.
+    pub entries: u64,
+    /// Control entries that have to come from other devices again.
+    pub entries_lost: u64,
+    /// The damaged file.
+    pub kept: PathBuf,
 }
 
 /// What the device in `dir` is, ran and knew.
@@ -114,6 +129,23 @@ pub fn log(dir: &Path, limit: usize) -> Result<Log, AgentError> {
 /// When the store cannot be opened, or `StoreDamaged` when what it holds is no ledger.
 pub fn ledger(dir: &Path) -> Result<Ledger, AgentError> {
     Ledger::restore(&load(dir)?).map_err(|error| damaged(&error))
+}
+
+/// Makes a damaged store anew of what verifies, and of what `help` has, a ledger of another device of the
+/// account. What is still missing comes with the next sync.
+///
+/// # Errors
+/// `StoreUnrepairable` when something is lost that only this device knew; the store is as it was then.
+pub fn repair(dir: &Path, help: Option<&Ledger>) -> Result<Repaired, AgentError> {
+    let me = Identity::load(dir)?.device();
+    let it = store::repair(dir, me, help).map_err(|error| store_error(&error))?;
+    Ok(Repaired {
+        units: it.units,
+        units_lost: it.units_lost,
+        entries: it.entries,
+        entries_lost: it.entries_lost,
+        kept: it.kept,
+    })
 }
 
 /// Checks everything that a store holds: certificates from genesis on, every unit's signature and

@@ -20,7 +20,7 @@ pub fn code(error: &AgentError) -> u8 {
         USAGE => 2,
         "StoreInUse" | "StoreNotFound" | "StoreIo" | "StoreEngine" | "ModuleStore"
         | "ControlUnavailable" | "NotRunning" => 3,
-        "StoreDamaged" | "IdentityDamaged" | "StoreNewerFormat" => 4,
+        "StoreDamaged" | "StoreUnrepairable" | "IdentityDamaged" | "StoreNewerFormat" => 4,
         _ => 1,
     }
 }

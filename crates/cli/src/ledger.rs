@@ -1,6 +1,7 @@
 //! `aura ledger`: what the account's devices signed.
 
 mod document;
+mod repair;
 
 use aura_agent::{
     AgentError,
@@ -25,6 +26,8 @@ pub enum Ledger {
     },
     /// Write the account as one Automerge document
     Document(document::Document),
+    /// Make a damaged store anew of what verifies; the device must not be running
+    Repair(repair::Repair),
     /// Check every signature and compute the state again; the device must not be running
     Verify,
 }
@@ -42,6 +45,7 @@ impl Ledger {
                 context.output.object(&log.await?)
             }
             Self::Document(command) => command.run(context).await,
+            Self::Repair(command) => command.run(context).await,
             Self::Verify => context.output.object(&offline::verify(store)?),
         }
     }

@@ -314,8 +314,12 @@ pub(crate) fn store_error(error: &aura_journal::StoreError) -> AgentError {
             (Whose::Machine, "use the version of aura that wrote it, or a newer one")
         }
         "StoreDamaged" => {
-            (Whose::Machine, "restore the folder from a copy, or join again as a new device")
+            (Whose::Machine, "try `aura ledger repair`, or join again as a new device")
         }
+        "StoreUnrepairable" => (
+            Whose::Machine,
+            "name another device's store with --from, or join again as a new device",
+        ),
         "StoreNotFound" => (
             Whose::Caller,
             "create one with `aura account create` or `aura device join`, or name another folder \

@@ -91,6 +91,7 @@ fn without_a_store_every_command_says_so() {
         "upgrade status --wait Active",
         "ledger log",
         "ledger document",
+        "ledger repair",
         "ledger verify",
     ] {
         let args: Vec<_> = args.split(' ').collect();

@@ -33,9 +33,10 @@ const COMMANDS: [(&str, &[&str]); 33] = [
     ("upgrade", &["propose", "status"]),
     ("upgrade propose", &["--migration", "--not-before", "--valid", "86400", "--grace", "3600"]),
     ("upgrade status", &["[ALIAS]", "--proposal", "--wait", "AwaitingQuorum", "--timeout", "60"]),
-    ("ledger", &["log", "document", "verify"]),
+    ("ledger", &["log", "document", "repair", "verify"]),
     ("ledger document", &["[FILE]", "--format", "automerge", "json"]),
     ("ledger log", &["--limit", "100"]),
+    ("ledger repair", &["--from", "must not be running"]),
     ("ledger verify", &["must not be running"]),
 ];
 

@@ -4,6 +4,9 @@
 //! of it that does not verify is damage, and reported as such. When a store is opened, every page
 //! that is in use is verified; when it is loaded, every row and the total of every table.
 //!
+//! A format is read for ever: an older store is brought forward when it is opened, in one
+//! transaction. Format 2 added, for each author, how many units of it there are.
+//!
 //! The engine panics on some damage. It is called behind [`guard`], which makes that a
 //! [`StoreError::Damaged`] like any other.
 
@@ -12,6 +15,7 @@ use std::{
     io::{self, Read as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use aura_protocol_core::{Record, decode, encode};
@@ -24,21 +28,28 @@ use redb::{
 use crate::{
     control::{CertifiedEntry, VoteRecord},
     store::{
-        LedgerStore, RecordChange, StoreBatch, StoreError, Stored, header,
+        LedgerStore, Medium, RecordChange, StoreBatch, StoreError, Stored, header,
         row::{Kind, Totals, number_key, number_of, record_key, seal, split_record_key, unseal},
+        tips::Tips,
+        witness::{self, Witness},
     },
 };
 
 /// The format of the store. Its number stands in every store in this same place for ever.
-pub const STORE_FORMAT: u32 = 1;
-const FILE_NAME: &str = "ledger.redb";
+pub const STORE_FORMAT: u32 = 2;
+/// The oldest format that is brought forward.
+const FORMAT_MIN: u32 = 1;
+pub(crate) const FILE_NAME: &str = "ledger.redb";
 /// A store under construction. It has never held anything that was acknowledged.
 const NEW_FILE_NAME: &str = "ledger.redb.new";
 /// The engine's page cache, in bytes. The ledger is in memory anyway; this is for the trees' inner
 /// pages while writing.
 const CACHE_BYTES: usize = 16 << 20;
+/// What a store on a medium is called in errors.
+const MEDIUM_NAME: &str = "on a medium";
 const FORMAT_KEY: &[u8] = b"format";
 const TOTALS_KEY: &[u8] = b"totals";
+const TIPS_KEY: &[u8] = b"tips";
 const VOTE_KEY: &[u8] = b"record";
 
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -52,6 +63,8 @@ const fn table(kind: Kind) -> Rows {
 pub struct DiskStore {
     path: PathBuf,
     database: Database,
+    /// None on a medium: there is no folder beside it.
+    witness: Option<Witness>,
 }
 
 impl std::fmt::Debug for DiskStore {
@@ -75,7 +88,7 @@ impl DiskStore {
         let new = dir.join(NEW_FILE_NAME);
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
-            _ => write_empty(&new)?,
+            _ => guard(&new, || write_empty(&new, builder().create(&new)))?,
         }
         // Unlike a rename, a link never takes the place of a store that somebody else just made.
         match fs::hard_link(&new, &path) {
@@ -95,18 +108,52 @@ impl DiskStore {
     /// [`StoreError`]: there is none, it is in use, newer, or damaged.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FILE_NAME);
-        check_header(&path)?;
-        let database = guard(&path, || {
-            let mut database = builder().open(&path).map_err(|it| engine(&path, it))?;
-            match database.check_integrity() {
-                Ok(true) => Ok(database),
-                Ok(false) => Err(damaged(&path, "its pages contradict each other")),
-                Err(error) => Err(engine(&path, error)),
-            }
-        })?;
-        let store = Self { path, database };
-        guard(&store.path, || store.check_format())?;
+        let io_error = |source| StoreError::Io { path: path.clone(), source };
+        let witnessed = witness::read(dir).map_err(io_error)?;
+        check_header(&path, witnessed)?;
+        let open = || builder().open(&path).map_err(|it| engine(&path, it));
+        let mut store =
+            Self { database: verified(&path, open)?, path: path.clone(), witness: None };
+        guard(&path, || store.bring_forward())?;
+        store.witness = Some(Witness::open(dir).map_err(io_error)?);
+        store.note()?;
         Ok(store)
+    }
+
+    /// Makes an empty store on a medium.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the medium fails.
+    pub fn create_on(medium: Arc<dyn Medium>) -> Result<Self, StoreError> {
+        let path = PathBuf::from(MEDIUM_NAME);
+        guard(&path, || {
+            write_empty(&path, builder().create_with_backend(OnMedium(medium.clone())))
+        })?;
+        Self::open_on(medium)
+    }
+
+    /// Opens the store on a medium, as [`Self::open`] does.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(medium: Arc<dyn Medium>) -> Result<Self, StoreError> {
+        let path = PathBuf::from(MEDIUM_NAME);
+        let open = || {
+            let opened = builder().create_with_backend(OnMedium(medium.clone()));
+            opened.map_err(|it| engine(&path, it))
+        };
+        let store = Self { database: verified(&path, open)?, path: path.clone(), witness: None };
+        guard(&path, || store.bring_forward())?;
+        Ok(store)
+    }
+
+    /// Notes the commit that the file names as the newest.
+    fn note(&mut self) -> Result<(), StoreError> {
+        let Some(witness) = &mut self.witness else { return Ok(()) };
+        if let Some(number) = header::newest(&read_header(&self.path)?) {
+            witness.note(number);
+        }
+        Ok(())
     }
 
     /// The store's file.
@@ -115,17 +162,31 @@ impl DiskStore {
         &self.path
     }
 
-    fn check_format(&self) -> Result<(), StoreError> {
+    /// Refuses what no version here can read, and brings forward what an older one wrote.
+    fn bring_forward(&self) -> Result<(), StoreError> {
         let txn = self.database.begin_read().map_err(|it| engine(&self.path, it))?;
         let found: u32 = self.meta(&txn, FORMAT_KEY)?;
         if STORE_FORMAT < found {
             let (path, supported) = (self.path.clone(), STORE_FORMAT);
             return Err(StoreError::NewerFormat { path, found, supported });
         }
-        if found != STORE_FORMAT {
+        if found < FORMAT_MIN {
             return Err(damaged(&self.path, format!("format {found} never existed")));
         }
-        Ok(())
+        if found == STORE_FORMAT {
+            return Ok(());
+        }
+        let totals: Totals = self.meta(&txn, TOTALS_KEY)?;
+        let mut tips = Tips::default();
+        for unit in self.numbered::<Vec<u8>>(&txn, &totals, Kind::Units)? {
+            tips.add(&unit);
+        }
+        drop(txn);
+        let mut txn = self.database.begin_write().map_err(|it| engine(&self.path, it))?;
+        txn.set_two_phase_commit(true);
+        put_meta(&txn, &[(FORMAT_KEY, encode(&STORE_FORMAT)), (TIPS_KEY, encode(&tips))])
+            .map_err(|it| engine(&self.path, it))?;
+        txn.commit().map_err(|it| engine(&self.path, it))
     }
 
     fn meta<T: BorshDeserialize + BorshSerialize>(
@@ -230,13 +291,137 @@ impl DiskStore {
     fn commit_all(&self, batch: &StoreBatch) -> Result<(), StoreError> {
         let read = self.database.begin_read().map_err(|it| engine(&self.path, it))?;
         let mut totals: Totals = self.meta(&read, TOTALS_KEY)?;
+        let mut tips: Tips = self.meta(&read, TIPS_KEY)?;
         drop(read);
         Stored::check(totals.rows(Kind::Entries), batch)?;
         let mut txn = self.database.begin_write().map_err(|it| engine(&self.path, it))?;
         txn.set_two_phase_commit(true);
+        batch.units.iter().for_each(|unit| tips.add(unit));
         write_batch(&txn, &mut totals, batch).map_err(|it| engine(&self.path, it))?;
+        put_meta(&txn, &[(TOTALS_KEY, encode(&totals)), (TIPS_KEY, encode(&tips))])
+            .map_err(|it| engine(&self.path, it))?;
         txn.commit().map_err(|it| engine(&self.path, it))
     }
+
+    /// Everything that verifies, whatever is missing between.
+    fn salvage(&self) -> Salvage {
+        let each = |kind: Kind, totals: &Totals, take: &mut dyn FnMut(&[u8], Vec<u8>)| {
+            let keys: Vec<Vec<u8>> = match kind {
+                Kind::Entries | Kind::Units => {
+                    (0..totals.rows(kind)).map(|it| number_key(it).to_vec()).collect()
+                }
+                _ => guard(&self.path, || self.keys(kind)).unwrap_or_default(),
+            };
+            for key in keys {
+                if let Ok(Some(value)) = guard(&self.path, || self.row(kind, &key)) {
+                    take(&key, value);
+                }
+            }
+        };
+        let meta = |key: &[u8]| guard(&self.path, || self.row(Kind::Meta, key)).ok().flatten();
+        let decoded = |value: &[u8]| decode::<CertifiedEntry>(value, usize::MAX).ok();
+        let mut salvage = Salvage {
+            totals: meta(TOTALS_KEY).and_then(|it| decode(&it, usize::MAX).ok()),
+            tips: meta(TIPS_KEY).and_then(|it| decode(&it, usize::MAX).ok()),
+            ..Salvage::default()
+        };
+        let totals = salvage.totals.clone().unwrap_or_default();
+        let stored = &mut salvage.stored;
+        each(Kind::Entries, &totals, &mut |_, value| stored.entries.extend(decoded(&value)));
+        each(Kind::Units, &totals, &mut |_, value| {
+            stored.units.extend(decode::<Vec<u8>>(&value, usize::MAX).ok());
+        });
+        each(Kind::Vote, &totals, &mut |_, value| {
+            stored.vote_record = decode(&value, usize::MAX).ok();
+        });
+        each(Kind::Records, &totals, &mut |_, value| {
+            if let Ok(record) = decode::<Record>(&value, usize::MAX) {
+                stored.records.entry(record.app).or_default().insert(record.key.clone(), record);
+            }
+        });
+        each(Kind::Local, &totals, &mut |key, value| {
+            let name = String::from_utf8(key.to_vec());
+            if let (Ok(name), Ok(value)) = (name, decode(&value, usize::MAX)) {
+                stored.local.insert(name, value);
+            }
+        });
+        salvage
+    }
+
+    fn keys(&self, kind: Kind) -> Result<Vec<Vec<u8>>, StoreError> {
+        let txn = self.database.begin_read().map_err(|it| engine(&self.path, it))?;
+        let rows = txn.open_table(table(kind)).map_err(|it| engine(&self.path, it))?;
+        let keys = rows.iter().map_err(|it| engine(&self.path, it))?;
+        Ok(keys.map_while(Result::ok).map(|(key, _)| key.value().to_vec()).collect())
+    }
+
+    /// The value of a row that verifies.
+    fn row(&self, kind: Kind, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let txn = self.database.begin_read().map_err(|it| engine(&self.path, it))?;
+        let rows = txn.open_table(table(kind)).map_err(|it| engine(&self.path, it))?;
+        let row = rows.get(key).map_err(|it| engine(&self.path, it))?;
+        Ok(row.and_then(|it| unseal(kind, key, it.value()).map(<[u8]>::to_vec)))
+    }
+}
+
+/// What a damaged store still has.
+#[derive(Debug, Default)]
+pub(crate) struct Salvage {
+    /// Rows that verify, in their order, with gaps.
+    pub(crate) stored: Stored,
+    /// What was there, if that much is known.
+    pub(crate) totals: Option<Totals>,
+    /// How many units each author had, if that much is known.
+    pub(crate) tips: Option<Tips>,
+}
+
+/// Reads what verifies out of a store's file, which the engine may change meanwhile.
+pub(crate) fn salvage(path: &Path) -> Result<Salvage, StoreError> {
+    let database = guard(path, || builder().open(path).map_err(|it| engine(path, it)))?;
+    let store = DiskStore { path: path.to_path_buf(), database, witness: None };
+    let format = guard(path, || store.row(Kind::Meta, FORMAT_KEY))?;
+    match format.and_then(|it| decode::<u32>(&it, usize::MAX).ok()) {
+        Some(found) if STORE_FORMAT < found => {
+            let path = path.to_path_buf();
+            Err(StoreError::NewerFormat { path, found, supported: STORE_FORMAT })
+        }
+        _ => Ok(store.salvage()),
+    }
+}
+
+/// Opens a database and verifies its pages. Where that fails, the first row that does not verify is
+/// named, if there is one.
+fn verified(
+    path: &Path,
+    open: impl Fn() -> Result<Database, StoreError>,
+) -> Result<Database, StoreError> {
+    let database = guard(path, || {
+        let mut database = open()?;
+        match database.check_integrity() {
+            Ok(true) => Ok(Ok(database)),
+            Ok(false) => {
+                Ok(Err((Some(database), damaged(path, "its pages contradict each other"))))
+            }
+            Err(error) => Ok(Err((None, engine(path, error)))),
+        }
+    })?;
+    let (checked, error) = match database {
+        Ok(database) => return Ok(database),
+        Err(failed) => failed,
+    };
+    if error.code() != "StoreDamaged" {
+        return Err(error);
+    }
+    let named = guard(path, || {
+        let database = checked.map_or_else(&open, Ok)?;
+        let store = DiskStore { path: path.to_path_buf(), database, witness: None };
+        store.load_all()
+    });
+    // What names no row says no more than the engine did.
+    Err(match named {
+        Err(StoreError::Damaged { path, what }) => StoreError::Damaged { path, what },
+        _ => error,
+    })
 }
 
 impl LedgerStore for DiskStore {
@@ -245,7 +430,8 @@ impl LedgerStore for DiskStore {
     }
 
     fn commit(&mut self, batch: &StoreBatch) -> Result<(), StoreError> {
-        guard(&self.path, || self.commit_all(batch))
+        guard(&self.path, || self.commit_all(batch))?;
+        self.note()
     }
 }
 
@@ -256,25 +442,36 @@ fn builder() -> Builder {
 }
 
 /// A new file with the format, all tables and nothing in them.
-fn write_empty(path: &Path) -> Result<(), StoreError> {
-    guard(path, || {
-        let database = builder().create(path).map_err(|it| engine(path, it))?;
-        let mut txn = database.begin_write().map_err(|it| engine(path, it))?;
-        txn.set_two_phase_commit(true);
-        let written = || -> Result<(), redb::Error> {
-            for kind in Kind::COUNTED {
-                txn.open_table(table(kind))?;
-            }
-            let mut meta = txn.open_table(table(Kind::Meta))?;
-            let format = seal(Kind::Meta, FORMAT_KEY, &encode(&STORE_FORMAT));
-            meta.insert(FORMAT_KEY, format.as_slice())?;
-            let totals = seal(Kind::Meta, TOTALS_KEY, &encode(&Totals::default()));
-            meta.insert(TOTALS_KEY, totals.as_slice())?;
-            Ok(())
-        };
-        written().map_err(|it| engine(path, it))?;
-        txn.commit().map_err(|it| engine(path, it))
-    })
+fn write_empty(
+    path: &Path,
+    database: Result<Database, redb::DatabaseError>,
+) -> Result<(), StoreError> {
+    let database = database.map_err(|it| engine(path, it))?;
+    let mut txn = database.begin_write().map_err(|it| engine(path, it))?;
+    txn.set_two_phase_commit(true);
+    let written = || -> Result<(), redb::Error> {
+        for kind in Kind::COUNTED {
+            txn.open_table(table(kind))?;
+        }
+        put_meta(
+            &txn,
+            &[
+                (FORMAT_KEY, encode(&STORE_FORMAT)),
+                (TOTALS_KEY, encode(&Totals::default())),
+                (TIPS_KEY, encode(&Tips::default())),
+            ],
+        )
+    };
+    written().map_err(|it| engine(path, it))?;
+    txn.commit().map_err(|it| engine(path, it))
+}
+
+fn put_meta(txn: &WriteTransaction, values: &[(&[u8], Vec<u8>)]) -> Result<(), redb::Error> {
+    let mut meta = txn.open_table(table(Kind::Meta))?;
+    for (key, value) in values {
+        meta.insert(*key, seal(Kind::Meta, key, value).as_slice())?;
+    }
+    Ok(())
 }
 
 fn write_batch(
@@ -301,8 +498,6 @@ fn write_batch(
             put(&mut rows, totals, Kind::Local, name.as_bytes(), value.as_deref())?;
         }
     }
-    let row = seal(Kind::Meta, TOTALS_KEY, &encode(&*totals));
-    txn.open_table(table(Kind::Meta))?.insert(TOTALS_KEY, row.as_slice())?;
     Ok(())
 }
 
@@ -381,16 +576,46 @@ fn change_record(
 }
 
 /// Refuses what is no store, before the engine writes to it.
-fn check_header(path: &Path) -> Result<(), StoreError> {
+fn check_header(path: &Path, witnessed: Option<u64>) -> Result<(), StoreError> {
+    header::check(&read_header(path)?, witnessed).map_err(|what| damaged(path, what))
+}
+
+fn read_header(path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
     let read =
         File::open(path).and_then(|file| file.take(header::BYTES as u64).read_to_end(&mut bytes));
     match read {
-        Ok(_) => header::check(&bytes).map_err(|what| damaged(path, what)),
+        Ok(_) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(StoreError::NotFound { path: path.to_path_buf() })
         }
         Err(source) => Err(StoreError::Io { path: path.to_path_buf(), source }),
+    }
+}
+
+/// The engine's view of a medium.
+#[derive(Debug)]
+struct OnMedium(Arc<dyn Medium>);
+
+impl redb::StorageBackend for OnMedium {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
     }
 }
 
@@ -455,7 +680,7 @@ mod tests {
     #[test]
     fn a_newer_format_is_left_alone() {
         let (dir, error) = with_format(STORE_FORMAT + 1);
-        assert!(matches!(error, StoreError::NewerFormat { found: 2, supported: STORE_FORMAT, .. }));
+        assert!(matches!(error, StoreError::NewerFormat { found: 3, supported: STORE_FORMAT, .. }));
         assert_eq!(DiskStore::create(dir.path()).unwrap_err().code(), "StoreExists");
         assert_eq!(with_format(0).1.code(), "StoreDamaged");
     }

@@ -33,6 +33,15 @@ pub enum StoreError {
         /// What is damaged in it.
         what: String,
     },
+    /// Something that only this device knew is damaged, so that what verifies must not be used alone:
+    /// the device would sign another unit for a place, or vote twice.
+    #[error("the store {} cannot be repaired: {what}", path.display())]
+    Unrepairable {
+        /// The store's file, as it was.
+        path: PathBuf,
+        /// What is lost.
+        what: String,
+    },
     /// There is none.
     #[error("there is no store at {}", path.display())]
     NotFound {
@@ -92,6 +101,7 @@ impl StoreError {
             Self::InUse { .. } => "StoreInUse",
             Self::NewerFormat { .. } => "StoreNewerFormat",
             Self::Damaged { .. } => "StoreDamaged",
+            Self::Unrepairable { .. } => "StoreUnrepairable",
             Self::NotFound { .. } => "StoreNotFound",
             Self::Exists { .. } => "StoreExists",
             Self::Io { .. } => "StoreIo",

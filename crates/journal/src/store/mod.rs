@@ -6,8 +6,12 @@
 mod disk;
 mod error;
 mod header;
+mod medium;
 mod memory;
+mod repair;
 mod row;
+mod tips;
+mod witness;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +19,9 @@ use aura_protocol_core::{AppId, Record, RecordKey};
 
 pub use disk::{DiskStore, STORE_FORMAT};
 pub use error::StoreError;
+pub use medium::Medium;
 pub use memory::MemoryStore;
+pub use repair::{Repaired, repair};
 
 use crate::control::{CertifiedEntry, VoteRecord};
 

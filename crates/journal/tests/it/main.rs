@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod catch_up;
 mod clock;
 mod control_awake;
 mod control_chain;
@@ -18,8 +19,11 @@ mod control_votes;
 mod convergence;
 mod history;
 mod import;
+mod medium;
+mod repair;
 mod state;
 mod store;
+mod store_faults;
 mod support;
 mod unit_vectors;
 mod vectors;

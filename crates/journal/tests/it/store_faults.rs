@@ -1,0 +1,131 @@
+//! Disks that fail at every single operation, that are full, and stores of older formats.
+
+use std::{fs, sync::Arc};
+
+use aura_journal::{
+    Ledger, LedgerStore as _, StoreBatch, StoreError, Stored,
+    store::{DiskStore, STORE_FORMAT},
+};
+use tempfile::TempDir;
+
+use crate::{medium::Twin, store::batches};
+
+/// Powers of a crash that are tried at each operation.
+const SEEDS: u64 = 3;
+
+fn open(disk: &Twin) -> DiskStore {
+    DiskStore::open_on(Arc::new(disk.clone())).unwrap()
+}
+
+/// A disk with an empty store on it that nobody has open.
+fn disk() -> Twin {
+    let disk = Twin::default();
+    drop(DiskStore::create_on(Arc::new(disk.clone())).unwrap());
+    disk
+}
+
+/// Commits until the disk fails. Gives what was acknowledged, and the batch that was not.
+fn commit_until_failure(disk: &Twin) -> (Stored, Option<StoreBatch>, Option<StoreError>) {
+    let mut store = open(disk);
+    let mut acknowledged = Stored::default();
+    for batch in batches() {
+        match store.commit(&batch) {
+            Ok(()) => acknowledged.apply(&batch),
+            Err(error) => return (acknowledged, Some(batch), Some(error)),
+        }
+    }
+    (acknowledged, None, None)
+}
+
+/// INV-J25: whatever operation is the last one before the power fails or the process ends, what was
+/// acknowledged is there, the batch under way is there whole or not at all, and the store goes on.
+#[test]
+fn a_crash_at_any_operation_loses_nothing_acknowledged() {
+    let whole = disk();
+    let begin = whole.operations();
+    let _all = commit_until_failure(&whole);
+    let operations = whole.operations() - begin;
+    assert!(30 < operations, "{operations}");
+    let (mut lost, mut kept) = (0, 0);
+    for nth in opening_operations()..operations {
+        let disk = disk();
+        disk.crash_at(nth);
+        let (acknowledged, under_way, _) = commit_until_failure(&disk);
+        let Some(under_way) = under_way else { continue };
+        let mut with_it = acknowledged.clone();
+        with_it.apply(&under_way);
+        let powerless = (0..SEEDS).map(|seed| disk.after_power_failure(seed));
+        for disk in powerless.chain([disk.after_kill()]) {
+            let mut store = open(&disk);
+            let mut found = store.load().unwrap();
+            if found == with_it {
+                kept += 1;
+            } else {
+                assert_eq!(found, acknowledged, "operation {nth}");
+                lost += 1;
+                store.commit(&under_way).unwrap();
+                found = store.load().unwrap();
+            }
+            assert_eq!(found, with_it);
+        }
+    }
+    // Both sides of the point from which a commit counts were met.
+    assert!(0 < kept && 0 < lost, "{kept} kept, {lost} lost");
+}
+
+/// Operations of opening a store, which nobody is promised anything for.
+fn opening_operations() -> u64 {
+    let disk = disk();
+    let begin = disk.operations();
+    let _open = open(&disk);
+    disk.operations() - begin
+}
+
+/// A full disk refuses, whole batches at a time, and with room the store goes on where it was.
+#[test]
+fn a_full_disk_refuses_and_with_room_it_goes_on() {
+    let mut refused = 0;
+    for nth in opening_operations().. {
+        let disk = disk();
+        disk.full_at(nth);
+        let (acknowledged, under_way, error) = commit_until_failure(&disk);
+        let Some(under_way) = under_way else { break };
+        let error = error.unwrap();
+        assert_eq!(error.code(), "StoreIo", "{error:?}");
+        let StoreError::Io { source, .. } = error else { panic!("{error:?}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+        refused += 1;
+        disk.free();
+        let mut store = open(&disk);
+        let found = store.load().unwrap();
+        let mut with_it = acknowledged.clone();
+        with_it.apply(&under_way);
+        if found == acknowledged {
+            store.commit(&under_way).unwrap();
+        }
+        assert_eq!(store.load().unwrap(), with_it, "operation {nth}");
+    }
+    assert!(10 < refused, "{refused}");
+}
+
+/// Format 1, as a program of that time wrote it: a device that had run once.
+const FORMAT_1: &[u8] = include_bytes!("../fixtures/store-1.redb");
+
+#[test]
+fn an_older_store_is_brought_forward() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("ledger.redb"), FORMAT_1).unwrap();
+    let mut store = DiskStore::open(dir.path()).unwrap();
+    let before = store.load().unwrap();
+    assert_eq!((before.entries.len(), before.units.len()), (1, 1));
+    let ledger = Ledger::restore(&before).unwrap();
+    assert_eq!(ledger.chain().name(), "anna");
+    let more = StoreBatch { units: vec![vec![7; 300]], ..StoreBatch::default() };
+    store.commit(&more).unwrap();
+    drop(store);
+    // It is of the new format now, and opens as such.
+    assert_eq!(STORE_FORMAT, 2);
+    let mut expected = before;
+    expected.apply(&more);
+    assert_eq!(DiskStore::open(dir.path()).unwrap().load().unwrap(), expected);
+}
