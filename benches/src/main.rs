@@ -4,9 +4,10 @@
 
 mod choreography;
 mod clock;
+mod journal;
 mod row;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -23,6 +24,12 @@ struct Cli {
     /// End with a line of JSON
     #[arg(long)]
     json: bool,
+    /// Units of the largest ledger that is measured
+    #[arg(long, value_name = "UNITS", default_value_t = journal::SIZE_DEFAULT)]
+    size: usize,
+    /// Measure one size in this process, from a file of units
+    #[arg(long, hide = true, value_name = "FILE")]
+    part: Option<PathBuf>,
 }
 
 /// What can be measured.
@@ -30,18 +37,22 @@ struct Cli {
 enum Bench {
     /// Simulated runs, restoring a session, exploration
     Choreography,
+    /// The ledger: import, wake, sync, disk, memory, reload, and its Automerge document
+    Journal,
 }
 
 impl Bench {
     const fn name(self) -> &'static str {
         match self {
             Self::Choreography => "choreography",
+            Self::Journal => "journal",
         }
     }
 
-    fn rows(self) -> Result<Vec<Row>> {
+    fn rows(self, size: usize) -> Result<Vec<Row>> {
         match self {
             Self::Choreography => choreography::rows(),
+            Self::Journal => journal::rows(size),
         }
     }
 }
@@ -57,7 +68,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    let rows = cli.name.rows()?;
+    if let Some(units) = &cli.part {
+        return journal::part::run(units, cli.size);
+    }
+    let rows = cli.name.rows(cli.size)?;
     eprint!("{}", table(&rows));
     if cli.json {
         let answer = json!({ "bench": cli.name.name(), "rows": rows });

@@ -1,21 +1,23 @@
 //! One figure, in the shape that is published.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 /// One figure.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// What was measured.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What came out.
     pub value: f64,
     /// In what.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// The same for the floor, measured in the same run.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<f64>,
     /// The value by the floor.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
     /// What the value is to be.
     pub goal: f64,
@@ -27,18 +29,42 @@ pub struct Row {
 
 impl Row {
     /// A figure that is to be at least `goal`.
-    pub fn at_least(name: &'static str, (value, unit): (f64, &'static str), goal: f64) -> Self {
-        Self::new(name, (value, unit), goal, goal <= value)
+    pub fn at_least(
+        name: impl Into<Cow<'static, str>>,
+        (value, unit): (f64, &'static str),
+        goal: f64,
+    ) -> Self {
+        Self::new(name.into(), (value, unit), goal, goal <= value)
     }
 
     /// A figure that is to be at most `goal`.
-    pub fn at_most(name: &'static str, (value, unit): (f64, &'static str), goal: f64) -> Self {
-        Self::new(name, (value, unit), goal, value <= goal)
+    pub fn at_most(
+        name: impl Into<Cow<'static, str>>,
+        (value, unit): (f64, &'static str),
+        goal: f64,
+    ) -> Self {
+        Self::new(name.into(), (value, unit), goal, value <= goal)
     }
 
-    fn new(name: &'static str, (value, unit): (f64, &'static str), goal: f64, met: bool) -> Self {
+    /// A figure whose ratio to a floor is to be at most `goal`.
+    pub fn within(
+        name: impl Into<Cow<'static, str>>,
+        (value, unit): (f64, &'static str),
+        floor: f64,
+        goal: f64,
+    ) -> Self {
+        let met = value / floor <= goal;
+        Self::new(name.into(), (value, unit), goal, met).floor(floor)
+    }
+
+    fn new(
+        name: Cow<'static, str>,
+        (value, unit): (f64, &'static str),
+        goal: f64,
+        met: bool,
+    ) -> Self {
         let (floor, ratio, note) = (None, None, String::new());
-        Self { name, value: rounded(value), unit, floor, ratio, goal, met, note }
+        Self { name, value: rounded(value), unit: unit.into(), floor, ratio, goal, met, note }
     }
 
     /// Beside this floor.
@@ -93,6 +119,12 @@ mod tests {
             Row::at_least("a", (2.0, "x"), 2.0).met && !Row::at_least("a", (1.9, "x"), 2.0).met
         );
         assert!(Row::at_most("a", (2.0, "x"), 2.0).met && !Row::at_most("a", (2.1, "x"), 2.0).met);
+    }
+
+    #[test]
+    fn a_ratio_is_what_counts_beside_a_floor() {
+        assert!(Row::within("a", (11.0, "x"), 10.0, 1.1).met);
+        assert!(!Row::within("a", (11.2, "x"), 10.0, 1.1).met);
     }
 
     #[test]

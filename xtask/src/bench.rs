@@ -17,6 +17,9 @@ pub struct Options {
     /// End with a line of JSON
     #[arg(long)]
     json: bool,
+    /// Units of the largest ledger that is measured
+    #[arg(long, value_name = "UNITS")]
+    size: Option<usize>,
 }
 
 /// What can be measured.
@@ -26,6 +29,8 @@ enum Bench {
     Choreography,
     /// Gate, engines and host, beside native code
     Modules,
+    /// The ledger: import, wake, sync, disk, memory, reload, and its Automerge document
+    Journal,
 }
 
 impl Bench {
@@ -34,6 +39,7 @@ impl Bench {
         match self {
             Self::Choreography => &["-p", "aura-benches", "--", "choreography"],
             Self::Modules => &["-p", "aura-wasm-host", "--example", "figures", "--"],
+            Self::Journal => &["-p", "aura-benches", "--", "journal"],
         }
     }
 }
@@ -51,6 +57,7 @@ fn invocation(workspace: &Workspace, options: Options) -> Invocation {
         .args(["run", "--release"])
         .args(options.name.program())
         .args(options.json.then_some("--json"))
+        .args(options.size.map(|it| format!("--size={it}")))
         .dir(workspace.root())
 }
 
@@ -61,11 +68,15 @@ mod tests {
     #[test]
     fn the_name_and_the_form_are_handed_on() {
         let here = Workspace::find().unwrap();
-        let said = |name, json| invocation(&here, Options { name, json }).to_string();
-        let run = "cargo run --release -p aura-benches -- choreography";
-        assert_eq!(said(Bench::Choreography, false), run);
-        assert_eq!(said(Bench::Choreography, true), format!("{run} --json"));
+        let said = |name, json, size| invocation(&here, Options { name, json, size }).to_string();
+        let run = "cargo run --release -p aura-benches --";
+        assert_eq!(said(Bench::Choreography, false, None), format!("{run} choreography"));
+        assert_eq!(said(Bench::Choreography, true, None), format!("{run} choreography --json"));
+        assert_eq!(
+            said(Bench::Journal, true, Some(1000)),
+            format!("{run} journal --json --size=1000")
+        );
         let run = "cargo run --release -p aura-wasm-host --example figures --";
-        assert_eq!(said(Bench::Modules, true), format!("{run} --json"));
+        assert_eq!(said(Bench::Modules, true, None), format!("{run} --json"));
     }
 }

@@ -15,6 +15,7 @@ mod lint;
 mod protocols;
 mod provision;
 mod sim;
+mod soak;
 mod suites;
 mod tidy;
 mod web;
@@ -61,6 +62,8 @@ enum Task {
     Sim(sim::Options),
     /// Figures, each beside a floor measured in the same run
     Bench(bench::Options),
+    /// Processes that are killed with kill -9, and what they had acknowledged
+    Soak(soak::Options),
     /// Check the rules of this repository that no compiler knows
     Tidy,
     /// Formatting, clippy and documentation, without a warning
@@ -97,6 +100,7 @@ fn run() -> Result<()> {
         Task::Web(options) => web::run(&workspace, choice, options),
         Task::Sim(options) => sim::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, choice, options),
+        Task::Soak(options) => soak::run(&workspace, options),
         Task::Tidy => tidy::run(&workspace),
         Task::Lint => lint::run(&workspace, choice),
         Task::Ci => ci::run(&workspace, choice),
@@ -146,7 +150,8 @@ mod tests {
     #[test]
     fn every_task_is_in_the_help() {
         let help = Cli::command().render_help().to_string();
-        let tasks = ["demo", "test", "protocols", "web", "sim", "bench", "tidy", "lint", "ci"];
+        let tasks =
+            ["demo", "test", "protocols", "web", "sim", "bench", "soak", "tidy", "lint", "ci"];
         for task in tasks.into_iter().chain(["--wasm-toolchain"]) {
             assert!(help.contains(task), "{task} is not in: {help}");
         }
