@@ -75,7 +75,9 @@ pub fn repair(dir: &Path, me: DeviceId, help: Option<&Ledger>) -> Result<Repaire
     let repaired = rebuild(dir, &work, me, help).and_then(|(mut repaired, new)| {
         let kept = dir.join(KEPT_NAME);
         let replace = || -> io::Result<()> {
-            fs::rename(&path, &kept)?;
+            // At any moment one of the two is the store.
+            remove(&kept)?;
+            fs::hard_link(&path, &kept)?;
             fs::rename(&new, &path)?;
             // It is of the file that was.
             remove(&dir.join(WITNESS_NAME))?;
