@@ -29,6 +29,7 @@ use crate::{
     control::{CertifiedEntry, VoteRecord},
     store::{
         LedgerStore, Medium, RecordChange, StoreBatch, StoreError, Stored, header,
+        repair::{Salvage, SalvagedRow},
         row::{Kind, Totals, number_key, number_of, record_key, seal, split_record_key, unseal},
         tips::Tips,
         witness::{self, Witness},
@@ -303,49 +304,24 @@ impl DiskStore {
         txn.commit().map_err(|it| engine(&self.path, it))
     }
 
-    /// Everything that verifies, whatever is missing between.
+    /// Every row that verifies, whatever is missing between.
     fn salvage(&self) -> Salvage {
-        let each = |kind: Kind, totals: &Totals, take: &mut dyn FnMut(&[u8], Vec<u8>)| {
-            let keys: Vec<Vec<u8>> = match kind {
+        let row = |kind, key: &[u8]| guard(&self.path, || self.row(kind, key)).ok().flatten();
+        let totals = row(Kind::Meta, TOTALS_KEY).and_then(|it| decode(&it, usize::MAX).ok());
+        let tips = row(Kind::Meta, TIPS_KEY).and_then(|it| decode(&it, usize::MAX).ok());
+        let count = |kind| totals.as_ref().map_or(0, |it: &Totals| it.rows(kind));
+        let mut rows = Vec::new();
+        for kind in Kind::COUNTED {
+            let keys = match kind {
                 Kind::Entries | Kind::Units => {
-                    (0..totals.rows(kind)).map(|it| number_key(it).to_vec()).collect()
+                    (0..count(kind)).map(|it| number_key(it).to_vec()).collect()
                 }
                 _ => guard(&self.path, || self.keys(kind)).unwrap_or_default(),
             };
-            for key in keys {
-                if let Ok(Some(value)) = guard(&self.path, || self.row(kind, &key)) {
-                    take(&key, value);
-                }
-            }
-        };
-        let meta = |key: &[u8]| guard(&self.path, || self.row(Kind::Meta, key)).ok().flatten();
-        let decoded = |value: &[u8]| decode::<CertifiedEntry>(value, usize::MAX).ok();
-        let mut salvage = Salvage {
-            totals: meta(TOTALS_KEY).and_then(|it| decode(&it, usize::MAX).ok()),
-            tips: meta(TIPS_KEY).and_then(|it| decode(&it, usize::MAX).ok()),
-            ..Salvage::default()
-        };
-        let totals = salvage.totals.clone().unwrap_or_default();
-        let stored = &mut salvage.stored;
-        each(Kind::Entries, &totals, &mut |_, value| stored.entries.extend(decoded(&value)));
-        each(Kind::Units, &totals, &mut |_, value| {
-            stored.units.extend(decode::<Vec<u8>>(&value, usize::MAX).ok());
-        });
-        each(Kind::Vote, &totals, &mut |_, value| {
-            stored.vote_record = decode(&value, usize::MAX).ok();
-        });
-        each(Kind::Records, &totals, &mut |_, value| {
-            if let Ok(record) = decode::<Record>(&value, usize::MAX) {
-                stored.records.entry(record.app).or_default().insert(record.key.clone(), record);
-            }
-        });
-        each(Kind::Local, &totals, &mut |key, value| {
-            let name = String::from_utf8(key.to_vec());
-            if let (Ok(name), Ok(value)) = (name, decode(&value, usize::MAX)) {
-                stored.local.insert(name, value);
-            }
-        });
-        salvage
+            let found = keys.into_iter().filter_map(|key| Some((kind, row(kind, &key)?, key)));
+            rows.extend(found.map(|(kind, value, key)| SalvagedRow { kind, key, value }));
+        }
+        Salvage { rows, totals, tips }
     }
 
     fn keys(&self, kind: Kind) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -362,17 +338,6 @@ impl DiskStore {
         let row = rows.get(key).map_err(|it| engine(&self.path, it))?;
         Ok(row.and_then(|it| unseal(kind, key, it.value()).map(<[u8]>::to_vec)))
     }
-}
-
-/// What a damaged store still has.
-#[derive(Debug, Default)]
-pub(crate) struct Salvage {
-    /// Rows that verify, in their order, with gaps.
-    pub(crate) stored: Stored,
-    /// What was there, if that much is known.
-    pub(crate) totals: Option<Totals>,
-    /// How many units each author had, if that much is known.
-    pub(crate) tips: Option<Tips>,
 }
 
 /// Reads what verifies out of a store's file, which the engine may change meanwhile.

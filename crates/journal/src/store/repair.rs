@@ -12,14 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aura_protocol_core::DeviceId;
+use aura_protocol_core::{DeviceId, Record, decode};
 
 use crate::{
-    control::ControlChain,
+    control::{CertifiedEntry, ControlChain},
     ledger::{Ledger, PeerTag},
     store::{
         DiskStore, LedgerStore as _, RecordChange, StoreBatch, StoreError, Stored,
-        disk::{self, FILE_NAME, Salvage},
+        disk::{self, FILE_NAME},
         header,
         row::{Kind, Totals},
         tips::Tips,
@@ -31,6 +31,25 @@ use crate::{
 const KEPT_NAME: &str = "ledger.redb.damaged";
 /// Where the file is read and the new one is made: nothing of the store changes before both are done.
 const WORK_NAME: &str = "repair";
+
+/// What a damaged store still has.
+#[derive(Debug)]
+pub(crate) struct Salvage {
+    /// Rows that verify, table by table in their order, with gaps.
+    pub(crate) rows: Vec<SalvagedRow>,
+    /// What was there, if that much is known.
+    pub(crate) totals: Option<Totals>,
+    /// How many units each author had, if that much is known.
+    pub(crate) tips: Option<Tips>,
+}
+
+/// A row that verifies.
+#[derive(Debug)]
+pub(crate) struct SalvagedRow {
+    pub(crate) kind: Kind,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+}
 
 /// What a repair came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +182,11 @@ fn check_own(
     me: DeviceId,
     help: Option<&Ledger>,
 ) -> Result<(Totals, Stored), String> {
-    let Salvage { mut stored, totals, tips } = salvage;
+    let Salvage { rows, totals, tips } = salvage;
+    let mut stored = Stored::default();
+    for row in rows {
+        take(&mut stored, row);
+    }
     let totals = totals.ok_or("what it held is not known")?;
     let tips: Tips = tips.ok_or("how many units it held of whom is not known")?;
     let records = stored.records.values().map(|it| it.len() as u64).sum::<u64>();
@@ -182,6 +205,26 @@ fn check_own(
         return Err(format!("the device's own units from place {own} on are lost"));
     }
     Ok((totals, stored))
+}
+
+/// A row that verifies and does not decode was written by no version, and is as if it were missing.
+fn take(stored: &mut Stored, SalvagedRow { kind, key, value }: SalvagedRow) {
+    match kind {
+        Kind::Entries => stored.entries.extend(decode::<CertifiedEntry>(&value, usize::MAX).ok()),
+        Kind::Units => stored.units.extend(decode::<Vec<u8>>(&value, usize::MAX).ok()),
+        Kind::Vote => stored.vote_record = decode(&value, usize::MAX).ok(),
+        Kind::Records => {
+            if let Ok(record) = decode::<Record>(&value, usize::MAX) {
+                stored.records.entry(record.app).or_default().insert(record.key.clone(), record);
+            }
+        }
+        Kind::Local => {
+            if let (Ok(name), Ok(value)) = (String::from_utf8(key), decode(&value, usize::MAX)) {
+                stored.local.insert(name, value);
+            }
+        }
+        Kind::Meta => {}
+    }
 }
 
 /// Leaves out entries and units that do not follow from those before or from what the help has, and
