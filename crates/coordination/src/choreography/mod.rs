@@ -2,6 +2,7 @@
 
 pub mod dkd;
 pub mod dkg;
+pub mod locking;
 pub mod sign;
 mod table;
 pub mod upgrade;

@@ -13,6 +13,7 @@
 
 mod derivation;
 mod generation;
+mod locks;
 mod saved;
 mod signing;
 
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_choreography::Dev;
 use aura_crypto::{
     Derivation, DualRng, KeyShare, PublicKey, SecretKey, ShareIndex, Sharing, Signing,
-    dkd::DerivedKey, sign::NonceId,
+    dkd::DerivedKey, fence::Signed, sign::NonceId,
 };
 use aura_protocol_core::{
     AccountId, DeviceId, Digest, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX,
@@ -30,7 +31,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::choreography::{Table, dkd, dkg, sign};
+use crate::choreography::{Table, dkd, dkg, locking, sign};
 
 /// Most sessions that a store has drawn something for. Each costs a seed and a name for each step.
 pub const SESSIONS_MAX: usize = 64;
@@ -48,6 +49,8 @@ pub enum Request {
     Sign(sign::Request),
     /// A step of a key derivation.
     Derive(dkd::Request),
+    /// Whether this device wants a lock.
+    Lock(locking::Request),
 }
 
 /// Why a store does not answer. The script's device cannot take its step then.
@@ -157,6 +160,9 @@ pub struct KeyStore {
     drawn: BTreeMap<SessionId, Drawn>,
     /// What may be signed or derived, by the names of the terms.
     permitted: BTreeSet<Digest>,
+    locks: BTreeMap<Vec<u8>, locks::Lock>,
+    /// The grants that this device signed.
+    granted: Signed,
     /// What can be computed again.
     dealings: BTreeMap<SessionId, generation::Dealing>,
     /// What a restart loses, and has to.
@@ -167,13 +173,15 @@ pub struct KeyStore {
 impl KeyStore {
     /// A store without shares.
     #[must_use]
-    pub const fn new(owner: Owner) -> Self {
+    pub fn new(owner: Owner) -> Self {
         Self {
             owner,
             current: None,
             pending: BTreeMap::new(),
             drawn: BTreeMap::new(),
             permitted: BTreeSet::new(),
+            locks: BTreeMap::new(),
+            granted: Signed::default(),
             dealings: BTreeMap::new(),
             signings: BTreeMap::new(),
             derived: BTreeMap::new(),
@@ -223,6 +231,7 @@ impl KeyStore {
             Request::Generate(request) => self.generate(&request, rng),
             Request::Sign(request) => self.sign(&request, rng),
             Request::Derive(request) => self.derive(&request, rng),
+            Request::Lock(request) => self.contend(&request),
         }
     }
 

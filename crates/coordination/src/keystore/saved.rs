@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aura_crypto::{KeyShare, Message as _, ShareIndex, Sharing, Suite};
+use aura_crypto::{KeyShare, Message as _, ShareIndex, Sharing, Suite, fence::Signed};
 use aura_protocol_core::{DeviceId, Digest, SessionId, decode, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{Drawn, KeyStore, Keys, Owner, Refusal};
+use super::{Drawn, KeyStore, Keys, Owner, Refusal, locks::Lock};
 
 /// Largest store, in bytes.
 pub const STORE_BYTES_MAX: usize = 1 << 20;
@@ -32,6 +32,8 @@ struct Saved {
     pending: BTreeMap<SessionId, SavedKeys>,
     drawn: BTreeMap<SessionId, Drawn>,
     permitted: BTreeSet<Digest>,
+    locks: BTreeMap<Vec<u8>, Lock>,
+    granted: Signed,
 }
 
 impl Drop for SavedShare {
@@ -74,6 +76,8 @@ impl KeyStore {
             pending: self.pending.iter().map(|(id, it)| (*id, SavedKeys::of(it))).collect(),
             drawn: self.drawn.clone(),
             permitted: self.permitted.clone(),
+            locks: self.locks.clone(),
+            granted: self.granted.clone(),
         };
         Zeroizing::new(encode(&saved))
     }
@@ -91,6 +95,8 @@ impl KeyStore {
         }
         store.drawn = saved.drawn;
         store.permitted = saved.permitted;
+        store.locks = saved.locks;
+        store.granted = saved.granted;
         Ok(store)
     }
 }

@@ -12,7 +12,7 @@ use aura_protocol_core::encode;
 use super::{KeyStore, Keys, Refusal};
 use crate::choreography::{
     Rested, Table,
-    sign::{Made, Request, Step},
+    sign::{Made, Purpose, Request, Step},
 };
 
 /// The nonces of a session, until they are spent; and what this life of the device answered. Never saved.
@@ -50,8 +50,16 @@ impl KeyStore {
     /// Fresh nonces, unless this life of the device has drawn some for the session.
     fn nonces(&mut self, request: &Request, rng: &mut DualRng) -> Result<Vec<u8>, Refusal> {
         let session = request.table.session;
-        if !self.permits(&request.terms.digest()) {
+        let is_grant = request.terms.purpose == Purpose::LockGrant;
+        let permitted = match is_grant {
+            true => self.permits_grant(&request.terms),
+            false => self.permits(&request.terms.digest()),
+        };
+        if !permitted {
             return Err(Refusal::NotPermitted);
+        }
+        if is_grant {
+            self.begin_grant(&request.terms, session);
         }
         self.draw(session, rng)?;
         if !self.signings.contains_key(&session) {
@@ -78,6 +86,9 @@ impl KeyStore {
             return Ok(share.clone());
         }
         let nonces = signing.nonces.take().ok_or(Refusal::NoNonces)?;
+        if request.terms.purpose == Purpose::LockGrant {
+            self.note_grant(&request.terms)?;
+        }
         let keys = self.current.as_ref().ok_or(Refusal::NoKeys)?;
         let (share, sharing) = &keys.signing;
         let task = task(request, &context, keys)?;

@@ -14,6 +14,7 @@ mod dkd;
 mod dkg;
 mod hall;
 mod kills;
+mod locking;
 mod native;
 mod replay;
 mod sign;

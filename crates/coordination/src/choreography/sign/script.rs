@@ -63,8 +63,17 @@ impl Desk {
 
 /// Commits to nonces, signs with them if chosen, and puts the shares together.
 #[choreography(pub Sign, roles = assign)]
-pub async fn run(mut s: sign::Start) -> Result<sign::Finished<Vec<u8>>, Stop> {
-    let desk = Desk { seats: s.session().zip(s.participants()), terms: s.params()? };
+pub async fn run(s: sign::Start) -> Result<sign::Finished<Vec<u8>>, Stop> {
+    let terms = s.params()?;
+    sign(s, terms).await
+}
+
+/// The same as a part of another session, whose participants all know what is signed.
+///
+/// # Errors
+/// [`Stop`] when there is no signature.
+pub async fn sign(mut s: sign::Start, terms: Pub<Terms>) -> Result<sign::Finished<Vec<u8>>, Stop> {
+    let desk = Desk { seats: s.session().zip(s.participants()), terms };
     let nonces = desk.ask(&mut s, Step::Nonces, |_| Ok(Record::default())).await?;
     let (s, _) = s.nonces(|me| Ok((answer(&nonces, me)?, ()))).await?;
     let needed = usize::from(desk.terms.signers);

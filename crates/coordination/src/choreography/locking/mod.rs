@@ -1,0 +1,14 @@
+//! Locks (`04-crypto`, section 5): two operations that must not meet never run together.
+//!
+//! Whoever wants the lock says so; the decider fixes whose wish counts; everybody draws the same winner
+//! from what the account certified before ([`View`]), and a quorum signs its grant with the next fencing
+//! number, in a group signature that is a part of this session. A device signs at most one grant for
+//! each number of a lock, which is what makes the lock exclusive where two quorums share an honest device
+//! ([`tolerated`](aura_crypto::fence::tolerated)); the lottery is fairness alone. A holder that is gone
+//! loses the lock when the grant expires; one that slept through that is stopped by the number.
+
+pub mod script;
+mod work;
+
+pub use script::Locking;
+pub use work::{Locked, Request, Step, Terms, View};

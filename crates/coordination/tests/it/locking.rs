@@ -1,0 +1,163 @@
+//! Locks with real keys: one holder, whoever lies, crashes or is gone.
+
+use std::collections::BTreeMap;
+
+use aura_choreography::{Body, Dev, DeviceSet, Event, Reason, Stop};
+use aura_coordination::{
+    choreography::{
+        locking::{Locked, Locking, Terms, View, script::locking},
+        sign::Purpose,
+    },
+    keystore::KeyStore,
+};
+use aura_crypto::{Context, Signature, sign as crypto};
+use aura_protocol_core::{Digest, Epoch, encode};
+
+use crate::hall::{Hall, Lie, account, id, with_keys};
+
+static LOCKING: Locking = Locking;
+const LOCK: &[u8] = b"resharing";
+
+fn view(recent: &[(u8, u32)]) -> View {
+    let recent = recent.iter().map(|(dev, count)| (id(*dev), *count)).collect();
+    View { account: account(), seed: Digest::of(b"checkpoint"), fence: 5, recent }
+}
+
+fn terms(signers: u8, number: u64, recent: &[(u8, u32)]) -> Terms {
+    let (lock, view, expires) = (LOCK.to_vec(), view(recent), Epoch(50));
+    Terms { lock, view, number, epoch: 4, expires, signers }
+}
+
+/// Those that want the lock ask for it under these terms.
+fn hall(mut stores: BTreeMap<u8, KeyStore>, wanting: &[u8], terms: &Terms, session: u8) -> Hall {
+    for (dev, store) in &mut stores {
+        store.observe_lock(LOCK, terms.view.clone(), wanting.contains(dev)).unwrap();
+    }
+    Hall::with_stores(&LOCKING, stores, session, &encode(terms))
+}
+
+/// Who got the lock, by the word of the group.
+#[track_caller]
+fn holder(hall: &Hall, who: &[u8]) -> (u8, u64) {
+    let locked: Option<Locked> = hall.agreed(who);
+    let Locked { grant, signature } = locked.unwrap();
+    let key = hall.stores.values().next().unwrap().keys().unwrap().signing.1.public_key().unwrap();
+    let context = Context { domain: Purpose::LockGrant.domain(), account: account(), epoch: 4 };
+    let signature = Signature(signature.try_into().unwrap());
+    crypto::verify(&key, &context, &encode(&grant), &signature).unwrap();
+    let place = (0..8).find(|it| id(*it) == grant.holder).unwrap();
+    (place, grant.fence)
+}
+
+#[test]
+fn whoever_wants_the_lock_gets_it() {
+    let hall = hall(with_keys(2, 3), &[2], &terms(3, 5, &[]), 1).run();
+    assert_eq!(holder(&hall, &[0, 1, 2]), (2, 5));
+}
+
+/// Concurrent: several want it, and one gets it; who held it lately comes last, whatever was drawn.
+#[test]
+fn several_want_it_and_one_gets_it() {
+    let drawn = hall(with_keys(3, 3), &[0, 1, 2], &terms(3, 5, &[]), 1).run();
+    let (first, _) = holder(&drawn, &[0, 1, 2]);
+    let again = hall(with_keys(3, 3), &[0, 1, 2], &terms(3, 5, &[(first, 1)]), 1).run();
+    assert_ne!(holder(&again, &[0, 1, 2]).0, first);
+}
+
+#[test]
+fn without_anybody_who_wants_it_there_is_no_grant() {
+    let hall = hall(with_keys(2, 3), &[], &terms(2, 5, &[]), 1).run();
+    for dev in 0..3 {
+        assert_eq!(hall.end(dev), &Err(Stop::Aborted(Reason::Insufficient)));
+    }
+}
+
+/// Offline, timeout.
+#[test]
+fn without_a_quorum_there_is_no_grant() {
+    let hall = hall(with_keys(3, 4), &[0], &terms(3, 5, &[]), 1).without(2).without(3).run();
+    for dev in [0, 1] {
+        assert_eq!(hall.end(dev), &Err(Stop::Aborted(Reason::Timeout)));
+    }
+}
+
+/// INV-C13 through the choreography: one number, one holder. The next number is for another.
+#[test]
+fn one_number_is_never_granted_twice() {
+    let first = hall(with_keys(3, 3), &[1], &terms(3, 5, &[]), 1).run();
+    assert_eq!(holder(&first, &[0, 1, 2]), (1, 5));
+    let second = hall(first.stores, &[2], &terms(3, 5, &[]), 2).run();
+    for dev in 0..3 {
+        assert!(second.end(dev).is_err(), "number 5 was granted to two: {:?}", second.end(dev));
+    }
+    let third = hall(second.stores, &[2], &terms(3, 6, &[]), 3).run();
+    assert_eq!(holder(&third, &[0, 1, 2]), (2, 6));
+    // Below what was signed nothing is, and so far above that the number could be used up.
+    for (session, number) in [(4, 5), (5, 5 + 16), (6, 4)] {
+        let none = hall(with_keys(3, 3), &[2], &terms(3, number, &[]), session);
+        let none = if number == 5 {
+            hall(third_stores(), &[2], &terms(3, number, &[]), session).run()
+        } else {
+            none.run()
+        };
+        assert!(none.end(0).is_err(), "number {number}");
+    }
+}
+
+/// Devices that have signed number 6.
+fn third_stores() -> BTreeMap<u8, KeyStore> {
+    hall(with_keys(3, 3), &[1], &terms(3, 6, &[]), 7).run().stores
+}
+
+/// A seed that is not the account's wins nothing: nobody takes part.
+#[test]
+fn a_seed_of_ones_own_wins_nothing() {
+    let mut chosen = terms(2, 5, &[]);
+    let mut stores = with_keys(2, 3);
+    for store in stores.values_mut() {
+        store.observe_lock(LOCK, view(&[]), true).unwrap();
+    }
+    chosen.view.seed = Digest::of(b"tried until it won");
+    let hall = Hall::with_stores(&LOCKING, stores, 1, &encode(&chosen)).run();
+    assert_eq!(hall.said(locking::DECLINE), 3);
+    assert!(hall.end(0).is_err());
+}
+
+/// Byzantine: a member that names another winner is not believed, since nobody says who won. One that
+/// wants what it need not is a contender like any other.
+#[test]
+fn who_wins_is_nobodys_word() {
+    let lie: Lie = |_, it| {
+        let says = |label, value: &bool| {
+            let body = Body::new(&encode(value));
+            Event { label, body, ..it.clone() }
+        };
+        Some(if it.label == locking::CONTEND { says(it.label, &true) } else { it.clone() })
+    };
+    let hall = hall(with_keys(3, 3), &[0], &terms(3, 5, &[]), 1).with_liar(1, lie).run();
+    let (winner, _) = holder(&hall, &[0, 2]);
+    assert!([0, 1].contains(&winner));
+    let contenders: DeviceSet = [0, 1].map(Dev).into_iter().collect();
+    let devices: Vec<_> = (0..3).map(id).collect();
+    let drawn = terms(3, 5, &[]).grant(&devices, contenders).unwrap();
+    assert_eq!(drawn.holder, id(winner));
+}
+
+/// Crash at each step: either the lock is granted, or nothing is and another try grants it to the same.
+#[test]
+fn a_crash_at_any_step_grants_once() {
+    let quiet = hall(with_keys(2, 3), &[0, 1, 2], &terms(3, 5, &[]), 1).run();
+    let expected = holder(&quiet, &[0, 1, 2]);
+    for dev in 0..3 {
+        for after in 0..=4 {
+            let asked = terms(3, 5, &[]);
+            let crashed = hall(with_keys(2, 3), &[0, 1, 2], &asked, 1).restarting(dev, after).run();
+            if crashed.end(dev).is_ok() {
+                assert_eq!(holder(&crashed, &[dev]), expected);
+            } else {
+                let again = hall(crashed.stores, &[0, 1, 2], &asked, 2).run();
+                assert_eq!(holder(&again, &[0, 1, 2]), expected, "{dev} after {after}");
+            }
+        }
+    }
+}
