@@ -37,9 +37,11 @@ impl Bench {
     /// Where its program is. Engines are known to one crate alone, which therefore measures them.
     const fn program(self) -> &'static [&'static str] {
         match self {
-            Self::Choreography => &["-p", "aura-benches", "--", "choreography"],
-            Self::Modules => &["-p", "aura-wasm-host", "--example", "figures", "--"],
-            Self::Journal => &["-p", "aura-benches", "--", "journal"],
+            Self::Choreography => {
+                &["--profile", "bench", "-p", "aura-benches", "--", "choreography"]
+            }
+            Self::Modules => &["--release", "-p", "aura-wasm-host", "--example", "figures", "--"],
+            Self::Journal => &["--release", "-p", "aura-benches", "--", "journal"],
         }
     }
 }
@@ -54,7 +56,7 @@ pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()
 
 fn invocation(workspace: &Workspace, options: Options) -> Invocation {
     Invocation::new("cargo")
-        .args(["run", "--release"])
+        .arg("run")
         .args(options.name.program())
         .args(options.json.then_some("--json"))
         .args(options.size.map(|it| format!("--size={it}")))
@@ -69,13 +71,11 @@ mod tests {
     fn the_name_and_the_form_are_handed_on() {
         let here = Workspace::find().unwrap();
         let said = |name, json, size| invocation(&here, Options { name, json, size }).to_string();
-        let run = "cargo run --release -p aura-benches --";
-        assert_eq!(said(Bench::Choreography, false, None), format!("{run} choreography"));
-        assert_eq!(said(Bench::Choreography, true, None), format!("{run} choreography --json"));
-        assert_eq!(
-            said(Bench::Journal, true, Some(1000)),
-            format!("{run} journal --json --size=1000")
-        );
+        let run = "cargo run --profile bench -p aura-benches -- choreography";
+        assert_eq!(said(Bench::Choreography, false, None), run);
+        assert_eq!(said(Bench::Choreography, true, None), format!("{run} --json"));
+        let run = "cargo run --release -p aura-benches -- journal --json --size=1000";
+        assert_eq!(said(Bench::Journal, true, Some(1000)), run);
         let run = "cargo run --release -p aura-wasm-host --example figures --";
         assert_eq!(said(Bench::Modules, true, None), format!("{run} --json"));
     }

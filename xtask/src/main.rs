@@ -68,7 +68,7 @@ enum Task {
     Tidy,
     /// Formatting, clippy and documentation, without a warning
     Lint,
-    /// All of CI: tidy, lint, protocols --check, test, demo
+    /// All of CI: tidy, lint, protocols --check, test, sim of 10,000 runs, demo
     Ci,
 }
 

@@ -38,6 +38,11 @@ fn simulate(workspace: &Workspace, options: &Options) -> Invocation {
 }
 
 impl Options {
+    /// So many runs of every shipped protocol, built as everything else is.
+    pub fn seeds(count: u32) -> Self {
+        Self { release: false, rest: vec!["--seeds".to_owned(), count.to_string()] }
+    }
+
     /// Wherever on the line it stands.
     fn is_release(&self) -> bool {
         self.release || self.rest.iter().any(|it| it == "--release")
@@ -66,5 +71,7 @@ mod tests {
         assert!(call.ends_with("--release -- --seeds 9 --json"), "{call}");
         let call = simulate(&workspace, &options(&["--replay", "dkd L1 seed=1"])).to_string();
         assert!(!call.contains("--release") && call.contains("dkd L1 seed=1"), "{call}");
+        let call = simulate(&workspace, &Options::seeds(10_000)).to_string();
+        assert!(!call.contains("--release") && call.ends_with("-- --seeds 10000"), "{call}");
     }
 }

@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 use aura_protocol_core::{Capability, Epoch, ProtocolEffect, RecordKey, lifecycle::EffectReply};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::{Body, DeviceSet, Event, Label, LabelSet};
+use crate::{Body, DeviceSet, Events, Label, LabelSet};
 
 /// A set of events that a script waits for: one each of at least `count` of the devices `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,7 +121,7 @@ pub enum Reply {
     /// It was done.
     Done,
     /// The events that satisfied the wait, by author; of `same` events, one.
-    Events(Vec<Event>),
+    Events(Events),
     /// The deadline passed.
     Timeout,
     /// The epoch.

@@ -10,15 +10,16 @@ mod local;
 mod part;
 mod plain;
 
-use alloc::{string::ToString, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
 
 use core::future::Future;
 
-use aura_protocol_core::{Epoch, Outcome, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX};
+use aura_protocol_core::{Epoch, Outcome, SessionId, decode, limits::UNIT_BODY_BYTES_MAX};
 
 use crate::{
     Ask, Body, Conclude, Dev, DeviceSet, Event, Label, LabelSet, Me, Members, Payload, Pub, Reason,
-    Reply, RoleIx, Seat, Stop, Want, port::Port,
+    Reply, RoleIx, Seat, Stop, Want,
+    port::{Asking, Port},
 };
 
 pub use choice::{Choose, ROUNDS_MAX};
@@ -50,7 +51,8 @@ pub enum Quorum {
 pub struct Cx {
     port: Port,
     seat: Arc<Seat>,
-    scope: Scope,
+    /// Apart, since every step hands the thread on.
+    scope: Box<Scope>,
 }
 
 /// What changes from part to part of a session.
@@ -65,7 +67,8 @@ struct Scope {
     /// How long this device waits for others.
     ttl: Option<u32>,
     session: SessionId,
-    roles: Vec<Members>,
+    /// Those of a part; of the session itself, the seat has them.
+    roles: Option<Vec<Members>>,
     decided: Vec<(Label, DeviceSet)>,
     marks: Vec<Option<Epoch>>,
 }
@@ -78,16 +81,16 @@ impl Cx {
             rounds: 0,
             ttl: None,
             session: seat.session,
-            roles: seat.roles().to_vec(),
+            roles: None,
             decided: Vec::new(),
             marks: Vec::new(),
         };
-        Self { port, seat, scope }
+        Self { port, seat, scope: Box::new(scope) }
     }
 
     /// The same session, where a device waits for others for `ttl` epochs at most.
     #[must_use]
-    pub const fn with_ttl(mut self, ttl: Option<u32>) -> Self {
+    pub fn with_ttl(mut self, ttl: Option<u32>) -> Self {
         self.scope.ttl = ttl;
         self
     }
@@ -104,8 +107,8 @@ impl Cx {
         self.seat.me
     }
 
-    async fn ask(&self, ask: Ask) -> Reply {
-        self.port.ask(ask).await
+    fn ask(&self, ask: Ask) -> Asking<'_> {
+        self.port.ask(ask)
     }
 
     fn label(&self, label: Label) -> Label {
@@ -115,7 +118,8 @@ impl Cx {
     fn members(&self, role: RoleIx) -> Members {
         // The macro numbers roles as the cast does, and a seat has all of them.
         let nobody = Members { devices: DeviceSet::EMPTY, threshold: 0 };
-        self.scope.roles.get(usize::from(role.0)).copied().unwrap_or(nobody)
+        let roles = self.scope.roles.as_deref().unwrap_or(self.seat.roles());
+        roles.get(usize::from(role.0)).copied().unwrap_or(nobody)
     }
 
     /// The one device of a `one` role.
@@ -149,18 +153,22 @@ impl Cx {
     }
 
     /// Says something under a label of this part.
-    async fn say(&self, label: Label, bytes: &[u8]) -> Result<(), Stop> {
-        if UNIT_BODY_BYTES_MAX < bytes.len() {
+    async fn say(&self, label: Label, body: Body) -> Result<(), Stop> {
+        if UNIT_BODY_BYTES_MAX < body.bytes().len() {
             let what = "a message is longer than a unit may be";
             return Err(Stop::Failed(Reason::InvalidState(what.to_string())));
         }
         let (label, round) = (self.label(label), self.scope.round);
-        self.ask(Ask::Write { label, round, body: Body::new(bytes) }).await;
+        self.ask(Ask::Write { label, round, body }).await;
         Ok(())
     }
 
-    async fn say_value(&self, label: Label, value: &impl Payload) -> Result<(), Stop> {
-        self.say(label, &encode(value)).await
+    fn say_value(
+        &self,
+        label: Label,
+        value: &impl Payload,
+    ) -> impl Future<Output = Result<(), Stop>> + Send {
+        self.say(label, Body::of(value))
     }
 
     /// Waits for one event of one device, as long as this device waits for others.
@@ -168,7 +176,7 @@ impl Cx {
         let want = self.want(labels, DeviceSet::one(from), 1);
         let ask = Ask::Await { want, unless: None, within: self.scope.ttl, signals: false };
         match self.ask(ask).await {
-            Reply::Events(events) => events.into_iter().next().ok_or_else(|| stalled(&want)),
+            Reply::Events(events) => events.first().cloned().ok_or_else(|| stalled(&want)),
             _ => Err(stalled(&want)),
         }
     }

@@ -1,8 +1,14 @@
 //! What a session says and hears: events with a label, in rounds.
 
-use alloc::sync::Arc;
-use core::fmt;
+use alloc::{sync::Arc, vec::Vec};
+use core::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+};
 
+use aura_protocol_core::encode;
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
 use crate::Dev;
@@ -58,39 +64,145 @@ impl LabelSet {
     }
 }
 
-/// The canonical encoding of a payload, shared by all who hold it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Body(Arc<[u8]>);
+/// Bytes of a body that is kept in place; longer ones are shared.
+const SHORT_BYTES_MAX: usize = 22;
+
+/// How much of a long body is read at once.
+const PIECE_BYTES: usize = 4096;
+
+/// The canonical encoding of a payload, cheap to copy.
+#[derive(Clone)]
+pub struct Body(Bytes);
+
+#[derive(Clone)]
+enum Bytes {
+    Short { len: u8, bytes: [u8; SHORT_BYTES_MAX] },
+    Long(Arc<[u8]>),
+}
 
 impl Body {
     /// These bytes.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
-        Self(Arc::from(bytes))
+        let mut short = [0; SHORT_BYTES_MAX];
+        Self(match short.get_mut(..bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                Bytes::Short { len: bytes.len() as u8, bytes: short }
+            }
+            None => Bytes::Long(Arc::from(bytes)),
+        })
+    }
+
+    /// The canonical encoding of a payload.
+    pub(crate) fn of<T: BorshSerialize + ?Sized>(value: &T) -> Self {
+        if cfg!(target_family = "wasm") {
+            // A second writer is code, and in a guest size counts.
+            return Self::new(&encode(value));
+        }
+        let mut place = Place { len: 0, bytes: [0; SHORT_BYTES_MAX] };
+        match value.serialize(&mut place) {
+            Ok(()) => Self(Bytes::Short { len: place.len, bytes: place.bytes }),
+            Err(_) => Self::new(&encode(value)),
+        }
     }
 
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            // It never has more; but a slice that is too long is none.
+            Bytes::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Bytes::Long(bytes) => bytes,
+        }
+    }
+}
+
+/// Room for what is short, until it turns out to be longer.
+struct Place {
+    len: u8,
+    bytes: [u8; SHORT_BYTES_MAX],
+}
+
+impl io::Write for Place {
+    #[inline]
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        self.write_all(more).map(|()| more.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, more: &[u8]) -> io::Result<()> {
+        let begin = usize::from(self.len);
+        let room = self.bytes.get_mut(begin..begin + more.len());
+        // Of all errors the one that needs no text.
+        room.ok_or(io::ErrorKind::WriteZero)?.copy_from_slice(more);
+        self.len += more.len() as u8;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Body {}
+
+impl PartialOrd for Body {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Body {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+impl Hash for Body {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.bytes().hash(hasher);
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
 impl BorshSerialize for Body {
     fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
-        self.0[..].serialize(writer)
+        self.bytes().serialize(writer)
     }
 }
 
 impl BorshDeserialize for Body {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
-        alloc::vec::Vec::<u8>::deserialize_reader(reader).map(|it| Self(it.into()))
+        let len = u32::deserialize_reader(reader)?;
+        let mut short = [0; SHORT_BYTES_MAX];
+        match short.get_mut(..len as usize) {
+            Some(place) => {
+                reader.read_exact(place)?;
+                Ok(Self(Bytes::Short { len: len as u8, bytes: short }))
+            }
+            None => {
+                // Piece by piece: a length that is not true takes no memory.
+                let (mut bytes, len) = (Vec::new(), len as usize);
+                while bytes.len() < len {
+                    let begin = bytes.len();
+                    bytes.resize(len.min(begin + PIECE_BYTES), 0);
+                    reader.read_exact(bytes.get_mut(begin..).unwrap_or_default())?;
+                }
+                Ok(Self(Bytes::Long(bytes.into())))
+            }
+        }
     }
 }
 
@@ -105,4 +217,68 @@ pub struct Event {
     pub round: u32,
     /// What it says.
     pub body: Body,
+}
+
+/// Events that answer a wait. The log and the script share them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Events(Arc<[Event]>);
+
+impl Deref for Events {
+    type Target = [Event];
+
+    fn deref(&self) -> &[Event] {
+        &self.0
+    }
+}
+
+impl From<Vec<Event>> for Events {
+    fn from(events: Vec<Event>) -> Self {
+        Self(events.into())
+    }
+}
+
+impl FromIterator<Event> for Events {
+    fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Self {
+        Self(events.into_iter().collect())
+    }
+}
+
+impl BorshSerialize for Events {
+    fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
+        self.0[..].serialize(writer)
+    }
+}
+
+impl BorshDeserialize for Events {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        Vec::deserialize_reader(reader).map(Self::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use aura_protocol_core::decode;
+
+    use super::*;
+
+    /// A body is its bytes, wherever it keeps them.
+    #[test]
+    fn bodies_of_every_length_are_their_bytes() {
+        for len in 0..3 * SHORT_BYTES_MAX {
+            let bytes: Vec<u8> = (0..len as u8).collect();
+            let body = Body::new(&bytes);
+            assert_eq!(body.bytes(), bytes);
+            assert_eq!(Body::of(&bytes), Body::new(&encode(&bytes)), "{len}");
+            assert_eq!(encode(&body), encode(&bytes));
+            assert_eq!(decode::<Body>(&encode(&bytes), 999).as_ref(), Ok(&body));
+            let mut cut = encode(&bytes);
+            cut.pop();
+            assert!(decode::<Body>(&cut, 999).is_err(), "{len}");
+            let longer = Body::new(&[&bytes[..], &[9]].concat());
+            assert!(body < longer && body != longer);
+        }
+        assert_eq!(Body::of(&[7_u8; SHORT_BYTES_MAX]).bytes(), vec![7; SHORT_BYTES_MAX]);
+    }
 }

@@ -29,7 +29,7 @@ pub use aura_choreography_macros::{Payload, choreography, session};
 pub use cx::Cx;
 pub use cx::{FromHost, Page, ROUNDS_MAX, Said, Steps};
 pub use device::{Dev, DeviceSet};
-pub use event::{Body, Event, LABELS_MAX, Label, LabelSet};
+pub use event::{Body, Event, Events, LABELS_MAX, Label, LabelSet};
 pub use global::GlobalType;
 pub use hosted::Hosted;
 pub use knowledge::{Each, Me, Pub};

@@ -31,15 +31,13 @@ impl Machine {
     /// A script before its first answer.
     #[must_use]
     pub fn start(script: &dyn Script, seat: Arc<Seat>) -> Self {
+        Self::start_with(script, seat, Vec::with_capacity(ANSWERS_EXPECTED))
+    }
+
+    fn start_with(script: &dyn Script, seat: Arc<Seat>, log: Vec<Reply>) -> Self {
         let port = Port::default();
         let running = script.run(Cx::new(port.clone(), seat));
-        let mut machine = Self {
-            running: Some(running),
-            port,
-            log: Vec::with_capacity(ANSWERS_EXPECTED),
-            pending: None,
-            ended: None,
-        };
+        let mut machine = Self { running: Some(running), port, log, pending: None, ended: None };
         machine.resume();
         machine
     }
@@ -47,7 +45,7 @@ impl Machine {
     /// The script after these answers (INV-CH1).
     #[must_use]
     pub fn replay(script: &dyn Script, seat: Arc<Seat>, log: Vec<Reply>) -> Self {
-        let mut machine = Self::start(script, seat);
+        let mut machine = Self::start_with(script, seat, Vec::new());
         for reply in &log {
             machine.port.put_reply(reply.clone());
             machine.resume();

@@ -30,9 +30,10 @@ struct Slots {
 pub(crate) struct Port(Arc<Mutex<Slots>>);
 
 impl Port {
-    /// Asks, and waits for the answer.
+    /// Asks at once; the future is the answer.
     pub(crate) fn ask(&self, ask: Ask) -> Asking<'_> {
-        Asking { port: self, ask: Some(ask) }
+        self.0.lock().ask = Some(ask);
+        Asking(self)
     }
 
     pub(crate) fn take_ask(&self) -> Option<Ask> {
@@ -54,21 +55,12 @@ impl Port {
 }
 
 /// One question under way.
-pub(crate) struct Asking<'a> {
-    port: &'a Port,
-    ask: Option<Ask>,
-}
+pub(crate) struct Asking<'a>(&'a Port);
 
 impl Future for Asking<'_> {
     type Output = Reply;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Reply> {
-        let ask = self.ask.take();
-        let mut slots = self.port.0.lock();
-        if ask.is_some() {
-            slots.ask = ask;
-            return Poll::Pending;
-        }
-        slots.reply.take().map_or(Poll::Pending, Poll::Ready)
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Reply> {
+        self.0.0.lock().reply.take().map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -2,7 +2,7 @@
 
 pub use alloc::{boxed::Box, vec, vec::Vec};
 
-use aura_protocol_core::{decode, encode, limits::UNIT_BODY_BYTES_MAX};
+use aura_protocol_core::{decode, limits::UNIT_BODY_BYTES_MAX};
 
 pub use crate::cx::{Choose, Decide, Group, LastWord, Part, Quorum, finish, maps, start};
 use crate::{Body, Exit, Payload, Reason, Stop};
@@ -15,7 +15,7 @@ pub fn is<T: Payload>(body: &[u8]) -> bool {
 
 /// A payload as what is said.
 pub fn body(said: &impl Payload) -> Body {
-    Body::new(&encode(said))
+    Body::of(said)
 }
 
 /// What is said whatever happens.

@@ -54,6 +54,15 @@ pub struct Output {
     pub ended: Option<Ended>,
 }
 
+impl Output {
+    /// As [`Self::default`], with the memory that it has.
+    fn clear(&mut self) {
+        self.emit.clear();
+        self.log.clear();
+        (self.call, self.wake, self.ended) = (None, None, None);
+    }
+}
+
 /// Why an input is set aside. The session is as before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -205,6 +214,16 @@ impl Session {
     /// # Errors
     /// [`Refused`]; the session is then as before.
     pub fn step(&mut self, input: Input) -> Result<Output, Refused> {
+        let mut output = Output::default();
+        self.step_into(input, &mut output).map(|()| output)
+    }
+
+    /// [`Self::step`], into the memory of an earlier output, of which nothing else is left.
+    ///
+    /// # Errors
+    /// [`Refused`]; the session is then as before.
+    pub fn step_into(&mut self, input: Input, output: &mut Output) -> Result<(), Refused> {
+        output.clear();
         if self.machine.ended().is_some() {
             return Err(Refused::Ended);
         }
@@ -217,7 +236,8 @@ impl Session {
                 self.keep(event);
                 if !matters {
                     // Most events: the question stays open, and nothing has to be looked through.
-                    return Ok(Output { wake: self.wake(), ..Output::default() });
+                    output.wake = self.wake();
+                    return Ok(());
                 }
             }
             Input::Signal(said) if self.signals.len() < SIGNALS_MAX => {
@@ -231,7 +251,8 @@ impl Session {
                 self.answer(Reply::Host(reply));
             }
         }
-        Ok(self.drive())
+        self.drive(output);
+        Ok(())
     }
 
     fn check(&self, event: &Event) -> Result<(), Refused> {
@@ -261,14 +282,12 @@ impl Session {
     }
 
     /// Runs the script as far as what is here allows.
-    fn drive(&mut self) -> Output {
-        let mut output = Output::default();
-        while let Some(reply) = self.reply(&mut output) {
+    fn drive(&mut self, output: &mut Output) {
+        while let Some(reply) = self.reply(output) {
             self.answer(reply);
         }
         output.wake = self.wake();
         output.ended = self.machine.ended().cloned();
-        output
     }
 
     fn answer(&mut self, reply: Reply) {

@@ -2,7 +2,7 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use crate::{Dev, DeviceSet, Event, Want};
+use crate::{Dev, DeviceSet, Event, Events, Want};
 
 /// Most different things that one device may say under one label in one round. The second is
 /// evidence, and counts where all must say the same; a third adds nothing.
@@ -12,6 +12,9 @@ const VARIANTS_MAX: usize = 2;
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     events: Vec<Event>,
+    /// A bit of every place in which somebody said something: most events are the first of theirs, and
+    /// the others need not be looked through for that.
+    said: u64,
 }
 
 /// Events that a session has room for at its beginning: most never have more.
@@ -20,11 +23,17 @@ const EVENTS_EXPECTED: usize = 16;
 impl View {
     /// Nothing heard yet.
     pub(crate) fn new() -> Self {
-        Self { events: Vec::with_capacity(EVENTS_EXPECTED) }
+        Self { events: Vec::with_capacity(EVENTS_EXPECTED), said: 0 }
     }
 
     /// Takes an event. Says whether it was new.
     pub(crate) fn insert(&mut self, event: Event) -> bool {
+        let bit = place_bit(&event);
+        if self.said & bit == 0 {
+            self.said |= bit;
+            self.events.push(event);
+            return true;
+        }
         let alike = |it: &&Event| {
             it.author == event.author && it.label == event.label && it.round == event.round
         };
@@ -46,40 +55,42 @@ impl View {
         &self.events
     }
 
-    pub(crate) const fn of(events: Vec<Event>) -> Self {
-        Self { events }
+    pub(crate) fn of(events: Vec<Event>) -> Self {
+        let said = events.iter().fold(0, |bits, it| bits | place_bit(it));
+        Self { events, said }
     }
 
     /// The events that satisfy `want`, by author; none below its count.
-    pub(crate) fn satisfy(&self, want: &Want, me: Dev) -> Option<Vec<Event>> {
+    pub(crate) fn satisfy(&self, want: &Want, me: Dev) -> Option<Events> {
         if want.same { self.satisfy_same(want, me) } else { self.satisfy_each(want, me) }
     }
 
     /// The first matching event of each author.
-    pub(crate) fn first_of_each(&self, want: &Want, me: Dev) -> Vec<Event> {
-        let mut seen = DeviceSet::EMPTY;
-        let mut first = Vec::new();
-        for event in self.events.iter().filter(|it| matches(want, me, it)) {
-            if !seen.contains(event.author) {
-                seen = seen.with(event.author);
-                first.push(event.clone());
-            }
-        }
-        first.sort_unstable_by_key(|it: &Event| it.author);
-        first
+    pub(crate) fn first_of_each(&self, want: &Want, me: Dev) -> Events {
+        self.firsts(want, me, self.authors(want, me))
     }
 
-    fn satisfy_each(&self, want: &Want, me: Dev) -> Option<Vec<Event>> {
-        let count = usize::from(want.count);
+    fn satisfy_each(&self, want: &Want, me: Dev) -> Option<Events> {
         // Counted before anything is copied: most looks come too early.
-        let present: DeviceSet =
-            self.events.iter().filter(|it| matches(want, me, it)).map(|it| it.author).collect();
-        (count <= present.len()).then(|| self.first_of_each(want, me))
+        let present = self.authors(want, me);
+        (usize::from(want.count) <= present.len()).then(|| self.firsts(want, me, present))
+    }
+
+    fn authors(&self, want: &Want, me: Dev) -> DeviceSet {
+        self.events.iter().filter(|it| matches(want, me, it)).map(|it| it.author).collect()
+    }
+
+    /// The first matching event of each of these, who all have one.
+    fn firsts(&self, want: &Want, me: Dev, authors: DeviceSet) -> Events {
+        let first = |author| {
+            self.events.iter().find(|it| it.author == author && matches(want, me, it)).cloned()
+        };
+        authors.iter().filter_map(first).collect()
     }
 
     /// The least body that enough authors stand behind, as its first author's event. An author who
     /// says two things counts for each: that this is safe is the quorum's business (2m − N).
-    fn satisfy_same(&self, want: &Want, me: Dev) -> Option<Vec<Event>> {
+    fn satisfy_same(&self, want: &Want, me: Dev) -> Option<Events> {
         let matching = || self.events.iter().filter(|it| matches(want, me, it));
         let mut bodies = BTreeSet::new();
         bodies.extend(matching().map(|it| (it.label, &it.body))); // `collect` would link sorting.
@@ -90,6 +101,12 @@ impl View {
             enough.then(|| said().min_by_key(|it| it.author).cloned().into_iter().collect())
         })
     }
+}
+
+/// One of 64 bits for who said something, as what, and in which round.
+const fn place_bit(event: &Event) -> u64 {
+    let place = (event.author.0 as u32) + 7 * (event.label.0 as u32) + 29 * (event.round % 64);
+    1 << (place % 64)
 }
 
 /// Whether an event is one of those waited for. The body of an addressed event begins with whom it

@@ -382,7 +382,8 @@ impl<L: Level> Engine<L> {
         self.end = now;
         let clock = place.clock(now);
         let Some(node) = &mut place.node else { return };
-        let before = place.torn.map(|_| node.save());
+        let tears = place.torn.filter(|(boundary, _)| *boundary == 2 * place.spoke);
+        let before = tears.map(|_| node.save());
         let out = &mut self.outbox;
         match given {
             Given::Start => node.start(clock, out),
@@ -404,9 +405,7 @@ impl<L: Level> Engine<L> {
             }
         }
         if !self.outbox.said.is_empty() {
-            if let Some(before) = before
-                && self.tears(dev, now, given, before)
-            {
+            if self.tears(dev, now, given, before) {
                 return;
             }
             let mut said = std::mem::take(&mut self.outbox.said);
@@ -442,16 +441,16 @@ impl<L: Level> Engine<L> {
         dev: Dev,
         now: u64,
         given: Given,
-        before: <L::Node as Node>::Saved,
+        before: Option<<L::Node as Node>::Saved>,
     ) -> bool {
         let Some(place) = self.places.get_mut(usize::from(dev.0)) else { return false };
         let spoke = place.spoke;
         place.spoke += 1;
-        let Some((boundary, down)) = place.torn.filter(|(it, _)| it / 2 == spoke) else {
+        let Some((_, down)) = place.torn.filter(|(it, _)| it / 2 == spoke) else {
             return false;
         };
         place.torn = None;
-        let torn = if boundary.is_multiple_of(2) {
+        let torn = if let Some(before) = before {
             self.tally.torn_before += 1;
             self.outbox.said.clear();
             place.saved = Some(before);

@@ -3,9 +3,9 @@
 //! It hardens a step against a decider that tells two devices different things: two quorums of `m`
 //! share 2m − N devices, so with fewer liars than that no two decisions get one.
 
-use aura_protocol_core::encode;
-
-use crate::{Ask, Cx, Label, LabelSet, Payload, Reason, Reply, RoleIx, Stop, Want, cx::stalled};
+use crate::{
+    Ask, Body, Cx, Label, LabelSet, Payload, Reason, Reply, RoleIx, Stop, Want, cx::stalled,
+};
 
 impl Cx {
     /// Votes for what this device heard, and waits for a quorum of equal votes. A device that heard
@@ -29,7 +29,7 @@ impl Cx {
             Some(reason) => Err(reason),
             None => heard,
         };
-        self.say(vote, &encode(&heard)).await?;
+        self.say(vote, Body::of(&heard)).await?;
         let all = self.members(RoleIx::ALL);
         let want = Want {
             same: true,

@@ -37,7 +37,7 @@ impl Cx {
         if chooser == self.dev() {
             return match self.choose_here(step, at_chooser).await? {
                 Ok(((label, body), kept)) => {
-                    self.say(label, body.bytes()).await?;
+                    self.say(label, body.clone()).await?;
                     Ok((label, body, Each::new(Some(kept))))
                 }
                 Err(reason) => {

@@ -1,10 +1,10 @@
 //! `decide`: one device fixes what everybody then knows.
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::string::ToString;
 
 use crate::{
-    Ask, Cx, Dev, DeviceSet, Each, Event, Label, LabelSet, Me, Payload, Pub, Reason, Reply, RoleIx,
-    Stop,
+    Ask, Cx, Dev, DeviceSet, Each, Events, Label, LabelSet, Me, Payload, Pub, Reason, Reply,
+    RoleIx, Stop,
     cx::{Group, Quorum, read, read_all, stalled},
 };
 
@@ -38,7 +38,7 @@ pub type Unless<'a, V> = &'a (dyn Fn(&Me, &[u8]) -> Option<V> + Send + Sync);
 
 /// How a wait ended.
 enum Waited {
-    Enough(Vec<Event>),
+    Enough(Events),
     Vetoed(Dev),
     Late,
 }
@@ -153,7 +153,7 @@ impl Cx {
         let event = loop {
             match self.ask(ask.clone()).await {
                 Reply::Events(events) => {
-                    break events.into_iter().next().ok_or_else(|| stalled(&want))?;
+                    break events.first().cloned().ok_or_else(|| stalled(&want))?;
                 }
                 Reply::Signal(said) => {
                     self.veto(step.unless, unless, &said).await?;

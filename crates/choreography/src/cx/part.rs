@@ -52,11 +52,11 @@ impl Cx {
             rounds: self.scope.rounds,
             ttl: part.session.ttl,
             session: child_id(self.scope.session, part.step, self.scope.round),
-            roles: fixed.into_iter().chain(declared).map(|it| role(it.0, it.1)).collect(),
+            roles: Some(fixed.into_iter().chain(declared).map(|it| role(it.0, it.1)).collect()),
             decided: alloc::vec::Vec::new(),
             marks: alloc::vec::Vec::new(),
         };
-        let scope = core::mem::replace(&mut self.scope, inner);
+        let scope = core::mem::replace(&mut *self.scope, inner);
         (self, Around { scope, last: part.last })
     }
 
@@ -64,7 +64,7 @@ impl Cx {
     pub fn leave(mut self, around: Around) -> Self {
         // What was said before the part is still of this round. But no round is used twice, whichever
         // part counted it: the part may run again.
-        self.scope = Scope { rounds: self.scope.rounds, ..around.scope };
+        *self.scope = Scope { rounds: self.scope.rounds, ..around.scope };
         if let Some((label, body)) = around.last {
             self.port.arm(Final { label: self.label(label), round: self.scope.round, body });
         }

@@ -2,10 +2,8 @@
 
 use alloc::vec::Vec;
 
-use aura_protocol_core::encode;
-
 use crate::{
-    Ask, Cx, Dev, Each, Label, LabelSet, Me, Payload, Pub, Reason, Reply, RoleIx, Stop,
+    Ask, Body, Cx, Dev, Each, Label, LabelSet, Me, Payload, Pub, Reason, Reply, RoleIx, Stop,
     cx::{Group, Quorum, read, read_all, stalled},
 };
 
@@ -68,10 +66,10 @@ impl Cx {
         let mut bodies = Vec::new();
         for receiver in self.members(to).devices.iter() {
             let value = per_pair(&me, &kept, receiver).map_err(Stop::Failed)?;
-            bodies.push(encode(&(receiver, value)));
+            bodies.push(Body::of(&(receiver, value)));
         }
         for body in bodies {
-            self.say(label, &body).await?;
+            self.say(label, body).await?;
         }
         Ok(Each::new(Some(kept)))
     }

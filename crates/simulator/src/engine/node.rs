@@ -1,6 +1,6 @@
 //! What the engine drives: anything that takes inputs at one device and says messages.
 
-use aura_choreography::{Dev, DeviceSet, Ended};
+use aura_choreography::{Dev, DeviceSet, Ended, Output};
 use aura_protocol_core::Epoch;
 
 use crate::plan::Plan;
@@ -19,11 +19,13 @@ pub trait Message: Clone {
 #[derive(Debug)]
 pub struct Outbox<M> {
     pub(crate) said: Vec<(Option<Dev>, M)>,
+    /// Memory for what a session puts out in a step.
+    pub(crate) room: Output,
 }
 
 impl<M> Default for Outbox<M> {
     fn default() -> Self {
-        Self { said: Vec::new() }
+        Self { said: Vec::new(), room: Output::default() }
     }
 }
 

@@ -188,7 +188,7 @@ impl<'s> Code<'s> {
     fn reply(&self, dev: Dev, how: &How, signals: usize) -> Option<Reply> {
         Some(match how {
             How::Start => return None,
-            How::Took(events) => Reply::Events(self.ledger.read(events)),
+            How::Took(events) => Reply::Events(self.ledger.read(events).into()),
             How::Timeout => Reply::Timeout,
             How::Signal => Reply::Signal(self.signal(dev, signals)?.to_vec()),
             How::Passed(passed) => Reply::Passed(*passed),

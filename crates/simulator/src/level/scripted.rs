@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aura_choreography::{Ask, Body, Dev, Ended, Event, Input, Output, Script, Seat, Session};
+use aura_choreography::{Ask, Body, Dev, Ended, Event, Input, Script, Seat, Session};
 use aura_protocol_core::Epoch;
 
 use crate::{
@@ -68,32 +68,28 @@ impl Scripted {
     fn step(&mut self, input: Input, now: Epoch, out: &mut Outbox<Event>) -> Heard {
         let Some(session) = &mut self.session else { return Heard::Refused };
         session.observe(now);
-        let Ok(mut output) = session.step(input) else { return Heard::Refused };
-        loop {
-            self.absorb(&mut output, out);
-            self.wake = output.wake;
-            let (Some(call), Some(session), Some(host)) =
-                (output.call.take(), &mut self.session, &mut self.host)
-            else {
-                break;
-            };
-            let Ok(next) = session.step(Input::Reply(host.reply(&call))) else { break };
-            output = next;
+        if session.step_into(input, &mut out.room).is_err() {
+            return Heard::Refused;
         }
-        let answered = self.session.as_ref().map_or(0, |it| it.log().len());
+        loop {
+            for event in out.room.emit.drain(..) {
+                let event = match self.corrupts {
+                    None => event,
+                    Some(key) => corrupted(self.script, event, key),
+                };
+                out.said.push((None, event));
+            }
+            self.wake = out.room.wake;
+            let (Some(call), Some(host)) = (out.room.call.take(), &mut self.host) else { break };
+            if session.step_into(Input::Reply(host.reply(&call)), &mut out.room).is_err() {
+                break;
+            }
+        }
+        let answered = session.log().len();
         if self.answered != answered {
             (self.answered, self.since) = (answered, now);
         }
         Heard::Taken
-    }
-
-    fn absorb(&self, output: &mut Output, out: &mut Outbox<Event>) {
-        for event in output.emit.drain(..) {
-            match self.corrupts {
-                None => out.say(event),
-                Some(key) => out.say(corrupted(self.script, event, key)),
-            }
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use aura_choreography::{
     Body, Completed, Conclude, Dev, DeviceSet, Ended, Event, Label, LabelSet, Reason, Stop,
 };
 use aura_protocol_core::{Epoch, decode, encode};
+use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     engine::{Change, Changed, Heard, Level, Node, Outbox, Waits},
@@ -53,8 +54,8 @@ impl Level for Machines {
         Machine::new(dev, self.quorum, corrupts)
     }
 
-    fn restart(&self, _: Dev, saved: Machine, _: Option<u64>) -> Result<Machine, String> {
-        Ok(saved)
+    fn restart(&self, _: Dev, saved: Vec<u8>, _: Option<u64>) -> Result<Machine, String> {
+        decode(&saved, saved.len()).map_err(|error| error.to_string())
     }
 
     fn change(&self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
@@ -70,7 +71,7 @@ impl Level for Machines {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 enum Phase {
     New,
     /// Waits for the context.
@@ -94,7 +95,7 @@ enum Phase {
 }
 
 /// One device.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub struct Machine {
     me: Dev,
     devices: u8,
@@ -292,7 +293,8 @@ fn gives_up(labels: &[Label]) -> Phase {
 
 impl Node for Machine {
     type Message = Event;
-    type Saved = Self;
+    /// What is durable are bytes, as those of a session are.
+    type Saved = Vec<u8>;
 
     fn start(&mut self, now: Epoch, out: &mut Outbox<Event>) {
         self.drive(now, out);
@@ -330,8 +332,8 @@ impl Node for Machine {
         }
     }
 
-    fn save(&self) -> Self {
-        self.clone()
+    fn save(&self) -> Vec<u8> {
+        encode(self)
     }
 
     fn waits(&self) -> Option<Waits> {

@@ -144,13 +144,14 @@ impl<'a> Table<'a> {
             }
             Ask::Peek(want) => {
                 let place = self.places.get(at)?;
-                Some(Reply::Events(place.matching(want)))
+                Some(Reply::Events(place.matching(want).into()))
             }
             Ask::Signal { within } => self.signal(at).or_else(|| self.hurries(*within)),
             Ask::Await { want, unless, within, signals } => {
                 let place = self.places.get(at)?;
                 let stop = unless.and_then(|it| place.satisfy(&it));
-                let events = stop.or_else(|| place.satisfy(want)).map(Reply::Events);
+                let events =
+                    stop.or_else(|| place.satisfy(want)).map(|it| Reply::Events(it.into()));
                 let speaks = *signals && events.is_none() && self.random.below(4) == 0;
                 let said = if speaks { self.signal(at) } else { None };
                 events.or(said).or_else(|| self.hurries(*within))
