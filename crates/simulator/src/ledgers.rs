@@ -35,7 +35,7 @@ impl Ledgers {
     /// All devices run this protocol.
     #[must_use]
     pub fn new(protocol: &'static Protocol) -> Self {
-        let table = Arc::new(Table::new(protocol.script, protocol.params, protocol.host));
+        let table = Arc::new(Table::of(protocol));
         Self { table, accounts: Vec::new(), current: None, threshold: 0 }
     }
 

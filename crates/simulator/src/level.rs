@@ -49,7 +49,7 @@ impl Scripts {
     /// All devices run this protocol.
     #[must_use]
     pub fn new(protocol: &'static Protocol) -> Self {
-        Self { table: Table::new(protocol.script, protocol.params, protocol.host) }
+        Self { table: Table::of(protocol) }
     }
 
     /// All devices run this script, whose parameters are one byte and whose hosts know nothing.
@@ -98,6 +98,8 @@ pub(crate) struct Table {
     pub(crate) script: &'static dyn Script,
     pub(crate) params: fn(u8, u8) -> Vec<u8>,
     pub(crate) host: MakeHost,
+    /// What the person at each device says right after the session began there.
+    pub(crate) says: Option<fn(Dev) -> Vec<u8>>,
     votes: LabelSet,
     /// What each decision says when it works, and when it does not.
     decisions: Vec<(Label, Label)>,
@@ -125,6 +127,11 @@ pub fn device_id(dev: Dev) -> DeviceId {
 }
 
 impl Table {
+    pub(crate) fn of(protocol: &'static Protocol) -> Self {
+        let table = Self::new(protocol.script, protocol.params, protocol.host);
+        Self { says: protocol.says, ..table }
+    }
+
     pub(crate) fn new(
         script: &'static dyn Script,
         params: fn(u8, u8) -> Vec<u8>,
@@ -133,7 +140,7 @@ impl Table {
         let global = script.global();
         let (votes, decisions) = (votes::labels(global), votes::decisions(global));
         let (wanted, seats) = ((0, 0), Vec::new());
-        Self { script, params, host, votes, decisions, wanted, seats, current: 0 }
+        Self { script, params, host, says: None, votes, decisions, wanted, seats, current: 0 }
     }
 
     pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), String> {

@@ -19,11 +19,11 @@ use aura_protocol_core::quorum::default_threshold;
 
 use crate::{
     draw::mix,
-    hosts::MakeHost,
+    hosts::{MakeHost, plain},
     plan::{Liars, Promise, Shape},
 };
 
-/// A protocol as simulations know it.
+/// A protocol as simulations know it: `Protocol { promise: …, ..Protocol::new("name", &Script) }`.
 pub struct Protocol {
     /// Its name, for command lines.
     pub name: &'static str,
@@ -37,6 +37,8 @@ pub struct Protocol {
     pub params: fn(u8, u8) -> Vec<u8>,
     /// What its devices' hosts answer.
     pub host: MakeHost,
+    /// What the person at each device says right after the session began there; without it, nothing.
+    pub says: Option<fn(Dev) -> Vec<u8>>,
 }
 
 /// One byte: how many devices make a quorum.
@@ -52,6 +54,14 @@ impl std::fmt::Debug for Protocol {
 }
 
 impl Protocol {
+    /// A protocol in which everybody is believed, whose parameters are one byte, the quorum, whose hosts
+    /// know nothing, and in which nobody has to say anything.
+    #[must_use]
+    pub const fn new(name: &'static str, script: &'static dyn Script) -> Self {
+        let (about, promise) = ("", Promise::NOBODY);
+        Self { name, about, script, promise, params: just_quorum, host: plain, says: None }
+    }
+
     /// The quorum that it is tried with among so many devices: as small as its promises allow, so
     /// that quorums differ as much as they can.
     #[must_use]

@@ -151,7 +151,11 @@ impl Peer {
             };
             let host = host(&self.table, &start, None);
             let rights = [Capability::Sign, Capability::DeriveKey, Capability::Seal];
-            let context = ProtocolContext::new(start, MODULE, rights.into_iter().collect());
+            let mut context = ProtocolContext::new(start, MODULE, rights.into_iter().collect());
+            if let Some(says) = self.table.says {
+                // A session that has just begun listens.
+                let _taken = context.signal(says(self.dev));
+            }
             let hosted = Hosted::new(self.table.script);
             let (steps, failed, answered) = (0, None, 0);
             let since = now;

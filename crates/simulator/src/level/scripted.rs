@@ -17,6 +17,8 @@ pub struct Scripted {
     script: &'static dyn Script,
     session: Option<Session>,
     host: Option<Box<dyn Host>>,
+    /// What the person here says as soon as it has begun.
+    says: Option<Vec<u8>>,
     corrupts: Option<u64>,
     /// How many questions were answered, and since when the next is open.
     answered: usize,
@@ -28,6 +30,7 @@ pub struct Scripted {
 pub struct Saved {
     bytes: Vec<u8>,
     host: Vec<u8>,
+    says: Option<Vec<u8>>,
     pending: Option<Ask>,
     since: Epoch,
 }
@@ -37,7 +40,8 @@ impl Scripted {
         let script = table.script;
         let host = seat.as_ref().map(|it| (table.host)(it, None));
         let session = seat.map(|it| Session::new(script, it));
-        Self { script, session, host, corrupts, answered: 0, since: Epoch(0), wake: None }
+        let says = table.says.zip(session.as_ref()).map(|(says, it)| says(it.me()));
+        Self { script, session, host, says, corrupts, answered: 0, since: Epoch(0), wake: None }
     }
 
     /// A session after a restart. It asks what it asked before, or something is wrong with replay.
@@ -56,7 +60,8 @@ impl Scripted {
         }
         let answered = session.log().len();
         let (session, since) = (Some(session), saved.since);
-        Ok(Self { script, session, host, corrupts, answered, since, wake: None })
+        let says = saved.says.clone();
+        Ok(Self { script, session, host, says, corrupts, answered, since, wake: None })
     }
 
     /// The session.
@@ -109,6 +114,9 @@ impl Node for Scripted {
 
     fn start(&mut self, now: Epoch, out: &mut Outbox<Event>) {
         self.step(Input::Start, now, out);
+        if let Some(said) = self.says.take() {
+            self.step(Input::Signal(said), now, out);
+        }
     }
 
     fn hear(&mut self, _: Dev, event: &Event, now: Epoch, out: &mut Outbox<Event>) -> Heard {
@@ -136,6 +144,7 @@ impl Node for Scripted {
         Saved {
             bytes: session.map(Session::snapshot).unwrap_or_default(),
             host: self.host.as_ref().map(|it| it.save()).unwrap_or_default(),
+            says: self.says.clone(),
             pending: session.and_then(Session::pending).cloned(),
             since: self.since,
         }

@@ -55,4 +55,5 @@ pub static PROTOCOL: Protocol = Protocol {
     promise: Promise::MEMBERS,
     params: just_quorum,
     host: plain,
+    says: None,
 };

@@ -81,4 +81,5 @@ pub static PROTOCOL: Protocol = Protocol {
     promise: Promise::NOBODY,
     params: just_quorum,
     host: plain,
+    says: None,
 };

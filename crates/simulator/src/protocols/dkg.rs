@@ -170,6 +170,7 @@ pub static PROTOCOL: Protocol = Protocol {
     promise: Promise::MEMBERS,
     params,
     host: symbolic,
+    says: None,
 };
 
 /// With real keys.
@@ -180,4 +181,5 @@ pub static REAL: Protocol = Protocol {
     promise: Promise::MEMBERS,
     params,
     host: with_keys,
+    says: None,
 };

@@ -135,4 +135,5 @@ pub static PROTOCOL: Protocol = Protocol {
     promise: Promise::FEW_MEMBERS,
     params: just_quorum,
     host: plain,
+    says: None,
 };

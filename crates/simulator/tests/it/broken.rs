@@ -174,4 +174,5 @@ pub static FICKLE: Protocol = Protocol {
     promise: Promise::NOBODY,
     params: just_quorum,
     host: plain,
+    says: None,
 };

@@ -15,6 +15,7 @@ mod identity;
 mod ledgers;
 mod mixed;
 mod oracles;
+mod poll;
 mod shrinking;
 mod strategies;
 mod yardstick;

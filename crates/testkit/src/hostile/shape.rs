@@ -239,6 +239,16 @@ fn features_of_shape() -> Texts {
     ]
 }
 
+/// A session type.
+const GOOD: &[u8] =
+    b"session s {\n    msg {\n        Word(u8),\n    }\n    write word: Word by Opener;\n}\n";
+/// The same with one space more.
+const SPACED: &[u8] =
+    b"session s {\n    msg {\n        Word(u8),\n    }\n    write word:  Word by Opener;\n}\n";
+/// It reads well and waits for what nobody has said.
+const DEADLOCKED: &[u8] =
+    b"session s {\n    msg {\n        Word(u8),\n    }\n    gather words: Word[all];\n}\n";
+
 fn bytes() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let good = hostile().build();
     let naked = hostile().section(None).build();
@@ -255,6 +265,8 @@ fn bytes() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         typed.session_types = vec![text.to_vec()];
         described(&encode(&typed))
     };
+    let mut second = ours.clone();
+    second.session_types = vec![GOOD.to_vec(), DEADLOCKED.to_vec()];
     let mut two = good.clone();
     append_section(&mut two, &encode(&ours));
     let half = good.get(..good.len() / 2).unwrap_or_default().to_vec();
@@ -288,6 +300,9 @@ fn bytes() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("descriptor of another interface", "AbiVersion", described(&encode(&other_abi))),
         ("a session type that is no text", "SessionType", typed(&[0xff, 0xfe])),
         ("a session type that is another text", "SessionType", typed(b"to be agreed")),
+        ("a session type without canonical text", "SessionType", typed(SPACED)),
+        ("a session type that breaks a rule", "SessionType", typed(DEADLOCKED)),
+        ("a session type beside a good one", "SessionType", described(&encode(&second))),
         ("a session type without end", "SessionType", typed(&[b'('; 7_000])),
         ("descriptor lies", "DescriptorLies", described(&encode(&another))),
     ]

@@ -55,6 +55,22 @@ fn a_host_outlives_its_hostile_modules() {
     }
 }
 
+/// What is wrong with a session type, and where, is in the verdict.
+#[test]
+fn a_session_type_is_refused_for_what_is_wrong_with_it() {
+    let types = hostile::corpus().into_iter().filter(|it| it.code == "SessionType");
+    let found: Vec<String> = types
+        .map(|it| match gate::check(&it.bytes, Expected::of(&it.bytes)) {
+            Err(Refused::SessionType { reason }) => {
+                let reason = reason.chars().take(70).collect::<String>();
+                format!("{}: {reason}", it.name)
+            }
+            other => panic!("{}: {other:?}", it.name),
+        })
+        .collect();
+    assert_eq!(found, [""; 0]);
+}
+
 /// INV-H1: it is the meant rule that stops each, not another one by luck.
 #[test]
 fn each_limit_is_reached() {
