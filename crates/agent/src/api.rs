@@ -336,8 +336,9 @@ pub struct Session {
     pub session: String,
     /// The app's alias.
     pub alias: String,
-    /// `pending`, `active`, `stalled`, `completed`, `aborted` or `failed`. A stalled session waits for
-    /// the quorum clock longer than it should, and goes on when enough devices are awake.
+    /// `pending`, `active`, `stalled`, `completed`, `aborted`, `left` or `failed`. A stalled session waits
+    /// for the quorum clock longer than it should, and goes on when enough devices are awake. One that
+    /// was aborted ended so for everybody; one that was left, at this device only: it gave up.
     pub status: String,
     /// The version that is spoken.
     pub spoken: String,

@@ -14,7 +14,7 @@ use aura_protocol_core::{
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::{Body, Dev, Event, Input, Output, Refused, Script, Seat, Session};
+use crate::{Body, Dev, Event, Input, Output, Refused, Script, Seat, Session, Stop};
 
 /// A session of a script at one device, as a protocol.
 pub struct Hosted {
@@ -172,7 +172,13 @@ impl Running {
         }
         self.effects += effects.len() as u64;
         let outcome = output.ended.map(|ended| {
-            ended.unwrap_or_else(|stop| Outcome::Aborted { reason: stop.to_string() })
+            ended.unwrap_or_else(|stop| match stop {
+                Stop::Aborted(_) => Outcome::Aborted { reason: stop.to_string() },
+                // Only what was decided is the session's end; this is this device's.
+                Stop::Stalled { .. } | Stop::Failed(_) | Stop::Byzantine { .. } => {
+                    Outcome::Left { reason: stop.to_string() }
+                }
+            })
         });
         ProtocolStep { effects, wake: output.wake, outcome }
     }

@@ -150,7 +150,7 @@ pub struct RecordWrite {
     pub bytes: Option<Vec<u8>>,
 }
 
-/// How a session ended. All honest participants reach the same one.
+/// How a session ended. All honest participants that reach `Completed` or `Aborted` reach the same one.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = false)]
 pub enum Outcome {
@@ -161,8 +161,14 @@ pub enum Outcome {
         /// The records that it writes, all or none.
         batch: Vec<RecordWrite>,
     },
-    /// It gave up, and wrote nothing.
+    /// Whoever decides ended it, and nobody wrote anything.
     Aborted {
+        /// Why, for people.
+        reason: String,
+    },
+    /// This device gave up, or cannot go on. It says nothing about the others, who may have completed
+    /// or aborted the session, and it wrote nothing.
+    Left {
         /// Why, for people.
         reason: String,
     },

@@ -265,7 +265,7 @@ impl Participant {
                 Outcome::Completed { result, .. } => {
                     decode(&result, UNIT_BODY_BYTES_MAX).map_err(|it| other(it.to_string()))
                 }
-                Outcome::Aborted { reason } => Err(other(reason)),
+                Outcome::Aborted { reason } | Outcome::Left { reason } => Err(other(reason)),
             }
         }
     }

@@ -463,7 +463,7 @@ fn split(outcome: Outcome) -> (Outcome, Vec<RecordWrite>) {
         Outcome::Completed { result, batch } => {
             (Outcome::Completed { result, batch: Vec::new() }, batch)
         }
-        aborted @ Outcome::Aborted { .. } => (aborted, Vec::new()),
+        other @ (Outcome::Aborted { .. } | Outcome::Left { .. }) => (other, Vec::new()),
     }
 }
 

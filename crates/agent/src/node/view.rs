@@ -326,6 +326,7 @@ fn outcome_of(outcome: &Outcome) -> (&'static str, String) {
     match outcome {
         Outcome::Completed { result, .. } => ("completed", text_or_hex(result)),
         Outcome::Aborted { reason } => ("aborted", shown(reason)),
+        Outcome::Left { reason } => ("left", shown(reason)),
     }
 }
 

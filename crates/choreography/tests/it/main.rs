@@ -5,6 +5,7 @@ mod addressed;
 mod certified;
 mod decline;
 mod dkd;
+mod hosted;
 mod local;
 mod parts;
 mod payload;

@@ -58,7 +58,7 @@ pub(super) fn check_step(state: &[u8], step: &ProtocolStep) -> Result<(), Breach
 fn check_outcome(outcome: &Outcome) -> Result<(), Breach> {
     let batch: &[RecordWrite] = match outcome {
         Outcome::Completed { batch, .. } => batch,
-        Outcome::Aborted { .. } => &[],
+        Outcome::Aborted { .. } | Outcome::Left { .. } => &[],
     };
     check("an outcome", "records", batch.len(), BATCH_RECORDS_MAX)?;
     for write in batch {

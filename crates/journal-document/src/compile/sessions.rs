@@ -172,7 +172,7 @@ impl Sessions {
         }
         run.is_closed = true;
         match &close.outcome {
-            Outcome::Aborted { reason } => {
+            Outcome::Aborted { reason } | Outcome::Left { reason } => {
                 run.status.text(draft, run.object, "status", "aborted".to_owned());
                 put(draft, run.object, "reason", reason.clone());
             }
@@ -211,7 +211,7 @@ fn is_well_formed(close: &CloseSession) -> bool {
     let keys: std::collections::BTreeSet<_> = close.batch.iter().map(|it| &it.key).collect();
     let inner_is_empty = match &close.outcome {
         Outcome::Completed { batch, .. } => batch.is_empty(),
-        Outcome::Aborted { .. } => true,
+        Outcome::Aborted { .. } | Outcome::Left { .. } => true,
     };
     inner_is_empty
         && close.batch.len() <= BATCH_RECORDS_MAX

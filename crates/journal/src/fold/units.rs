@@ -182,7 +182,8 @@ impl Fold {
         undo.push(Undo::Closed(id, session.status));
         session.status = match close.outcome {
             Outcome::Completed { .. } => SessionStatus::Completed,
-            Outcome::Aborted { .. } => SessionStatus::Aborted,
+            // An opener that left decides no more: to everybody else the session is over without a result.
+            Outcome::Aborted { .. } | Outcome::Left { .. } => SessionStatus::Aborted,
         };
         session.outcome = Some(close.outcome.clone());
         session.closed_by = Some(position.unit);
@@ -225,7 +226,7 @@ fn is_well_formed(close: &CloseSession) -> bool {
     let keys: BTreeSet<_> = close.batch.iter().map(|it| &it.key).collect();
     let inner_is_empty = match &close.outcome {
         Outcome::Completed { batch, .. } => batch.is_empty(),
-        Outcome::Aborted { .. } => true,
+        Outcome::Aborted { .. } | Outcome::Left { .. } => true,
     };
     inner_is_empty
         && close.batch.len() <= BATCH_RECORDS_MAX

@@ -146,6 +146,8 @@ fn ends() {
     let write = RecordWrite { key: key(), bytes: Some(vec![1]) };
     let outcome = Outcome::Completed { result: vec![2], batch: vec![write] };
     check(&outcome, "00010000000201000000010000006b010100000001");
+    check(&Outcome::Aborted { reason: "n".into() }, "01010000006e");
+    check(&Outcome::Left { reason: "n".into() }, "02010000006e");
     let step =
         ProtocolStep { effects: vec![], wake: Some(Epoch(1)), outcome: Some(outcome.clone()) };
     let wake = "010100000000000000";

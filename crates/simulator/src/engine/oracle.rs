@@ -49,7 +49,7 @@ impl<L: Level> Engine<L> {
             let set = match ended {
                 Some(Ok(Outcome::Completed { .. })) => &mut outcomes.finished,
                 Some(Ok(Outcome::Aborted { .. }) | Err(Stop::Aborted(_))) => &mut outcomes.aborted,
-                Some(Err(_)) => &mut outcomes.left,
+                Some(Ok(Outcome::Left { .. }) | Err(_)) => &mut outcomes.left,
                 None => continue,
             };
             *set = set.with(dev);
