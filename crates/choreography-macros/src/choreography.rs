@@ -8,7 +8,7 @@ use syn::{
     parse::{Parse, ParseStream},
 };
 
-use crate::{error::Errors, parse::default_runtime};
+use crate::{error::Errors, keeps, parse::default_runtime};
 
 const TAKES: &str = "a choreography takes the first state of its session and nothing else: \
                      `(s: session::Start)`";
@@ -66,7 +66,8 @@ pub(crate) fn expand(arguments: TokenStream, function: TokenStream) -> Result<To
     let arguments: Option<Arguments> = errors.keep(syn::parse2(arguments));
     let function: ItemFn = syn::parse2(function)?;
     let session = errors.keep(session_of(&function));
-    let (Some(arguments), Some(session)) = (arguments, session) else {
+    keeps::check(function.block.to_token_stream(), &mut errors);
+    let (Some(arguments), Some(session), true) = (arguments, session, errors.is_empty()) else {
         return errors.or(TokenStream::new());
     };
     let Arguments { vis, name, roles, runtime } = arguments;

@@ -5,6 +5,7 @@ mod check;
 mod choreography;
 mod error;
 mod expand;
+mod keeps;
 mod model;
 mod parse;
 mod payload;

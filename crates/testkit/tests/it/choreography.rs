@@ -211,6 +211,30 @@ fn a_script_that_remembers_from_run_to_run_is_found() {
     assert_eq!(departed, Err(Departed::Fickle { run: 0, dev: Dev(0), answers: 0 }));
 }
 
+static SAID: AtomicU8 = AtomicU8::new(0);
+
+/// What the macro cannot see: it is another function that remembers.
+fn remembered() -> u8 {
+    SAID.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Carries what one device did out of its step, past the log.
+#[choreography(pub Leaky)]
+async fn leaks(s: ballot::Start) -> Result<ballot::Finished<u8>, Stop> {
+    let (s, _) = s.open(|_| Ok(1)).await?;
+    let (s, _) = s.vote(|_| Ok((remembered(), ()))).await?;
+    let (s, _) = s.votes().await?;
+    let (s, close) = s.close(|_| Ok(1)).await?;
+    Ok(s.finish(close))
+}
+
+/// INV-K3: interior mutability behind a call shows as soon as a log is run again.
+#[test]
+fn a_choreography_that_leaks_out_of_a_step_is_found() {
+    let departed = check(&Leaky, &BALLOT, 3);
+    assert!(matches!(departed, Err(Departed::Fickle { run: 0, .. })), "{departed:?}");
+}
+
 #[test]
 fn another_type_and_impossible_seats_are_refused() {
     let other = check(&Objection, &BALLOT, 3);
