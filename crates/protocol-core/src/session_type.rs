@@ -46,6 +46,15 @@
 //!    `A-Z a-z 0-9 _ < > [ ] { } ( ) , : ;` without spaces, with its brackets of all four kinds
 //!    balanced and properly nested.
 //!
+//! # Waits without a bound
+//!
+//! `within` may be missing wherever something is awaited, and so may `ttl`: that device then waits for
+//! ever. For a decider this means that no clock ever branches its step, since only a decider's clock
+//! can; the session goes on when its quorum is there, and not before. Such a type is well-formed, because
+//! a type says what a protocol does and a state machine written by hand may do this. `session!` takes no
+//! decision without a bound. A comparison never lets such a decider run out of time: it is found
+//! waiting.
+//!
 //! # Invariants
 //!
 //! - INV-ST1: a type has one text. What [`parse()`] accepts prints as exactly what was parsed, and a

@@ -7,6 +7,15 @@
 //! A wait with a deadline may time out at any moment, because nobody knows how slow others are. What a
 //! device reads of the adversary is any of what the model lists.
 //!
+//! A wait for equal words (`decide certified`) takes any body that enough authors stand behind, whichever
+//! a session would take first: more than can happen, never less. The event that it hands over stands in
+//! the name of the first whom it waits for, since a step may use its body alone.
+//!
+//! **What is not explored**: a host answers a call of one device alike at all times ([`HostFn`]). In a
+//! running session a read shows what is there when the host answers, so it may change from one read to
+//! the next, with what other sessions write; the answer is that device's own, logged, and steers nobody
+//! else without a decision. Where a protocol reads twice, give it a model for each of the answers.
+//!
 //! **Invariants**
 //! - INV-M1: whatever can happen with [`Delivery::Eager`] can happen with [`Delivery::Lazy`].
 //! - INV-M2: leaving out what nobody can tell from silence ([`Reduction::Silence`]) changes neither the

@@ -84,7 +84,9 @@ pub trait Steps: Sized + Send {
         }
     }
 
-    /// Reads one record of this app.
+    /// Reads one record of this app, as it is when the host answers: not as it was when the session or
+    /// the step began. Two devices, or two reads at one device, may get different answers; each is logged,
+    /// and what everybody must go by needs a decision.
     fn read(
         &mut self,
         key: impl Fn(&Me) -> Result<RecordKey, Reason> + Send,
@@ -99,7 +101,7 @@ pub trait Steps: Sized + Send {
     }
 
     /// Reads the records of this app whose keys begin with `prefix`: at most `limit`, from after
-    /// `after`.
+    /// `after`, as they are when the host answers.
     fn list(
         &mut self,
         prefix: Vec<u8>,
