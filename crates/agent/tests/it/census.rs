@@ -199,7 +199,9 @@ impl ProtocolLifecycle for Outer {
                         assert!(batch.is_empty(), "the part's records are the part's");
                         format!("part: {}", text(&result))
                     }
-                    Outcome::Aborted { reason } | Outcome::Left { reason } => format!("part aborted: {reason}"),
+                    Outcome::Aborted { reason } | Outcome::Left { reason } => {
+                        format!("part aborted: {reason}")
+                    }
                 };
                 let result = result.into_bytes();
                 step.outcome = Some(Outcome::Completed { result, batch: vec![] });
