@@ -109,6 +109,7 @@ pub static PROTOCOL: Protocol = Protocol {
     promise: Promise::MEMBERS,
     params,
     host: symbolic,
+    says: None,
 };
 
 /// With real keys.
@@ -119,4 +120,5 @@ pub static REAL: Protocol = Protocol {
     promise: Promise::MEMBERS,
     params,
     host: with_keys,
+    says: None,
 };

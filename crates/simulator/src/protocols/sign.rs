@@ -107,6 +107,7 @@ pub static PROTOCOL: Protocol = Protocol {
     promise: Promise::MEMBERS,
     params,
     host: symbolic,
+    says: None,
 };
 
 /// With real keys.
@@ -117,4 +118,5 @@ pub static REAL: Protocol = Protocol {
     promise: Promise::MEMBERS,
     params,
     host: with_keys,
+    says: None,
 };
