@@ -232,7 +232,7 @@ async fn leaks(s: ballot::Start) -> Result<ballot::Finished<u8>, Stop> {
 #[test]
 fn a_choreography_that_leaks_out_of_a_step_is_found() {
     let departed = check(&Leaky, &BALLOT, 3);
-    assert!(matches!(departed, Err(Departed::Fickle { run: 0, .. })), "{departed:?}");
+    assert!(matches!(departed, Err(Departed::Fickle { .. })), "{departed:?}");
 }
 
 #[test]
