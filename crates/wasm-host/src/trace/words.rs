@@ -80,6 +80,7 @@ fn outcome(outcome: &Outcome) -> String {
             format!("completed {}, {} {noun}", bytes(result), batch.len())
         }
         Outcome::Aborted { reason } => format!("aborted: {}", text(reason)),
+        Outcome::Left { reason } => format!("left: {}", text(reason)),
     }
 }
 
