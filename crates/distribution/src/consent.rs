@@ -12,12 +12,12 @@ use std::{
 use aura_journal::{
     AccountState, AppState, Ledger, ProposalState,
     control::{
-        ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, Release,
-        Slot, Verdict,
+        ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, ReAdmit,
+        Release, Revoke, Slot, Verdict,
     },
 };
 use aura_protocol_core::{
-    AppId, Digest, ProtocolCapabilities, Requirement, UnixTime, limits::NAME_BYTES_MAX,
+    AppId, DeviceId, Digest, ProtocolCapabilities, Requirement, UnixTime, limits::NAME_BYTES_MAX,
     quorum::tally,
 };
 
@@ -49,6 +49,8 @@ impl EntryPolicy for Consent<'_> {
             EntryBody::SetUpgradePolicy { app, .. } => check_installed(state, *app),
             EntryBody::ActivateVersion(activate) => self.check_activation(state, value, activate),
             EntryBody::Release(release) => check_own_release(self.ledger, release),
+            EntryBody::Revoke(revoke) => check_revoke(self.ledger, revoke),
+            EntryBody::ReAdmit(readmit) => check_readmit(self.ledger, readmit),
             _ => deny("UnknownEntry", "this device does not know this kind of entry"),
         }
     }
@@ -75,6 +77,34 @@ fn check_reconfigure(current: &Configuration, next: &Configuration) -> Verdict {
     } else {
         deny("RosterChange", "a new device changes the default thresholds and nothing else")
     }
+}
+
+/// A device that has proved by two signatures that its key is not its own may be sent away by whoever
+/// proposes it. Who else should go is for people, and needs a ceremony of its own.
+fn check_forked(ledger: &Ledger, device: DeviceId) -> Verdict {
+    if ledger.forks().contains_key(&device) {
+        return Verdict::Accept;
+    }
+    deny("NotForked", format!("no fork by device {} is known here", device.short()))
+}
+
+fn check_revoke(ledger: &Ledger, revoke: &Revoke) -> Verdict {
+    let Some(last) = ledger.unit(&revoke.last_hash).map(|it| &it.body) else {
+        return Verdict::Wait(format!("unit {} has not arrived", revoke.last_hash.short()));
+    };
+    if (last.author, last.seq) != (revoke.device, revoke.last_seq) {
+        return deny("BadCut", "the cut is not at a unit of the device that leaves");
+    }
+    check_forked(ledger, revoke.device)
+}
+
+/// The seat stays as it is; only the keys are others.
+fn check_readmit(ledger: &Ledger, readmit: &ReAdmit) -> Verdict {
+    let old = ledger.chain().config().roster.get(&readmit.device);
+    if old.is_some_and(|it| it.role != readmit.entry.role) {
+        return deny("RosterChange", "a device is admitted anew in the role that it had");
+    }
+    check_forked(ledger, readmit.device)
 }
 
 fn check_installed(state: &AccountState, app: AppId) -> Verdict {

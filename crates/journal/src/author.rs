@@ -9,7 +9,7 @@ use aura_protocol_core::{
 };
 
 use crate::{
-    dag::{Candidate, next_lamport},
+    dag::{Candidate, Chain, next_lamport},
     error::AuthorError,
     event::Event,
     ledger::Ledger,
@@ -43,7 +43,10 @@ impl Ledger {
         if entry.unit_key != key.public() {
             return Err(AuthorError::WrongKey { device: me });
         }
-        let prev = self.dag.chain_of(&me).last().copied();
+        if let Some(seq) = self.dag.fork_of(&me) {
+            return Err(AuthorError::Forked { device: me, seq });
+        }
+        let prev = self.dag.chain_of(&me).and_then(Chain::last);
         let deps = self.choose_deps(prev, self.answers_to(session, &event));
         let parents = prev.iter().chain(&deps).filter_map(|it| self.dag.lamport(it));
         let body = UnitBody {
@@ -65,7 +68,11 @@ impl Ledger {
         let unit = body.sign(key);
         let bytes = encode(&unit);
         let hash = Unit::hash_of(&bytes);
-        self.accept(Candidate { hash, unit, bytes });
+        let candidate = Candidate { hash, unit, bytes };
+        if self.dag.spent(&candidate, self.chain.config()).is_none() {
+            return Err(AuthorError::Quota { device: me, config });
+        }
+        self.accept(candidate, None);
         Ok(hash)
     }
 
@@ -80,7 +87,7 @@ impl Ledger {
     pub fn tick(&mut self, me: DeviceId, key: &SecretKey, epoch: Epoch) -> Result<(), AuthorError> {
         let wanted = epoch.min(self.epoch().saturating_add(1));
         loop {
-            let prev = self.dag.chain_of(&me).last().copied();
+            let prev = self.dag.chain_of(&me).and_then(Chain::last);
             let tips = prev.into_iter().chain(self.choose_deps(prev, None));
             let proved = self.dag.ticks_of(tips).stand(self.chain.config()).saturating_add(1);
             let tick = wanted.min(proved);

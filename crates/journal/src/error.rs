@@ -77,15 +77,24 @@ pub enum Reject {
         /// Who is said to have signed.
         author: DeviceId,
     },
-    /// The author signed another unit for the same place in its chain.
-    #[error("device {author} signed two units at {seq}: {held} is held already")]
-    Forked {
-        /// The author of both.
+    /// Its author has forked before it, nobody rests on it, and its sender has brought as many such
+    /// units as it may.
+    #[error(
+        "unit {seq} by {author} stands beyond a fork, and its sender may bring no more of those"
+    )]
+    Frozen {
+        /// The author.
         author: DeviceId,
-        /// The place.
+        /// The unit's place in the author's chain.
         seq: u64,
-        /// The unit that is held.
-        held: Digest,
+    },
+    /// Its author has written as much in this configuration as it may.
+    #[error("device {author} has used up its quota in configuration {config}")]
+    Quota {
+        /// The author.
+        author: DeviceId,
+        /// The index of the configuration.
+        config: u64,
     },
     /// It would have to wait for others, but units of too many peers are waiting already.
     #[error("units of {peers} peers are waiting already")]
@@ -110,7 +119,8 @@ impl Reject {
             Self::PrevMismatch { .. } => "PrevMismatch",
             Self::Lamport { .. } => "Lamport",
             Self::Signature { .. } => "Signature",
-            Self::Forked { .. } => "Forked",
+            Self::Frozen { .. } => "Frozen",
+            Self::Quota { .. } => "Quota",
             Self::Crowded { .. } => "Crowded",
         }
     }
@@ -120,7 +130,7 @@ impl Reject {
     #[must_use]
     pub const fn culprit(&self) -> Option<DeviceId> {
         match self {
-            Self::Forked { author, .. } => Some(*author),
+            Self::Frozen { author, .. } => Some(*author),
             Self::Size { .. }
             | Self::Malformed(_)
             | Self::Version { .. }
@@ -131,6 +141,7 @@ impl Reject {
             | Self::PrevMismatch { .. }
             | Self::Lamport { .. }
             | Self::Signature { .. }
+            | Self::Quota { .. }
             | Self::Crowded { .. } => None,
         }
     }
@@ -162,6 +173,25 @@ pub enum AuthorError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// Another copy of the device signs with its key: it was cloned, or went on from a backup. The
+    /// quorum has to admit it anew with another key.
+    #[error(
+        "device {device} has signed two units at {seq}; it needs a new key to be admitted anew"
+    )]
+    Forked {
+        /// The device.
+        device: DeviceId,
+        /// The first place with two units.
+        seq: u64,
+    },
+    /// The device has written as much as it may until the next configuration.
+    #[error("device {device} has used up its quota in configuration {config}")]
+    Quota {
+        /// The device.
+        device: DeviceId,
+        /// The index of the newest configuration.
+        config: u64,
+    },
 }
 
 impl AuthorError {
@@ -172,6 +202,8 @@ impl AuthorError {
             Self::NotInRoster { .. } => "NotInRoster",
             Self::WrongKey { .. } => "WrongKey",
             Self::Size { .. } => "Size",
+            Self::Forked { .. } => "Forked",
+            Self::Quota { .. } => "Quota",
         }
     }
 }

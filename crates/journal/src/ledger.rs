@@ -1,6 +1,6 @@
 //! The ledger: one door in, and everything that can be read from what came through it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aura_protocol_core::{AccountId, AppId, DeviceId, Digest, Epoch};
 
@@ -8,20 +8,25 @@ pub use crate::dag::PeerTag;
 use crate::{
     control::{Appended, CertifiedEntry, ChainError, ControlChain, EntryBody},
     dag::{
-        Candidate, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments, Trust, Waiting,
-        check, check_size, read,
+        Accounts, Candidate, Chain, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments,
+        Trust, Waiting, check, check_size, read,
     },
     error::{Missing, Reject, RestoreError},
     event::Event,
     fold::{
-        Change, Fold, Place, PlaceKey, Proved, Sources, records_at,
+        Change, Fold, Lowered, Place, PlaceKey, Proved, Skips, Sources, records_at,
         state::{AccountState, Position, RawRecord, RecordId},
     },
     store::{StoreBatch, Stored},
     subscribe::{Filter, Finality, SubscriptionId, Subscriptions},
-    sync::Frontier,
     unit::{Unit, UnitBody},
 };
+
+/// Whose account units are on after a restart: who had sent them is not stored.
+const RESTORED: PeerTag = PeerTag([0; 32]);
+
+/// A cut by an entry: its height, of whom, and the last unit that counts.
+type Cut = (u64, DeviceId, (u64, Digest));
 
 /// What became of a unit that breaks no rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +35,16 @@ pub enum Outcome {
     /// It is in the ledger, and so are those that had been waiting for it: all of them, in the order
     /// in which they were added.
     Applied(Vec<Digest>),
+    /// As before, and it proves that its author has signed two units for one place, or did so earlier
+    /// than was known. The fold leaves out what that author wrote from there on.
+    Fork {
+        /// Who has forked.
+        author: DeviceId,
+        /// The place that is taken twice.
+        seq: u64,
+        /// What was added, as in [`Self::Applied`].
+        applied: Vec<Digest>,
+    },
     /// It was there already.
     Duplicate,
     /// It waits, in the ring of the peer that sent it, for what it rests on.
@@ -44,7 +59,9 @@ pub enum Outcome {
 pub struct Ledger {
     pub(crate) chain: ControlChain,
     pub(crate) dag: Dag,
+    pub(crate) accounts: Accounts,
     segments: Segments,
+    skips: Skips,
     waiting: Waiting,
     refusals: Refusals,
     proved: Proved,
@@ -84,10 +101,12 @@ impl Ledger {
             let refused = |reject| RestoreError::Unit { index, reject };
             let candidate = read(ledger.account(), hash, bytes).map_err(refused)?;
             let verdict = check(&ledger.dag, &ledger.chain, &candidate, Trust::Verified);
-            match verdict.map_err(refused)? {
-                Check::Ready => ledger.link(candidate),
+            let payer = match verdict.map_err(refused)? {
+                Check::Ready | Check::Fork => None,
+                Check::Account => Some(RESTORED),
                 Check::Wait(_) => return Err(RestoreError::Order { index }),
             };
+            ledger.link(candidate, payer);
         }
         ledger.fold_everything();
         Ok(ledger)
@@ -98,7 +117,9 @@ impl Ledger {
         let mut ledger = Self {
             chain,
             dag: Dag::default(),
+            accounts: Accounts::default(),
             segments: Segments::default(),
+            skips: Skips::default(),
             waiting: Waiting::default(),
             refusals: Refusals::default(),
             proved: Proved::default(),
@@ -109,13 +130,16 @@ impl Ledger {
         };
         for entry in ledger.chain.entries() {
             ledger.proved.entry(entry);
+            if let EntryBody::Revoke(it) = &entry.value.body {
+                ledger.skips.cut(entry.slot.k, it.device, (it.last_seq, it.last_hash));
+            }
             ledger.segments.close(&ledger.dag, entry.slot.k, &entry.value.past);
         }
         ledger
     }
 
     fn fold_everything(&mut self) {
-        let units = self.dag.arrivals().iter().filter(|it| self.is_folded(it));
+        let units = self.dag.arrivals().iter().filter(|it| self.counts(it));
         let mut added: Vec<Place> =
             units.map(|unit| self.place(*unit, self.segments.of(unit))).collect();
         added.extend(self.chain.entries().iter().map(|it| Place::Entry(it.slot.k)));
@@ -174,12 +198,31 @@ impl Ledger {
             return Ok(Outcome::Parked);
         }
         let candidate = read(self.account(), hash, bytes)?;
-        match check(&self.dag, &self.chain, &candidate, Trust::Verify)? {
+        self.judge(from, candidate)
+    }
+
+    /// Checks a unit, and does with it what comes of that.
+    fn judge(&mut self, from: PeerTag, candidate: Candidate) -> Result<Outcome, Reject> {
+        let verdict = check(&self.dag, &self.chain, &candidate, Trust::Verify)?;
+        let UnitBody { author, seq, .. } = candidate.unit.body;
+        match verdict {
             Check::Wait(need) => {
                 self.waiting.park(from, candidate, need)?;
                 Ok(Outcome::Parked)
             }
-            Check::Ready => Ok(Outcome::Applied(self.accept(candidate))),
+            Check::Ready => Ok(Outcome::Applied(self.accept(candidate, None))),
+            Check::Fork => {
+                let unit = candidate.hash;
+                tracing::warn!(%author, seq, %unit, "two units by one author for one place");
+                let applied = self.accept(candidate, None);
+                Ok(Outcome::Fork { author, seq, applied })
+            }
+            Check::Account => {
+                if !self.accounts.has_room(from, author, candidate.bytes.len()) {
+                    return Err(Reject::Frozen { author, seq });
+                }
+                Ok(Outcome::Applied(self.accept(candidate, Some(from))))
+            }
         }
     }
 
@@ -195,7 +238,11 @@ impl Ledger {
         let k = entry.slot.k;
         self.proved.entry(&entry);
         let moved = self.segments.close(&self.dag, k, &entry.value.past);
-        let mut change = self.publish_final(moved);
+        let cut = match &entry.value.body {
+            EntryBody::Revoke(it) => Some((k, it.device, (it.last_seq, it.last_hash))),
+            _ => None,
+        };
+        let mut change = self.reorder(None, &moved, cut);
         change.added.push(Place::Entry(k));
         self.refold(change);
         self.batch.entries.push(entry);
@@ -208,9 +255,9 @@ impl Ledger {
     }
 
     /// Adds a unit that passed every check, and then what had been waiting for it.
-    pub(crate) fn accept(&mut self, candidate: Candidate) -> Vec<Digest> {
+    pub(crate) fn accept(&mut self, candidate: Candidate, payer: Option<PeerTag>) -> Vec<Digest> {
         let hash = candidate.hash;
-        self.add(candidate);
+        self.add(candidate, payer);
         let mut applied = vec![hash];
         applied.extend(self.release([Need::Unit(hash)].into()));
         applied
@@ -226,30 +273,41 @@ impl Ledger {
                 if self.dag.contains(&hash) {
                     continue;
                 }
-                let verdict = check(&self.dag, &self.chain, &candidate, Trust::Verify);
-                let refused = match verdict {
-                    Ok(Check::Ready) => {
-                        self.add(candidate);
+                match self.release_one(peer, candidate) {
+                    Ok(true) => {
                         applied.push(hash);
                         needs.push_back(Need::Unit(hash));
-                        continue;
                     }
-                    Ok(Check::Wait(need)) => self.waiting.park(peer, candidate, need),
-                    Err(reject) => Err(reject),
-                };
-                if let Err(reject) = refused {
-                    tracing::warn!(?peer, unit = %hash, code = reject.code(), %reject, "waiting unit refused");
-                    self.refusals.push(peer, reject);
+                    Ok(false) => {}
+                    Err(reject) => {
+                        tracing::warn!(?peer, unit = %hash, code = reject.code(), %reject, "waiting unit refused");
+                        self.refusals.push(peer, reject);
+                    }
                 }
             }
         }
         applied
     }
 
-    fn add(&mut self, candidate: Candidate) {
+    /// Whether a unit that was waiting is added now.
+    fn release_one(&mut self, peer: PeerTag, candidate: Candidate) -> Result<bool, Reject> {
+        let (author, seq) = (candidate.unit.body.author, candidate.unit.body.seq);
+        let payer = match check(&self.dag, &self.chain, &candidate, Trust::Verify)? {
+            Check::Ready | Check::Fork => None,
+            Check::Account if self.accounts.has_room(peer, author, candidate.bytes.len()) => {
+                Some(peer)
+            }
+            Check::Account => return Err(Reject::Frozen { author, seq }),
+            Check::Wait(need) => return self.waiting.park(peer, candidate, need).map(|()| false),
+        };
+        self.add(candidate, payer);
+        Ok(true)
+    }
+
+    fn add(&mut self, candidate: Candidate, payer: Option<PeerTag>) {
         let (hash, bytes) = (candidate.hash, candidate.bytes.clone());
         let again = self.activation_of(&candidate);
-        let mut change = self.link(candidate);
+        let mut change = self.link(candidate, payer);
         change.again = again;
         self.refold(change);
         self.batch.units.push(bytes);
@@ -268,40 +326,63 @@ impl Ledger {
         self.chain.entries().iter().find(names).map(|entry| Place::Entry(entry.slot.k))
     }
 
-    /// Adds a unit to everything but the fold, and says how the order of the fold changes.
-    fn link(&mut self, candidate: Candidate) -> Change {
+    /// Adds a unit to everything but the fold, and says how the order of the fold changes. Who pays for
+    /// it, if it is taken on account.
+    fn link(&mut self, candidate: Candidate, payer: Option<PeerTag>) -> Change {
         let hash = candidate.hash;
         self.proved.unit(hash, &candidate.unit);
         if !is_tick(&candidate.unit.body) {
             self.subscriptions.publish(Finality::Tentative, hash, &candidate.unit.body);
         }
+        if let Some(peer) = payer {
+            let author = candidate.unit.body.author;
+            self.accounts.take(peer, author, hash, candidate.bytes.len());
+        }
         // Checked before: a unit of an unknown configuration waits.
         let config = self.chain.config_at(candidate.unit.body.config);
-        self.dag.insert(candidate, config.unwrap_or_else(|| self.chain.config()));
-        let moved = self.segments.arrive(&self.dag, hash);
-        let mut change = self.publish_final(moved);
-        // A unit that is new here leaves no place.
-        change.removed.remove(&PlaceKey::from(&self.place(hash, OPEN_SEGMENT)));
-        if self.segments.of(&hash) == OPEN_SEGMENT && self.is_folded(&hash) {
-            change.added.push(self.place(hash, OPEN_SEGMENT));
+        let config = config.unwrap_or_else(|| self.chain.config());
+        self.dag.insert(candidate, config, payer.is_some());
+        if payer.is_none()
+            && let Some(held) = self.dag.held(&hash)
+        {
+            let settled = self.accounts.rest(&self.dag, &held.unit.body);
+            if !settled.is_empty() {
+                self.dag.settled(&settled, Some(hash));
+            }
         }
-        change
+        let moved = self.segments.arrive(&self.dag, hash);
+        self.reorder(Some(hash), &moved, None)
     }
 
-    /// Lists units that an entry closes over, and says how the order of the fold changes.
-    fn publish_final(&mut self, moved: Vec<Moved>) -> Change {
+    /// Takes note of units that an entry closes over, of a cut, and of what both and a new unit mean for
+    /// what the fold leaves out. Says how the order of the fold changes.
+    fn reorder(&mut self, new: Option<Digest>, moved: &[Moved], cut: Option<Cut>) -> Change {
+        self.settle_closed(moved);
+        let (before, lowered) = self.look_for_forks(new, moved, cut);
+        let was = before.as_ref().unwrap_or(&self.skips);
         let mut change = Change::default();
         let mut closed = Vec::new();
         for Moved { unit, from, to } in moved {
-            if !self.is_folded(&unit) {
-                continue;
+            let Some(body) = self.folded(unit) else { continue };
+            // A unit that is new here leaves no place.
+            if Some(*unit) != new && !was.skips(unit, body, *from) {
+                change.removed.insert(PlaceKey::from(&self.place(*unit, *from)));
             }
-            let (left, taken) = (self.place(unit, from), self.place(unit, to));
-            change.removed.insert(PlaceKey::from(&left));
-            change.added.push(taken);
-            if from == OPEN_SEGMENT {
-                closed.push((PlaceKey::from(&taken), unit));
+            if !self.skips.skips(unit, body, *to) {
+                let taken = self.place(*unit, *to);
+                change.added.push(taken);
+                if *from == OPEN_SEGMENT {
+                    closed.push((PlaceKey::from(&taken), *unit));
+                }
             }
+        }
+        let stays = new.filter(|new| !moved.iter().any(|it| it.unit == *new));
+        if let Some(new) = stays.filter(|it| self.counts(it)) {
+            change.added.push(self.place(new, OPEN_SEGMENT));
+        }
+        if !lowered.is_empty() {
+            let moved: BTreeSet<Digest> = moved.iter().map(|it| it.unit).chain(new).collect();
+            change.removed.extend(self.left_out(was, &lowered, &moved));
         }
         closed.sort_unstable();
         for (_, unit) in closed {
@@ -312,10 +393,93 @@ impl Ledger {
         change
     }
 
-    /// Whether a unit has a place in the fold. Ticks have none: they change no state, and there are
+    /// What an entry closes over is on nobody's account.
+    fn settle_closed(&mut self, moved: &[Moved]) {
+        let settled: Vec<Digest> = moved
+            .iter()
+            .map(|it| it.unit)
+            .filter(|it| self.accounts.settle(&self.dag, *it))
+            .collect();
+        if !settled.is_empty() {
+            self.dag.settled(&settled, None);
+        }
+    }
+
+    /// Brings what is left out up to date. Returns what was before, if it changed, and where.
+    fn look_for_forks(
+        &mut self,
+        new: Option<Digest>,
+        moved: &[Moved],
+        cut: Option<Cut>,
+    ) -> (Option<Skips>, Vec<Lowered>) {
+        let mut next = None;
+        let mut lowered = Vec::new();
+        for unit in moved.iter().map(|it| it.unit).chain(new) {
+            let Some(body) = self.dag.held(&unit).map(|it| &it.unit.body) else { continue };
+            let chain = self.dag.chain_of(&body.author);
+            let Some(chain) = chain.filter(|it| it.fork().is_some_and(|it| it <= body.seq)) else {
+                continue;
+            };
+            let skips = next.get_or_insert_with(|| self.skips.clone());
+            let segment = |unit: &Digest| self.segments.of(unit);
+            lowered.extend(skips.look(body.author, body.seq, chain, segment));
+        }
+        if let Some((k, device, last)) = cut {
+            let skips = next.get_or_insert_with(|| self.skips.clone());
+            lowered.push(skips.cut(k, device, last));
+        }
+        (next.map(|it| std::mem::replace(&mut self.skips, it)), lowered)
+    }
+
+    /// The places of units that the fold leaves out now and did not before, but for those in `except`.
+    fn left_out(
+        &self,
+        was: &Skips,
+        lowered: &[Lowered],
+        except: &BTreeSet<Digest>,
+    ) -> BTreeSet<PlaceKey> {
+        let mut left = BTreeSet::new();
+        for Lowered { author, from, until } in lowered {
+            let chain = self.dag.chain_of(author).into_iter();
+            for unit in chain.flat_map(|it| it.between(*from, *until)) {
+                let segment = self.segments.of(&unit);
+                let counted = |body: &&UnitBody| !was.skips(&unit, body, segment);
+                let body = self.folded(&unit).filter(|_| !except.contains(&unit));
+                if body.filter(counted).is_some_and(|it| self.skips.skips(&unit, it, segment)) {
+                    left.insert(PlaceKey::from(&self.place(unit, segment)));
+                }
+            }
+        }
+        left
+    }
+
+    /// A unit that can have a place in the fold. Ticks have none: they change no state, and there are
     /// many of them.
-    fn is_folded(&self, unit: &Digest) -> bool {
-        self.dag.held(unit).is_some_and(|it| !is_tick(&it.unit.body))
+    fn folded(&self, unit: &Digest) -> Option<&UnitBody> {
+        self.dag.held(unit).map(|it| &it.unit.body).filter(|it| !is_tick(it))
+    }
+
+    /// Whether the state is made of this unit: it is here, is no tick, and stands neither beyond a fork
+    /// of its author nor beyond a cut. In a segment that is closed this is final; in the open one a late
+    /// fork proof can change it.
+    #[must_use]
+    pub fn counts(&self, unit: &Digest) -> bool {
+        let segment = self.segments.of(unit);
+        self.folded(unit).is_some_and(|it| !self.skips.skips(unit, it, segment))
+    }
+
+    /// The devices that have signed two units for one place, and the lowest such place of each.
+    #[must_use]
+    pub fn forks(&self) -> BTreeMap<DeviceId, u64> {
+        let forks = self.dag.authors().iter().map(|(author, it)| Some((*author, it.fork()?)));
+        forks.flatten().collect()
+    }
+
+    /// Whether a unit is kept only in case somebody rests on it: its author has forked. It is not to be
+    /// sent to others.
+    #[must_use]
+    pub fn is_on_account(&self, unit: &Digest) -> bool {
+        self.accounts.contains(unit)
     }
 
     fn place(&self, unit: Digest, segment: u64) -> Place {
@@ -397,37 +561,6 @@ impl Ledger {
         self.dag.closure(past)
     }
 
-    /// How far this ledger is with each author.
-    #[must_use]
-    pub fn frontier(&self) -> Frontier {
-        let tips = self.dag.authors().iter().filter_map(|(author, chain)| {
-            chain.last().map(|head| (*author, (chain.len() as u64, *head)))
-        });
-        Frontier(tips.collect())
-    }
-
-    /// The units that whoever has this frontier lacks, each after those that it rests on.
-    ///
-    /// A frontier that ends in another unit than ours at that place gets ours for it, so that its
-    /// owner sees the fork.
-    pub fn missing_for(&self, frontier: &Frontier) -> impl Iterator<Item = &[u8]> {
-        let mut missing: Vec<(usize, &[u8])> = Vec::new();
-        for (author, chain) in self.dag.authors() {
-            let has = frontier.0.get(author).map_or(0, |(count, head)| {
-                let count = usize::try_from(*count).unwrap_or(usize::MAX);
-                let last = count.checked_sub(1).and_then(|it| chain.get(it));
-                let forked = last.is_some_and(|ours| ours != head);
-                if forked { count.saturating_sub(1) } else { count }
-            });
-            let units = chain.get(has..).unwrap_or_default().iter();
-            missing.extend(
-                units.filter_map(|it| self.dag.held(it)).map(|it| (it.index, it.bytes.as_slice())),
-            );
-        }
-        missing.sort_unstable_by_key(|(index, _)| *index);
-        missing.into_iter().map(|(_, bytes)| bytes)
-    }
-
     /// Where the quorum clock stands: at the newest epoch whose tick m distinct voters of the newest
     /// configuration have signed, or that a valid tick proves. A function of the units and entries
     /// held (INV-J28). It goes back by one at most, where a new configuration asks for more votes.
@@ -492,7 +625,7 @@ impl Ledger {
     /// The next place in a device's chain.
     #[must_use]
     pub fn next_seq(&self, device: DeviceId) -> u64 {
-        self.dag.chain_of(&device).len() as u64
+        self.dag.chain_of(&device).map_or(0, Chain::len)
     }
 
     /// Begins a stream of units: first those that are here, then those to come.

@@ -7,6 +7,8 @@ mod dag;
 pub mod error;
 pub mod event;
 mod fold;
+pub mod fork;
+mod frontier;
 pub mod ledger;
 pub mod roots;
 pub mod session;
@@ -16,12 +18,14 @@ pub mod sync;
 mod ticks;
 pub mod unit;
 
+pub use dag::{QUOTA_BYTES, QUOTA_UNITS};
 pub use error::{AuthorError, Missing, Reject, RestoreError};
 pub use event::{Event, EventKind};
 pub use fold::state::{
     AccountState, ActiveVersion, AppState, Position, ProposalState, PublishedRelease, RawRecord,
     RecordId, SessionState, SessionStatus,
 };
+pub use fork::{ForkProof, ForkProofError};
 pub use ledger::{Ledger, Outcome, PeerTag};
 pub use roots::{app_root, state_root};
 pub use session::{child_session_id, session_id};

@@ -9,14 +9,13 @@
 //! - INV-J13: hellos and answers, repeated until nothing is missing, make both sides equal, wherever
 //!   they are cut off.
 
-use std::collections::BTreeMap;
-
 use aura_protocol_core::{
-    AccountId, DecodeError, DeviceId, Digest, decode, encode,
+    AccountId, DecodeError, Digest, decode, encode,
     limits::{DEVICES_MAX, FRAME_BYTES_MAX},
 };
 use borsh::{BorshDeserialize, BorshSerialize, object_length};
 
+pub use crate::frontier::{Branches, Frontier};
 use crate::{
     Ledger,
     control::{CertifiedEntry, ENTRY_BYTES_MAX},
@@ -31,10 +30,6 @@ const BATCH_OVERHEAD_BYTES: usize = 1 + 4;
 /// Bytes that a unit takes in a batch besides its own: its length.
 const UNIT_OVERHEAD_BYTES: usize = 4;
 
-/// How far a device has got with each author: how many units, and the last one's hash.
-#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
-pub struct Frontier(pub BTreeMap<DeviceId, (u64, Digest)>);
-
 /// How far a device is: with the control chain, and with each author's units.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Hello {
@@ -46,6 +41,9 @@ pub struct Hello {
     pub head: Digest,
     /// Its units.
     pub frontier: Frontier,
+    /// Whether it is part of an answer: it shows where chains part, and is answered with what its sender
+    /// lacks alone.
+    pub is_answer: bool,
 }
 
 /// What synchronising devices send each other.
@@ -84,7 +82,13 @@ impl SyncMessage {
 pub fn hello(ledger: &Ledger) -> Hello {
     let chain = ledger.chain();
     let frontier = ledger.frontier();
-    Hello { account: chain.account(), k: chain.height(), head: chain.head(), frontier }
+    Hello {
+        account: chain.account(),
+        k: chain.height(),
+        head: chain.head(),
+        frontier,
+        is_answer: false,
+    }
 }
 
 /// What a device that said `hello` lacks of `ledger`, in the order in which to send it: decisions
@@ -106,10 +110,16 @@ pub fn answer(ledger: &Ledger, hello: &Hello) -> Vec<SyncMessage> {
     let units = units.map(|it| (UNIT_OVERHEAD_BYTES + it.len(), it.to_vec()));
     let whole =
         answer.fill(entries, SyncMessage::Entries) && answer.fill(units, SyncMessage::Units);
-    if !whole {
-        answer.messages.push(SyncMessage::More);
+    let mut messages = answer.messages;
+    let lost = if hello.is_answer { None } else { ledger.frontier_for_lost(&hello.frontier) };
+    if let Some(frontier) = lost {
+        let hello = Hello { frontier, is_answer: true, ..self::hello(ledger) };
+        messages.push(SyncMessage::Hello(hello));
     }
-    answer.messages
+    if !whole {
+        messages.push(SyncMessage::More);
+    }
+    messages
 }
 
 fn entry_bytes(entry: &CertifiedEntry) -> usize {

@@ -97,6 +97,13 @@ impl Node {
                 Ok(Outcome::Applied(applied)) => {
                     self.sources.extend(applied.into_iter().map(|unit| (unit, from)));
                 }
+                Ok(Outcome::Fork { author, seq, applied }) => {
+                    let author = author.short();
+                    self.log(format!(
+                        "device {author} signed two units at {seq}: it counts no more"
+                    ));
+                    self.sources.extend(applied.into_iter().map(|unit| (unit, from)));
+                }
                 Ok(Outcome::Duplicate) => {}
                 Ok(_) | Err(Reject::Crowded { .. }) => incomplete = true,
                 Err(error) => {
@@ -112,7 +119,8 @@ impl Node {
         }
     }
 
-    /// Whoever sends a unit that breaks a rule is cut off; whoever passes on another's fork is not.
+    /// Whoever sends a unit that breaks a rule is cut off; whoever passes on what a forked author wrote
+    /// is not.
     fn unit_refused(&mut self, from: DeviceId, error: &Reject) {
         match error.culprit() {
             Some(author) => self.log(format!("unit of {} refused: {error}", author.short())),
@@ -163,7 +171,9 @@ impl Node {
 
     /// Pushes new units to every connected device but the one that they came from.
     pub(super) fn push_new_units(&mut self) {
-        let new = self.ledger.units_after(self.pushed).to_vec();
+        let new = self.ledger.units_after(self.pushed).iter();
+        let new: Vec<Digest> =
+            new.copied().filter(|unit| !self.ledger.is_on_account(unit)).collect();
         self.pushed = self.ledger.len();
         for to in self.peers.clone() {
             let lacking = new.iter().filter(|unit| self.sources.get(unit) != Some(&to));

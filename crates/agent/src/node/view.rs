@@ -366,6 +366,16 @@ pub(crate) fn entry_says(entry: &Entry) -> String {
         EntryBody::SetUpgradePolicy { policy, .. } => format!("policy {}", policy_name(*policy)),
         EntryBody::ActivateVersion(it) => format!("activate {} of {}", it.version, it.app.short()),
         EntryBody::Release(release) => format!("release {} {}", release.protocol, release.version),
+        EntryBody::Revoke(it) => {
+            format!(
+                "device {} leaves, its units after {} do not count",
+                it.device.short(),
+                it.last_seq
+            )
+        }
+        EntryBody::ReAdmit(it) => {
+            format!("device {} gets the seat of {}", it.entry.device.short(), it.device.short())
+        }
         _ => "an entry of a newer version".to_string(),
     };
     shown(&says)

@@ -116,7 +116,7 @@ fn a_bad_unit_cuts_its_sender_off() {
     let mut world = with_puppet(1, 4);
     let me = world.devices[3].id();
     let ledger = &world.puppet(3).ledger;
-    let tip = *ledger.frontier().0.get(&me).map(|(_, head)| head).unwrap();
+    let tip = *ledger.frontier().chains.get(&me).map(|(_, head)| head).unwrap();
     let body = UnitBody {
         seq: ledger.next_seq(me),
         prev: Some(tip),
@@ -266,12 +266,19 @@ fn odd_greetings_are_harmless() {
     let account = world.puppet(2).ledger.account();
     let others: Vec<DeviceId> =
         (0..1000u32).map(|it| DeviceId::derive(Digest::of(&it.to_le_bytes()).as_bytes())).collect();
-    let frontier = Frontier(others.into_iter().map(|it| (it, (u64::MAX, Digest::ZERO))).collect());
+    let chains = others.into_iter().map(|it| (it, (u64::MAX, Digest::ZERO))).collect();
+    let frontier = Frontier { chains, ..Frontier::default() };
     let head = Digest::ZERO;
     for hello in [
-        Hello { account, k: u64::MAX, head, frontier: frontier.clone() },
-        Hello { account, k: 0, head, frontier: Frontier::default() },
-        Hello { account: aura_protocol_core::AccountId::from_bytes([1; 32]), k: 0, head, frontier },
+        Hello { account, k: u64::MAX, head, frontier: frontier.clone(), is_answer: false },
+        Hello { account, k: 0, head, frontier: Frontier::default(), is_answer: true },
+        Hello {
+            account: aura_protocol_core::AccountId::from_bytes([1; 32]),
+            k: 0,
+            head,
+            frontier,
+            is_answer: false,
+        },
     ] {
         world.broadcast(2, SyncMessage::Hello(hello));
         world.broadcast(2, SyncMessage::More);
@@ -290,7 +297,7 @@ fn a_unit_that_waits_for_what_never_comes_is_forgotten() {
     let me = world.devices[2].id();
     let ledger = &world.puppet(2).ledger;
     let seq = ledger.next_seq(me);
-    let tip = ledger.frontier().0[&me].1;
+    let tip = ledger.frontier().chains[&me].1;
     let template = ledger.unit(&tip).unwrap().body.clone();
     for number in 0..600u32 {
         let body = UnitBody {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use aura_distribution::Consent;
 use aura_journal::{
-    Event, Ledger,
+    Event, Ledger, Outcome, PeerTag,
     control::{
-        Configuration, Entry, EntryBody, EntryPolicy as _, Genesis, RecoveryRole, Role,
-        UpgradePolicy, Verdict,
+        Configuration, Entry, EntryBody, EntryPolicy as _, Genesis, ReAdmit, RecoveryRole, Revoke,
+        Role, UpgradePolicy, Verdict,
     },
 };
-use aura_protocol_core::{AppId, Digest};
+use aura_protocol_core::{AppId, Digest, encode};
 
 use crate::{
     account::{Account, NOW, VOTERS, device},
@@ -201,4 +201,34 @@ fn a_release_follows_those_on_its_own_chain() {
     chess.protocol = "chess".parse().unwrap();
     chess.descriptor.protocol = "chess".parse().unwrap();
     check(chess, "accept");
+}
+
+/// Only a device that has proved by its own signatures that it cannot be trusted is sent away.
+#[test]
+fn only_a_forked_device_loses_its_seat() {
+    let mut account = Account::new();
+    let acknowledge = |proposal| Event::AcknowledgeUpgrade { proposal };
+    let unit = account.write(1, acknowledge(Digest::ZERO));
+    let (device_1, entry) = (account.devices[1].id, device(50).entry);
+    let cut = Revoke { device: device_1, last_seq: 0, last_hash: unit };
+    let revoke = || EntryBody::Revoke(cut);
+    let readmit = |role| {
+        let mut entry = entry.clone();
+        entry.role = role;
+        EntryBody::ReAdmit(Box::new(ReAdmit { device: device_1, entry }))
+    };
+    account.check_body(revoke(), "NotForked");
+    account.check_body(readmit(Role::Voter), "NotForked");
+    let mut body = account.ledger.unit(&unit).unwrap().body.clone();
+    body.event = acknowledge(Digest::of(b"another"));
+    let twin = encode(&body.sign(&account.devices[1].key));
+    let outcome = account.ledger.import(PeerTag([9; 32]), &twin);
+    assert!(matches!(outcome, Ok(Outcome::Fork { .. })));
+    account.check_body(revoke(), "accept");
+    account.check_body(readmit(Role::Voter), "accept");
+    account.check_body(readmit(Role::Reader), "RosterChange");
+    account.check_body(EntryBody::Revoke(Revoke { last_seq: 1, ..cut }), "BadCut");
+    let last_hash = Digest::of(b"nobody wrote this");
+    let waits = format!("wait: unit {} has not arrived", last_hash.short());
+    account.check_body(EntryBody::Revoke(Revoke { last_hash, ..cut }), &waits);
 }

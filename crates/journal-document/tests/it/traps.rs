@@ -1,7 +1,7 @@
 //! What an enemy among the devices can say without breaking a rule, and what the document makes of it.
 
 use aura_journal::{
-    Event, Ledger, Reject, UnitBody,
+    Event, Ledger, Outcome as Imported, Reject, UnitBody,
     event::{CloseSession, DeviceMetadata, RecordPut},
     unit::UNIT_VERSION,
 };
@@ -161,10 +161,18 @@ fn heights_and_places_cannot_be_chosen() {
         let bytes = encode(&body.sign(&devices[0].key));
         assert!(matches!(ledger.import(PEER, &bytes), Err(Reject::Lamport { .. })));
     }
+    // One that forks is left out, and wedges nobody.
+    let other = write(&mut ledger, &devices[1], metadata(&devices[1], "two"));
     let event = metadata(&devices[0], "twice");
     let fork = UnitBody { event, ..unit.body.clone() }.sign(&devices[0].key);
-    assert!(matches!(ledger.import(PEER, &encode(&fork)), Err(Reject::Forked { .. })));
-    assert_eq!(Document::of(&ledger).unwrap().heads(), before);
+    let mut document = Document::of(&ledger).unwrap();
+    let with_both = document.heads();
+    assert!(matches!(ledger.import(PEER, &encode(&fork)), Ok(Imported::Fork { .. })));
+    let update = document.update(&ledger).unwrap();
+    assert!(update.rebuilt && ledger.contains(&other));
+    let heads = Document::of(&ledger).unwrap().heads();
+    assert_eq!(document.heads(), heads);
+    assert!(heads != with_both && heads != before);
 }
 
 /// A file of Automerge is no unit, whole or in a unit's place.

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::control::{
     Certificate, CertificateError, CertifiedEntry, ChainLink, ChainProof, ConfigError,
-    Configuration, Entry, EntryBody, Genesis, Phase, Slot, Vote,
+    Configuration, Entry, EntryBody, Genesis, Phase, Revoke, RosterEntry, Slot, Vote,
 };
 
 /// Largest encoded entry, in bytes: the unit that proposes it adds a slot, a view and two tags.
@@ -116,6 +116,12 @@ pub enum ChainError {
         /// Bytes found.
         found: usize,
     },
+    /// A device is to leave that is not in the roster.
+    #[error("device {device} is not in the roster")]
+    NoMember {
+        /// The device.
+        device: DeviceId,
+    },
     /// A device that was removed is to come back under its old id.
     #[error("device {device} was removed and cannot come back under the same key")]
     Readded {
@@ -150,6 +156,7 @@ impl ChainError {
             Self::SecondGenesis => "SecondGenesis",
             Self::PastNotSorted => "PastNotSorted",
             Self::TooLarge { .. } => "EntryTooLarge",
+            Self::NoMember { .. } => "NoMember",
             Self::Readded { .. } => "DeviceReadded",
             Self::NotAlone { .. } => "NotAlone",
             Self::NothingProved => "NothingProved",
@@ -336,10 +343,12 @@ impl ControlChain {
     pub fn prove(&self, k: u64) -> Option<ChainProof> {
         let at = usize::try_from(k).ok()?;
         let until = self.entries.get(..=at)?;
-        let links = until.iter().enumerate().map(|(index, entry)| match entry.value.body {
-            EntryBody::Genesis(_) | EntryBody::Reconfigure(_) => ChainLink::full(entry),
-            _ if index == at => ChainLink::full(entry),
-            _ => ChainLink::Hash(entry.value.hash()),
+        let links = until.iter().enumerate().map(|(index, entry)| {
+            if index == at || entry.value.body.configures() {
+                ChainLink::full(entry)
+            } else {
+                ChainLink::Hash(entry.value.hash())
+            }
         });
         Some(ChainProof { links: links.collect() })
     }
@@ -379,6 +388,15 @@ impl Tip {
         match &value.body {
             EntryBody::Genesis(_) => Err(ChainError::SecondGenesis),
             EntryBody::Reconfigure(config) => self.check_config(config),
+            EntryBody::Revoke(Revoke { device, .. }) => {
+                self.check_member(*device)?;
+                self.check_config(&self.config.without(*device))
+            }
+            EntryBody::ReAdmit(it) => {
+                self.check_member(it.device)?;
+                self.check_new(&it.entry)?;
+                self.check_config(&self.config.replacing(it.device, it.entry.clone()))
+            }
             EntryBody::Install(_)
             | EntryBody::SetUpgradePolicy { .. }
             | EntryBody::ActivateVersion(_)
@@ -394,6 +412,26 @@ impl Tip {
         }
     }
 
+    fn check_member(&self, device: DeviceId) -> Result<(), ChainError> {
+        if self.config.roster.contains_key(&device) {
+            return Ok(());
+        }
+        Err(ChainError::NoMember { device })
+    }
+
+    /// Whoever is admitted anew shares no key with anybody in the roster, the one that it replaces
+    /// included.
+    fn check_new(&self, entry: &RosterEntry) -> Result<(), ChainError> {
+        let keys = |it: &RosterEntry| [it.unit_key, it.vote_key, it.transport_key];
+        let new = keys(entry);
+        let mut old = self.config.roster.values();
+        let shared = old.any(|it| keys(it).iter().any(|key| new.contains(key)));
+        if shared {
+            return Err(ConfigError::SharedKey { device: entry.device }.into());
+        }
+        Ok(())
+    }
+
     /// Takes a certified value for the next slot; changes nothing when it is refused.
     pub(super) fn accept(
         &mut self,
@@ -403,13 +441,13 @@ impl Tip {
         self.check(value)?;
         let hash = value.hash();
         certificate.verify(&self.next, hash, &self.config)?;
-        let EntryBody::Reconfigure(config) = &value.body else {
+        let Some(config) = value.body.next_config(&self.config) else {
             self.skip(hash);
             return Ok(());
         };
         let stays = |device: &DeviceId| config.roster.contains_key(device);
         self.removed.extend(self.config.roster.keys().copied().filter(|it| !stays(it)));
-        self.config = Configuration::clone(config);
+        self.config = config;
         self.next = self.next.next(hash, self.next.config.saturating_add(1));
         Ok(())
     }

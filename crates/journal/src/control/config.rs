@@ -113,6 +113,24 @@ impl Configuration {
         Self { roster, m, t_sign: m, t_dkd: m, recovery: RecoveryRole::Nobody, group_key: None }
     }
 
+    /// This one without a device. As many votes as before decide, or all that are left; shares of keys
+    /// stay where they are.
+    pub(super) fn without(&self, device: DeviceId) -> Self {
+        let mut next = self.clone();
+        next.roster.remove(&device);
+        let voters = u16::try_from(next.voters().count()).unwrap_or(u16::MAX);
+        next.m = next.m.min(voters);
+        next
+    }
+
+    /// This one with `entry` in the seat of `device`.
+    pub(super) fn replacing(&self, device: DeviceId, entry: RosterEntry) -> Self {
+        let mut next = self.clone();
+        next.roster.remove(&device);
+        next.roster.insert(entry.device, entry);
+        next
+    }
+
     /// The devices that vote.
     pub fn voters(&self) -> impl Iterator<Item = &RosterEntry> {
         self.roster.values().filter(|it| it.role == Role::Voter)

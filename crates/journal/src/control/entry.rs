@@ -1,7 +1,7 @@
 //! What can be decided on a control chain. Append-only, like events.
 
 use aura_protocol_core::{
-    AccountId, AppId, Descriptor, Digest, ModuleRef, ProtocolCapabilities, ProtocolName,
+    AccountId, AppId, Descriptor, DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolName,
     ProtocolVersion, Requirement, encode,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -40,6 +40,32 @@ pub enum EntryBody {
     ActivateVersion(Box<ActivateVersion>),
     /// A repository publishes a release.
     Release(Box<Release>),
+    /// A device leaves, and what it wrote beyond a unit does not count. A new configuration.
+    Revoke(Revoke),
+    /// A device that has forked is admitted anew, under another key. A new configuration.
+    ReAdmit(Box<ReAdmit>),
+}
+
+/// A device leaves the roster, and its chain is cut: of its units, from this entry's segment on, no
+/// others count than those below place `last_seq`, and `last_hash` at it. The cut filters the fold
+/// alone: what others have built on what is cut off stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Revoke {
+    /// Which device.
+    pub device: DeviceId,
+    /// The place of its last unit that counts.
+    pub last_seq: u64,
+    /// That unit.
+    pub last_hash: Digest,
+}
+
+/// A device takes another one's seat. What the old one wrote from its fork on stays left out.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ReAdmit {
+    /// The device that leaves.
+    pub device: DeviceId,
+    /// The one that comes, with keys that were never in use here.
+    pub entry: RosterEntry,
 }
 
 /// The first entry of a chain. Its hash is the account's id.
@@ -170,6 +196,28 @@ pub struct ReleaseBuild {
     pub toolchain: String,
     /// The command.
     pub command: String,
+}
+
+impl EntryBody {
+    /// The configuration that takes over after this entry, where `current` is in force; none where it
+    /// stays in force.
+    pub(super) fn next_config(&self, current: &Configuration) -> Option<Configuration> {
+        match self {
+            Self::Reconfigure(config) => Some(Configuration::clone(config)),
+            Self::Revoke(it) => Some(current.without(it.device)),
+            Self::ReAdmit(it) => Some(current.replacing(it.device, it.entry.clone())),
+            Self::Genesis(_)
+            | Self::Install(_)
+            | Self::SetUpgradePolicy { .. }
+            | Self::ActivateVersion(_)
+            | Self::Release(_) => None,
+        }
+    }
+
+    /// Whether another configuration is in force after this entry.
+    pub(super) const fn configures(&self) -> bool {
+        matches!(self, Self::Genesis(_) | Self::Reconfigure(_) | Self::Revoke(_) | Self::ReAdmit(_))
+    }
 }
 
 impl Entry {

@@ -15,8 +15,8 @@ pub use certificate::{Certificate, CertificateError, CertifiedEntry};
 pub use chain::{Appended, ChainError, ControlChain, ENTRY_BYTES_MAX};
 pub use config::{ConfigError, Configuration, RecoveryRole, Role, RosterEntry};
 pub use entry::{
-    ActivateVersion, Entry, EntryBody, Genesis, Install, Release, ReleaseBuild, ReleasedMigration,
-    UpgradePolicy,
+    ActivateVersion, Entry, EntryBody, Genesis, Install, ReAdmit, Release, ReleaseBuild,
+    ReleasedMigration, Revoke, UpgradePolicy,
 };
 pub use proof::{ChainLink, ChainProof, PROOF_DEPTH_MAX, ProvedEntry};
 pub use slot::Slot;

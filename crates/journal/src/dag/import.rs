@@ -37,6 +37,10 @@ pub(crate) enum Trust {
 pub(crate) enum Check {
     /// Nothing: it may be stored.
     Ready,
+    /// Nothing, and it proves that its author has forked, or earlier than was known.
+    Fork,
+    /// Room on its sender's account: its author has forked, at its place or before.
+    Account,
     /// Something that is not held here yet.
     Wait(Need),
 }
@@ -90,21 +94,22 @@ pub(crate) fn check(
     let Some(entry) = config.roster.get(&author) else {
         return Err(Reject::UnknownAuthor { author, config: body.config });
     };
-    let place = usize::try_from(seq).ok().and_then(|seq| dag.chain_of(&author).get(seq));
-    if place.is_none() {
-        if let Some(unit) = body.parents().find(|it| !dag.contains(it)) {
-            return Ok(Check::Wait(Need::Unit(unit)));
-        }
-        check_parents(dag, candidate)?;
+    if let Some(unit) = body.parents().find(|it| !dag.contains(it)) {
+        return Ok(Check::Wait(Need::Unit(unit)));
+    }
+    check_parents(dag, candidate)?;
+    if dag.spent(candidate, config).is_none() {
+        return Err(Reject::Quota { author, config: body.config });
     }
     if trust == Trust::Verify {
         candidate.unit.verify(&entry.unit_key).map_err(|_| Reject::Signature { author })?;
     }
-    // Only now is it sure that the author itself signed a second unit for this place.
-    match place {
-        Some(held) => Err(Reject::Forked { author, seq, held: *held }),
-        None => Ok(Check::Ready),
-    }
+    // Only now is it sure that the author itself signed it.
+    Ok(match dag.chain_of(&author) {
+        Some(chain) if chain.fork().is_some_and(|fork| fork <= seq) => Check::Account,
+        Some(chain) if seq < chain.len() => Check::Fork,
+        _ => Check::Ready,
+    })
 }
 
 /// V3, V4, and that configurations do not go back. All parents are held.

@@ -1,7 +1,10 @@
 //! The graph of units: a set that only grows and is causally closed at all times.
 
+mod account;
+mod chains;
 mod import;
 mod segments;
+mod usage;
 mod waiting;
 
 use std::{
@@ -11,12 +14,22 @@ use std::{
 
 use aura_protocol_core::{DeviceId, Digest, Epoch, Lamport};
 
+pub(crate) use account::Accounts;
+pub(crate) use chains::Chain;
 pub(crate) use import::{Candidate, Check, Trust, check, check_size, next_lamport, read};
 pub(crate) use segments::{Moved, OPEN_SEGMENT, Segments};
+pub use usage::{QUOTA_BYTES, QUOTA_UNITS};
+pub(crate) use usage::{Spent, Usage};
 pub use waiting::PeerTag;
 pub(crate) use waiting::{Need, Refusals, Waiting};
 
-use crate::{control::Configuration, error::Missing, ticks::Ticks, unit::Unit};
+use crate::{
+    control::Configuration,
+    error::Missing,
+    event::Event,
+    ticks::Ticks,
+    unit::{Unit, UnitBody},
+};
 
 /// A unit that passed every check.
 #[derive(Debug)]
@@ -29,6 +42,8 @@ pub(crate) struct Held {
     pub(crate) ticks: Arc<Ticks>,
     /// Where the clock stood here when it arrived.
     pub(crate) arrived_at: Epoch,
+    /// What its author has used up of its quota with it.
+    spent: Spent,
 }
 
 /// All units held, with their links.
@@ -36,7 +51,7 @@ pub(crate) struct Held {
 pub(crate) struct Dag {
     units: BTreeMap<Digest, Held>,
     arrivals: Vec<Digest>,
-    authors: BTreeMap<DeviceId, Vec<Digest>>,
+    authors: BTreeMap<DeviceId, Chain>,
     heads: BTreeSet<Digest>,
     /// What all ticks held here come to.
     ticks: Arc<Ticks>,
@@ -44,21 +59,63 @@ pub(crate) struct Dag {
 
 impl Dag {
     /// Adds a unit that passed every check, so that its parents are here. `config` is its own
-    /// configuration.
-    pub(crate) fn insert(&mut self, candidate: Candidate, config: &Configuration) {
+    /// configuration. One that is on account covers nothing: nobody else may rest on it.
+    pub(crate) fn insert(
+        &mut self,
+        candidate: Candidate,
+        config: &Configuration,
+        on_account: bool,
+    ) {
+        let spent = self.spent(&candidate, config).unwrap_or_else(|| self.spent_before(&candidate));
         let Candidate { hash, unit, bytes } = candidate;
         let ticks = Ticks::with(self.ticks_of(unit.body.parents()), &unit.body, config);
         // By the unit's own configuration, so that a restart finds what was.
         let arrived_at = self.ticks.stand(config);
         self.ticks = Ticks::join(Arc::clone(&self.ticks), &ticks);
-        for parent in unit.body.parents() {
-            self.heads.remove(&parent);
+        if !on_account {
+            self.heads.insert(hash);
+            self.cover(&unit.body);
         }
-        self.heads.insert(hash);
-        self.authors.entry(unit.body.author).or_default().push(hash);
+        let UnitBody { author, seq, prev, .. } = unit.body;
+        self.authors.entry(author).or_default().insert(seq, hash, prev);
         let index = self.arrivals.len();
         self.arrivals.push(hash);
-        self.units.insert(hash, Held { unit, bytes, index, ticks, arrived_at });
+        self.units.insert(hash, Held { unit, bytes, index, ticks, arrived_at, spent });
+    }
+
+    fn cover(&mut self, body: &UnitBody) {
+        for parent in body.parents() {
+            self.heads.remove(&parent);
+        }
+    }
+
+    /// These units were on account until now; `by` rests on them, if a unit does.
+    pub(crate) fn settled(&mut self, units: &[Digest], by: Option<Digest>) {
+        self.heads.extend(units);
+        for unit in by.iter().chain(units) {
+            for parent in self.units.get(unit).into_iter().flat_map(|it| it.unit.body.parents()) {
+                self.heads.remove(&parent);
+            }
+        }
+    }
+
+    /// What its author has used up with this unit, if the quota allows it. Its parents are here.
+    pub(crate) fn spent(&self, candidate: &Candidate, config: &Configuration) -> Option<Spent> {
+        let body = &candidate.unit.body;
+        let is_tick = matches!(body.event, Event::EpochTick { .. });
+        let moves_clock = is_tick && {
+            let past = self.ticks_of(body.parents());
+            !Arc::ptr_eq(&past, &Ticks::with(Arc::clone(&past), body, config))
+        };
+        let before = self.spent_before(candidate);
+        Spent::next(before, &body.event, candidate.bytes.len(), moves_clock)
+    }
+
+    fn spent_before(&self, candidate: &Candidate) -> Spent {
+        let body = &candidate.unit.body;
+        let before = body.prev.and_then(|it| self.held(&it));
+        let same = before.filter(|it| it.unit.body.config == body.config);
+        same.map(|it| it.spent).unwrap_or_default()
     }
 
     /// What all ticks held here come to.
@@ -88,13 +145,18 @@ impl Dag {
         &self.heads
     }
 
-    pub(crate) fn authors(&self) -> &BTreeMap<DeviceId, Vec<Digest>> {
+    pub(crate) fn authors(&self) -> &BTreeMap<DeviceId, Chain> {
         &self.authors
     }
 
-    /// The author's units, from seq 0 on.
-    pub(crate) fn chain_of(&self, author: &DeviceId) -> &[Digest] {
-        self.authors.get(author).map_or(&[], Vec::as_slice)
+    /// The author's units.
+    pub(crate) fn chain_of(&self, author: &DeviceId) -> Option<&Chain> {
+        self.authors.get(author)
+    }
+
+    /// The lowest place at which the author signed two units.
+    pub(crate) fn fork_of(&self, author: &DeviceId) -> Option<u64> {
+        self.chain_of(author)?.fork()
     }
 
     pub(crate) fn lamport(&self, unit: &Digest) -> Option<Lamport> {

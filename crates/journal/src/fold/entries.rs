@@ -16,7 +16,11 @@ impl Fold {
         let Some(entry) = index.and_then(|it| sources.chain.entries().get(it)) else { return };
         match &entry.value.body {
             EntryBody::Genesis(_) => {}
-            EntryBody::Reconfigure(next) => self.reconfigure(next, undo),
+            EntryBody::Reconfigure(_) | EntryBody::Revoke(_) | EntryBody::ReAdmit(_) => {
+                if let Some(next) = sources.chain.config_at(self.config.saturating_add(1)) {
+                    self.reconfigure(next, undo);
+                }
+            }
             EntryBody::Install(install) => {
                 if let Some(proved) = sources.proved.install(k) {
                     self.install(k, install, proved, undo);

@@ -7,6 +7,7 @@
 
 mod entries;
 mod proved;
+mod skips;
 pub mod state;
 mod undo;
 mod units;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_protocol_core::{AppId, Digest, Lamport};
 
 pub(crate) use proved::Proved;
+pub(crate) use skips::{Lowered, Skips};
 use undo::Undo;
 
 use crate::{
@@ -174,10 +176,14 @@ pub(crate) fn records_at(
     past: &[Digest],
 ) -> Result<Vec<RawRecord>, Missing> {
     let closure = sources.dag.closure(past)?;
+    let skips = Skips::of_closure(sources.dag, sources.chain, &closure);
     let mut change = Change::default();
     for unit in closure {
         let held = sources.dag.held(&unit).ok_or(Missing { unit })?;
         let event = &held.unit.body.event;
+        if skips.skips(&unit, &held.unit.body, OPEN_SEGMENT) {
+            continue;
+        }
         if matches!(event, Event::OpenSession(_) | Event::OpenChild(_) | Event::CloseSession(_)) {
             let lamport = held.unit.body.lamport;
             change.added.push(Place::Unit(Position { segment: OPEN_SEGMENT, lamport, unit }));

@@ -76,7 +76,7 @@ proptest! {
 }
 
 /// Histories in which much is ticked.
-fn ticking() -> impl Strategy<Value = (u8, Vec<Step>)> {
+fn ticking() -> impl Strategy<Value = (Crowd, Vec<Step>)> {
     let i = any::<Index>;
     let step = prop_oneof![
         8 => i().prop_map(|a| Step::Tick(a, 0)),
@@ -85,7 +85,7 @@ fn ticking() -> impl Strategy<Value = (u8, Vec<Step>)> {
         1 => (i(), any::<u8>()).prop_map(|(a, b)| Step::Manifest(a, b)),
         1 => (i(), prop::option::of(i())).prop_map(|(a, b)| Step::Reconfigure(a, b)),
     ];
-    (2u8..=4, prop::collection::vec(step, 1..40))
+    ((2u8..=4, 0u8..=1), prop::collection::vec(step, 1..40))
 }
 
 /// Lets devices tick in turn, each seeing all that came before.

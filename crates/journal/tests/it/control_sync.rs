@@ -175,12 +175,12 @@ fn a_forked_chain_is_shown_the_conflict() {
 #[test]
 fn a_lying_hello_does_no_harm() {
     let (left, right) = apart(&devices(3), &[10; 5], &[]);
-    let author = left.frontier().0.keys().next().copied().unwrap();
+    let author = left.frontier().chains.keys().next().copied().unwrap();
     let odd =
         [(author, (u64::MAX, Digest::ZERO)), (DeviceId::from_bytes([1; 32]), (5, Digest::ZERO))];
     let lies = [
         Hello { k: u64::MAX, ..hello(&right) },
-        Hello { frontier: Frontier(odd.into()), ..hello(&right) },
+        Hello { frontier: Frontier { chains: odd.into(), ..Frontier::default() }, ..hello(&right) },
         Hello { account: AccountId::from_bytes([1; 32]), ..hello(&right) },
     ];
     for lie in lies {

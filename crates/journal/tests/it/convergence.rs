@@ -10,7 +10,7 @@ use crate::{history::*, support::*};
 
 /// A history, an order of its units in which each stands once or twice, and where entries come in.
 fn scrambled() -> impl Strategy<Value = (History, Vec<usize>, Vec<Index>)> {
-    steps().prop_map(|(count, steps)| play(count, &steps)).prop_flat_map(|history| {
+    forking_steps().prop_map(|(count, steps)| play(count, &steps)).prop_flat_map(|history| {
         let once: Vec<usize> = (0..history.units.len()).collect();
         let order = [once.clone(), once].concat();
         let entries = history.entries.len();
@@ -126,7 +126,7 @@ proptest! {
             ledger.import_entry(entry.clone()).unwrap();
         }
         let segments = |ledger: &Ledger| -> Vec<_> {
-            closed.iter().map(|it| ledger.segment(it)).collect()
+            closed.iter().map(|it| (ledger.segment(it), ledger.counts(it))).collect()
         };
         let before = (ledger.state().apps.clone(), segments(&ledger));
         let records = ledger.state().records.clone();
@@ -138,6 +138,33 @@ proptest! {
             let now = &ledger.state().records[id];
             prop_assert!(now == record || record.position < now.position);
             prop_assert!(now == record || now.position.segment == u64::MAX);
+        }
+    }
+
+    /// INV-J40: devices that exchange hellos end with the same state and roots, whoever has forked and
+    /// whatever each of them had taken first.
+    #[test]
+    fn devices_that_talk_end_alike((crowd, steps) in forking_steps(), order in any::<u64>()) {
+        let (history, mut ledgers) = play_on(crowd, &steps);
+        for ledger in &mut ledgers {
+            for entry in &history.entries {
+                ledger.import_entry(entry.clone()).unwrap();
+            }
+        }
+        let count = ledgers.len();
+        for round in 0..2 * count {
+            let first = (order as usize).wrapping_add(round) % count;
+            for nth in (0..count).filter(|nth| *nth != first) {
+                let [one, two] = ledgers.get_disjoint_mut([first, nth]).unwrap();
+                exchange(one, two);
+            }
+        }
+        let expected = view(&history, &reference(&history));
+        for ledger in &ledgers {
+            let found = view(&history, ledger);
+            prop_assert_eq!((&found.state, found.root), (&expected.state, expected.root));
+            prop_assert_eq!(ledger.waiting(), 0);
+            prop_assert!(ledger.forks().iter().eq(reference(&history).forks().iter()));
         }
     }
 
@@ -171,7 +198,8 @@ fn wants(ledger: &Ledger, filter: &Filter, unit: &Digest) -> bool {
     filter.session.is_none_or(|it| body.session == Some(it))
         && filter.kind.is_none_or(|it| body.event.kind() == it)
         && filter.authors.as_ref().is_none_or(|it| it.contains(&body.author))
-        && (filter.finality == Finality::Tentative || ledger.segment(unit).is_some())
+        && (filter.finality == Finality::Tentative
+            || ledger.segment(unit).is_some() && ledger.counts(unit))
         && body.event.kind() != EventKind::EpochTick
 }
 

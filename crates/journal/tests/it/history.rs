@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use aura_journal::{
     AccountState, Ledger, Outcome, PeerTag, StoreBatch, Stored,
-    control::{CertifiedEntry, Configuration, ControlChain, EntryBody, UpgradePolicy},
+    control::{
+        CertifiedEntry, Configuration, ControlChain, EntryBody, ReAdmit, Revoke, UpgradePolicy,
+    },
 };
 use aura_protocol_core::{DeviceId, Digest, Epoch, encode};
 use proptest::{prelude::*, sample::Index};
@@ -34,11 +36,35 @@ pub enum Step {
     Child(Index, Index, bool),
     /// A device signs the tick that the clock allows, or one some epochs off.
     Tick(Index, i8),
+    /// A device leaves, with a cut somewhere along its units.
+    Revoke(Index, Index, Index),
+    /// A device gets another one's seat.
+    ReAdmit(Index, Index),
 }
 
-pub fn steps() -> impl Strategy<Value = (u8, Vec<Step>)> {
+/// How many devices there are, and how many of them twice: two that sign with the same key.
+pub type Crowd = (u8, u8);
+
+/// Histories without forks and cuts.
+#[allow(dead_code, reason = "the document's tests use it")]
+pub fn steps() -> impl Strategy<Value = (Crowd, Vec<Step>)> {
+    ((3u8..=5).prop_map(|it| (it, 0)), prop::collection::vec(step(), 1..60))
+}
+
+/// Histories in which up to three devices have a twin that signs with the same key.
+pub fn forking_steps() -> impl Strategy<Value = (Crowd, Vec<Step>)> {
     let i = any::<Index>;
     let step = prop_oneof![
+        40 => step(),
+        1 => (i(), i(), i()).prop_map(|(a, d, n)| Step::Revoke(a, d, n)),
+        1 => (i(), i()).prop_map(|(a, d)| Step::ReAdmit(a, d)),
+    ];
+    ((3u8..=5, 0u8..=3), prop::collection::vec(step, 1..60))
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let i = any::<Index>;
+    prop_oneof![
         1 => (i(), any::<u8>()).prop_map(|(a, b)| Step::Manifest(a, b)),
         2 => i().prop_map(Step::Open),
         4 => (i(), i()).prop_map(|(a, b)| Step::Say(a, b)),
@@ -55,8 +81,7 @@ pub fn steps() -> impl Strategy<Value = (u8, Vec<Step>)> {
         6 => (i(), i()).prop_map(|(a, b)| Step::Sync(a, b)),
         2 => (i(), i(), any::<bool>()).prop_map(|(a, s, n)| Step::Child(a, s, n)),
         6 => (i(), prop_oneof![4 => Just(0i8), 1 => -3i8..4]).prop_map(|(a, n)| Step::Tick(a, n)),
-    ];
-    (3u8..=5, prop::collection::vec(step, 1..60))
+    ]
 }
 
 /// What came of a history: the units of all devices, and the decisions.
@@ -70,8 +95,14 @@ pub struct History {
 }
 
 /// Lets the devices do these things, each on its own ledger.
-pub fn play(count: u8, steps: &[Step]) -> History {
-    let (devices, chain) = account(count);
+pub fn play(crowd: Crowd, steps: &[Step]) -> History {
+    play_on(crowd, steps).0
+}
+
+/// As [`play`], with the devices' ledgers as they are then.
+pub fn play_on((count, clones): Crowd, steps: &[Step]) -> (History, Vec<Ledger>) {
+    let (mut devices, chain) = account(count);
+    devices.extend((0..clones).map(device));
     let mut ledgers: Vec<Ledger> = devices.iter().map(|_| Ledger::new(chain.clone())).collect();
     // What the quorum has decided so far, whoever has heard of it.
     let mut decided = chain.clone();
@@ -91,7 +122,8 @@ pub fn play(count: u8, steps: &[Step]) -> History {
     let hashes = all.arrivals().to_vec();
     let units = hashes.iter().map(|it| all.unit_bytes(it).unwrap().to_vec()).collect();
     let founded = chain.entries().len();
-    History { founded: chain, entries: decided.entries()[founded..].to_vec(), units, hashes }
+    let entries = decided.entries()[founded..].to_vec();
+    (History { founded: chain, entries, units, hashes }, ledgers)
 }
 
 fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, step: &Step) {
@@ -160,9 +192,26 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
         }
         Step::Sync(a, b) => {
             let (a, b) = (who(a), who(b));
-            if let Ok([from, to]) = ledgers.get_disjoint_mut([a, b]) {
-                sync(from, to);
+            if let Ok([one, two]) = ledgers.get_disjoint_mut([a, b]) {
+                exchange(one, two);
             }
+        }
+        Step::Revoke(a, d, n) => {
+            let (ledger, device) = (&mut ledgers[who(a)], devices[who(d)].id);
+            let units = ledger.arrivals().iter().map(|it| (ledger.unit(it).unwrap(), *it));
+            let units: Vec<_> = units.filter(|it| it.0.body.author == device).collect();
+            if !units.is_empty() {
+                let (last, last_hash) = *n.get(&units);
+                let last_seq = last.body.seq;
+                let body = EntryBody::Revoke(Revoke { device, last_seq, last_hash });
+                decide(devices, ledger, decided, body);
+            }
+        }
+        Step::ReAdmit(a, d) => {
+            let nth = who(d);
+            let entry = device(70 + u8::try_from(nth).unwrap()).entry;
+            let body = EntryBody::ReAdmit(Box::new(ReAdmit { device: devices[nth].id, entry }));
+            decide(devices, &mut ledgers[who(a)], decided, body);
         }
     }
 }
@@ -185,13 +234,16 @@ fn actor(step: &Step) -> &Index {
         | Step::Reconfigure(a, _)
         | Step::Child(a, _, _)
         | Step::Tick(a, _)
+        | Step::Revoke(a, ..)
+        | Step::ReAdmit(a, _)
         | Step::Sync(a, _) => a,
     }
 }
 
-/// As far as the device itself knows.
+/// As far as the device itself knows. One that sees that it has forked writes no more.
 fn is_member(ledger: &Ledger, device: &Device) -> bool {
     ledger.chain().config().roster.contains_key(&device.id)
+        && !ledger.forks().contains_key(&device.id)
 }
 
 fn in_session(
@@ -241,6 +293,7 @@ pub struct View {
     pub segments: Vec<Option<u64>>,
     pub frontier: Vec<u8>,
     pub heads: Vec<Digest>,
+    pub counts: Vec<bool>,
     pub root: Digest,
     pub epoch: Epoch,
     pub missing: BTreeSet<DeviceId>,
@@ -253,7 +306,9 @@ pub fn view(history: &History, ledger: &Ledger) -> View {
         state: ledger.state().clone(),
         segments: history.hashes.iter().map(|it| ledger.segment(it)).collect(),
         frontier: encode(&ledger.frontier()),
-        heads: ledger.heads(),
+        // Which units beyond a fork others may rest on depends on what came first.
+        heads: if ledger.forks().is_empty() { ledger.heads() } else { Vec::new() },
+        counts: history.hashes.iter().map(|it| ledger.counts(it)).collect(),
         root: aura_journal::state_root(ledger.chain().head(), &apps),
         epoch: ledger.epoch(),
         missing: ledger.ticks_missing(),

@@ -176,27 +176,6 @@ fn a_large_event_is_refused() {
     assert_eq!(refused, Err(Reject::Size { found: limit + 1, limit }));
 }
 
-/// A second unit for a place is refused, whichever comes second, and its author is named.
-#[test]
-fn a_fork_is_refused() {
-    let (devices, mut ledger) = fixture();
-    let first = ledger.arrivals()[2];
-    let mut body = ledger.unit(&first).unwrap().body.clone();
-    body.event = metadata(&devices[0], "a clone");
-    let forged = body.clone().sign(&devices[1].key);
-    let second = body.sign(&devices[0].key);
-    let before = snapshot(&mut ledger);
-    let author = devices[0].id;
-    let refused = ledger.import(PEER, &encode(&second)).unwrap_err();
-    assert_eq!(refused, Reject::Forked { author, seq: 1, held: first });
-    assert_eq!(refused.culprit(), Some(author));
-    // Nobody can make it look as if another had forked.
-    assert_eq!(ledger.import(PEER, &encode(&forged)), Err(Reject::Signature { author }));
-    let again = ledger.unit_bytes(&first).unwrap().to_vec();
-    assert_eq!(ledger.import(PEER, &again), Ok(Outcome::Duplicate));
-    assert_eq!(snapshot(&mut ledger), before);
-}
-
 /// INV-J21: whatever a peer makes of a unit's bytes is refused with a reason, and nothing is kept.
 #[test]
 fn every_changed_byte_is_refused() {

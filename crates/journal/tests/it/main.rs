@@ -17,6 +17,7 @@ mod control_sync;
 mod control_voter;
 mod control_votes;
 mod convergence;
+mod forks;
 mod history;
 mod import;
 mod medium;

@@ -229,19 +229,6 @@ fn a_publisher_lists_its_releases() {
     assert_eq!(state.release(&"chess".parse().unwrap(), version), None);
 }
 
-/// A frontier that ends in another unit than ours gets ours for that place, and with it the fork.
-#[test]
-fn a_fork_shows_when_frontiers_differ() {
-    let (devices, mut one) = fixture();
-    let mut two = Ledger::new(one.chain().clone());
-    write(&mut one, &devices[0], metadata(&devices[0], "one"));
-    write(&mut two, &devices[0], metadata(&devices[0], "two"));
-    let missing: Vec<Vec<u8>> = one.missing_for(&two.frontier()).map(<[u8]>::to_vec).collect();
-    assert_eq!(missing.len(), 1);
-    assert_eq!(two.import(PEER, &missing[0]).unwrap_err().code(), "Forked");
-    assert_eq!(one.missing_for(&one.frontier()).count(), 0);
-}
-
 /// An activation that arrives before the unit that proposed it takes effect when that comes, whether
 /// or not the entry closes over it.
 #[test]

@@ -85,7 +85,7 @@ proptest! {
 
     /// INV-J25: a ledger that was stored as it went is the same after it is opened again.
     #[test]
-    fn a_reopened_ledger_is_the_same((count, steps) in steps(), every in 1usize..5) {
+    fn a_reopened_ledger_is_the_same((count, steps) in forking_steps(), every in 1usize..5) {
         let history = play(count, &steps);
         let dir = TempDir::new().unwrap();
         let mut disk = DiskStore::create(dir.path()).unwrap();

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::{HpkeSecretKey, SecretKey};
 use aura_journal::{
-    Event, Ledger, PeerTag,
+    Event, Ledger, Outcome as Imported, PeerTag,
     control::{
-        ActivateVersion, Certificate, CertifiedEntry, ChainProof, Configuration, ControlChain,
-        Entry, EntryBody, Genesis, Install, Phase, Release, ReleaseBuild, Role, RosterEntry,
-        UpgradePolicy, Vote,
+        ActivateVersion, Appended, Certificate, CertifiedEntry, ChainProof, Configuration,
+        ControlChain, Entry, EntryBody, Genesis, Install, Phase, Release, ReleaseBuild, Role,
+        RosterEntry, UpgradePolicy, Vote,
     },
     event::{
         ChildOpening, CloseSession, DeviceMetadata, OpenChild, OpenSession, ProposeUpgrade,
         Receipt, RecordPut, SessionMessage,
     },
     session_id,
+    sync::{SyncMessage, answer, hello},
 };
 use aura_protocol_core::{
     Agreement, AppId, Descriptor, DeviceId, Digest, Epoch, Manifest, ModuleRef, Outcome,
@@ -294,6 +295,51 @@ pub fn sync(from: &Ledger, to: &mut Ledger) {
     let missing: Vec<Vec<u8>> = from.missing_for(&to.frontier()).map(<[u8]>::to_vec).collect();
     for unit in missing {
         let outcome = to.import(PEER, &unit).unwrap();
-        assert!(matches!(outcome, aura_journal::Outcome::Applied(_)), "{outcome:?}");
+        assert!(matches!(outcome, Imported::Applied(_) | Imported::Fork { .. }), "{outcome:?}");
+    }
+}
+
+/// Two devices say hello and answer, as often as one sends the other something new.
+pub fn exchange(one: &mut Ledger, two: &mut Ledger) {
+    for _ in 0..20 {
+        let before = (one.len(), two.len());
+        one_answers(two, one, 1);
+        one_answers(one, two, 1);
+        if before == (one.len(), two.len()) {
+            return;
+        }
+    }
+    panic!("two devices do not end");
+}
+
+/// `to` says hello, `from` answers, and `to` answers what that asks.
+fn one_answers(from: &mut Ledger, to: &mut Ledger, depth: u8) {
+    for message in answer(from, &hello(to)) {
+        take(to, from, message, depth);
+    }
+}
+
+fn take(to: &mut Ledger, from: &mut Ledger, message: SyncMessage, depth: u8) {
+    match SyncMessage::from_bytes(&message.to_bytes()).unwrap() {
+        SyncMessage::Hello(asked) => {
+            assert!(0 < depth, "an answer to an answer asks again");
+            for message in answer(to, &asked) {
+                take(from, to, message, depth - 1);
+            }
+        }
+        SyncMessage::Entries(entries) => {
+            for entry in entries {
+                assert!(matches!(
+                    to.import_entry(entry).unwrap(),
+                    Appended::New | Appended::Duplicate
+                ));
+            }
+        }
+        SyncMessage::Units(units) => {
+            for outcome in to.import_all(PEER, units.iter().map(Vec::as_slice)) {
+                let _any = outcome.unwrap();
+            }
+        }
+        other => panic!("{other:?}"),
     }
 }

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_journal::{
     control::{
         ActivateVersion, Certificate, CertifiedEntry, ChainLink, ChainProof, Configuration,
-        ControlMessage, Entry, EntryBody, Install, Lock, Phase, RecoveryRole, Release,
-        ReleaseBuild, ReleasedMigration, Role, Slot, UpgradePolicy, Vote, VoteRecord,
+        ControlMessage, Entry, EntryBody, Install, Lock, Phase, ReAdmit, RecoveryRole, Release,
+        ReleaseBuild, ReleasedMigration, Revoke, Role, Slot, UpgradePolicy, Vote, VoteRecord,
     },
-    sync::{Frontier, Hello, SyncMessage},
+    sync::{Branches, Frontier, Hello, SyncMessage},
 };
 use aura_protocol_core::{
     AccountId, AppId, Capability, Descriptor, DeviceId, Digest, ModuleRef, ProtocolCapabilities,
@@ -181,8 +181,14 @@ fn control_formats() {
     let certified =
         CertifiedEntry { slot: slot(), value: value(1), certificate: certificate.clone() };
     let propose = ControlMessage::Propose { slot: slot(), view: 6, value: Box::new(value(1)) };
-    let frontier = Frontier([(DeviceId::from_bytes([28; 32]), (29, digest(30)))].into());
-    let hello = Hello { account: slot().account, k: 31, head: digest(32), frontier };
+    let author = DeviceId::from_bytes([28; 32]);
+    let branches = Branches { fork: Some(31), points: vec![(32, digest(33))] };
+    let frontier = Frontier {
+        chains: [(author, (29, digest(30)))].into(),
+        branches: [(author, branches)].into(),
+    };
+    let hello =
+        Hello { account: slot().account, k: 31, head: digest(32), frontier, is_answer: false };
 
     vectors.check("slot", &slot());
     vectors.check("vote", &vote);
@@ -200,6 +206,10 @@ fn control_formats() {
     let activate = entry(EntryBody::ActivateVersion(Box::new(activation())));
     vectors.check("entry_activate_version", &activate);
     vectors.check("entry_release", &entry(EntryBody::Release(Box::new(release()))));
+    let revoke = Revoke { device: author, last_seq: 34, last_hash: digest(35) };
+    vectors.check("entry_revoke", &entry(EntryBody::Revoke(revoke)));
+    let readmit = ReAdmit { device: author, entry: device("three").entry };
+    vectors.check("entry_re_admit", &entry(EntryBody::ReAdmit(Box::new(readmit))));
     vectors.check("chain_proof", &proof());
     vectors.check("sync_hello", &SyncMessage::Hello(hello));
     vectors.check("sync_entries", &SyncMessage::Entries(vec![certified]));

@@ -79,7 +79,7 @@ impl Message for Packet {
     fn digest(&self) -> u64 {
         match self {
             Self::Unit(it) => hash_bytes(0, it.unit.as_bytes()),
-            Self::Hello(it) => hash_bytes(1, it.head.as_bytes()) ^ it.frontier.0.len() as u64,
+            Self::Hello(it) => hash_bytes(1, it.head.as_bytes()) ^ it.frontier.chains.len() as u64,
             Self::Answer(it) => 2 ^ it.len() as u64,
         }
     }
