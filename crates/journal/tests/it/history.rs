@@ -171,20 +171,12 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
             }
         }
         Step::Reconfigure(a, without) => {
-            let kept = devices.iter().enumerate();
-            let kept = kept.filter(|(nth, _)| without.as_ref().map(who) != Some(*nth));
+            let left_out = without.as_ref().map(who);
+            let kept = devices.iter().enumerate().filter(|(nth, _)| left_out != Some(*nth));
             let config = Configuration::with_defaults(kept.map(|(_, it)| it.entry.clone()));
-            let body = EntryBody::Reconfigure(Box::new(config));
-            decide(devices, &mut ledgers[who(a)], decided, body);
+            decide(devices, &mut ledgers[who(a)], decided, EntryBody::Reconfigure(config.into()));
         }
-        Step::Child(a, s, begins) => {
-            let sessions: Vec<_> = ledgers[who(a)].state().sessions.keys().copied().collect();
-            if !sessions.is_empty() {
-                let event = open_child(*s.get(&sessions), 1, begins.then_some(devices));
-                let child = aura_journal::child_session_id(*s.get(&sessions), 1);
-                write_in(&mut ledgers[who(a)], &devices[who(a)], child, event);
-            }
-        }
+        Step::Child(a, s, begins) => child(devices, &mut ledgers[who(a)], a, s, *begins),
         Step::Tick(a, off) => {
             let ledger = &mut ledgers[who(a)];
             let epoch = ledger.epoch().0.saturating_add(1).saturating_add_signed(i64::from(*off));
@@ -197,22 +189,39 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
             }
         }
         Step::Revoke(a, d, n) => {
-            let (ledger, device) = (&mut ledgers[who(a)], devices[who(d)].id);
-            let units = ledger.arrivals().iter().map(|it| (ledger.unit(it).unwrap(), *it));
-            let units: Vec<_> = units.filter(|it| it.0.body.author == device).collect();
-            if !units.is_empty() {
-                let (last, last_hash) = *n.get(&units);
-                let last_seq = last.body.seq;
-                let body = EntryBody::Revoke(Revoke { device, last_seq, last_hash });
-                decide(devices, ledger, decided, body);
-            }
+            revoke(devices, &mut ledgers[who(a)], decided, devices[who(d)].id, n);
         }
         Step::ReAdmit(a, d) => {
-            let nth = who(d);
-            let entry = device(70 + u8::try_from(nth).unwrap()).entry;
-            let body = EntryBody::ReAdmit(Box::new(ReAdmit { device: devices[nth].id, entry }));
+            let entry = device(70 + u8::try_from(who(d)).unwrap()).entry;
+            let body = EntryBody::ReAdmit(Box::new(ReAdmit { device: devices[who(d)].id, entry }));
             decide(devices, &mut ledgers[who(a)], decided, body);
         }
+    }
+}
+
+fn child(devices: &[Device], ledger: &mut Ledger, a: &Index, s: &Index, begins: bool) {
+    let sessions: Vec<_> = ledger.state().sessions.keys().copied().collect();
+    if !sessions.is_empty() {
+        let event = open_child(*s.get(&sessions), 1, begins.then_some(devices));
+        let child = aura_journal::child_session_id(*s.get(&sessions), 1);
+        write_in(ledger, &devices[a.index(devices.len())], child, event);
+    }
+}
+
+fn revoke(
+    devices: &[Device],
+    ledger: &mut Ledger,
+    decided: &mut ControlChain,
+    device: DeviceId,
+    n: &Index,
+) {
+    let units = ledger.arrivals().iter().map(|it| (ledger.unit(it).unwrap(), *it));
+    let units: Vec<_> = units.filter(|it| it.0.body.author == device).collect();
+    if !units.is_empty() {
+        let (last, last_hash) = *n.get(&units);
+        let last_seq = last.body.seq;
+        let body = EntryBody::Revoke(Revoke { device, last_seq, last_hash });
+        decide(devices, ledger, decided, body);
     }
 }
 
