@@ -242,23 +242,18 @@ impl Peer {
     ) -> Heard {
         let Some(ledger) = &mut self.ledger else { return Heard::Refused };
         let peer = PeerTag([from.0; 32]);
-        let (mut applied, mut heard, mut lacks) = (Vec::new(), Heard::Refused, false);
+        let (mut applied, mut heard) = (Vec::new(), Heard::Refused);
         for outcome in ledger.import_all(peer, units.iter().copied()) {
             match outcome {
                 Ok(Outcome::Applied(units) | Outcome::Fork { applied: units, .. }) => {
                     applied.extend(units);
                     heard = Heard::Taken;
                 }
-                Ok(outcome) => {
-                    lacks |= outcome == Outcome::Parked;
-                    heard = if heard == Heard::Refused { Heard::Known } else { heard };
+                Ok(Outcome::Duplicate | Outcome::Parked) if heard == Heard::Refused => {
+                    heard = Heard::Known;
                 }
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
-        }
-        if lacks {
-            // What it rests on may be a branch that only its sender has.
-            out.send(from, Packet::Hello(Arc::new(hello(ledger))));
         }
         if !applied.is_empty() {
             self.look(&applied, now);
@@ -349,16 +344,9 @@ impl Node for Peer {
             }
             Packet::Answer(messages) => {
                 for message in messages.iter() {
-                    match message {
-                        SyncMessage::Units(units) => {
-                            let units: Vec<&[u8]> = units.iter().map(Vec::as_slice).collect();
-                            self.import(from, &units, now, out);
-                        }
-                        SyncMessage::Hello(asked) => {
-                            let answer = self.ledger.as_ref().map(|it| answer(it, asked));
-                            out.send(from, Packet::Answer(Arc::new(answer.unwrap_or_default())));
-                        }
-                        _ => {}
+                    if let SyncMessage::Units(units) = message {
+                        let units: Vec<&[u8]> = units.iter().map(Vec::as_slice).collect();
+                        self.import(from, &units, now, out);
                     }
                 }
                 Heard::Taken

@@ -60,6 +60,9 @@ pub struct Shape {
     pub liars: u8,
     /// Who may lie.
     pub may_lie: DeviceSet,
+    /// Whether liars may say two things in one place. To a ledger that is a fork of their chain, and
+    /// simulated ledgers do not ask for the branch that a waiting unit rests on.
+    pub may_fork: bool,
 }
 
 impl Shape {
@@ -69,7 +72,7 @@ impl Shape {
         let all = DeviceSet::all(usize::from(devices));
         let may_lie = if promise.byzantine_decider { all } else { all.difference(deciders) };
         let liars = promise.liars(devices, threshold);
-        Self { devices, threshold, liars, may_lie }
+        Self { devices, threshold, liars, may_lie, may_fork: true }
     }
 }
 
@@ -178,22 +181,23 @@ impl Drawing {
         // One liar most of the time; all that may be, now and then, with one strategy or several.
         let count = if self.once_in(3) { 1 + self.below(most) } else { 1 };
         let mut candidates = shape.may_lie;
-        let mut strategy = self.strategy();
+        let mut strategy = self.strategy(shape);
         for _ in 0..count {
             let skip = self.below(candidates.len() as u32) as usize;
             let Some(Dev(dev)) = candidates.iter().nth(skip) else { return };
             candidates = candidates.without(Dev(dev));
             faults.push(Fault::Byzantine { dev, strategy });
             if self.once_in(2) {
-                strategy = self.strategy();
+                strategy = self.strategy(shape);
             }
         }
     }
 
-    fn strategy(&mut self) -> Strategy {
+    fn strategy(&mut self, shape: &Shape) -> Strategy {
         match self.below(9) {
             0 => Strategy::Silent,
             1 => Strategy::Corrupt,
+            2 | 6 if !shape.may_fork => Strategy::SelectiveAbort,
             2 => Strategy::Equivocate,
             3 => Strategy::SelectiveAbort,
             4 => Strategy::Hold { epochs: 1 + self.below(70) },

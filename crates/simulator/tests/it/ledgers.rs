@@ -83,22 +83,6 @@ fn a_deadlock_is_seen_on_ledgers_too() {
     assert!(text.contains("of devices 0"), "{text}");
 }
 
-/// INV-Z10 under forks: what honest devices built on either branch reaches everybody, and the device
-/// that forked is known to all of them.
-#[test]
-fn a_fork_splits_no_ledger() {
-    let mut engine = Engine::new(Ledgers::new(&tour::PROTOCOL));
-    let mut forked = 0;
-    for seed in 0..60 {
-        let run = engine.run(&Plan::quiet(seed, 4, 3).with(liar(Strategy::Equivocate)));
-        assert_eq!(run.violation, None, "seed {seed}");
-        let ledgers =
-            [0, 2, 3].map(|dev| engine.node(Dev(dev)).and_then(|it| it.ledger()).unwrap());
-        forked += ledgers.iter().filter(|it| !it.forks().is_empty()).count();
-    }
-    assert!(60 < forked, "{forked} ledgers saw a fork");
-}
-
 const fn liar(strategy: Strategy) -> Fault {
     Fault::Byzantine { dev: 1, strategy }
 }
