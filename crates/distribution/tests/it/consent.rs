@@ -210,7 +210,8 @@ fn only_a_forked_device_loses_its_seat() {
     let acknowledge = |proposal| Event::AcknowledgeUpgrade { proposal };
     let unit = account.write(1, acknowledge(Digest::ZERO));
     let (device_1, entry) = (account.devices[1].id, device(50).entry);
-    let cut = Revoke { device: device_1, last_seq: 0, last_hash: unit };
+    let last_seq = account.ledger.next_seq(device_1) - 1;
+    let cut = Revoke { device: device_1, last_seq, last_hash: unit };
     let revoke = || EntryBody::Revoke(cut);
     let readmit = |role| {
         let mut entry = entry.clone();
@@ -227,7 +228,7 @@ fn only_a_forked_device_loses_its_seat() {
     account.check_body(revoke(), "accept");
     account.check_body(readmit(Role::Voter), "accept");
     account.check_body(readmit(Role::Reader), "RosterChange");
-    account.check_body(EntryBody::Revoke(Revoke { last_seq: 1, ..cut }), "BadCut");
+    account.check_body(EntryBody::Revoke(Revoke { last_seq: last_seq + 1, ..cut }), "BadCut");
     let last_hash = Digest::of(b"nobody wrote this");
     let waits = format!("wait: unit {} has not arrived", last_hash.short());
     account.check_body(EntryBody::Revoke(Revoke { last_hash, ..cut }), &waits);
