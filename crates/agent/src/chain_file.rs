@@ -37,9 +37,9 @@ pub fn read(path: &Path) -> Result<ControlChain, AgentError> {
     let not_a_chain = |what: &str| {
         AgentError::new(
             "NotAChain",
-            format!("{} is no exported repository: {what}", path.display()),
+            format!("{} is no exported chain: {what}", path.display()),
             Whose::Caller,
-            "name the file that `aura repository export` wrote",
+            "name the file that `aura repository export` or `aura ledger prove --chain` wrote",
         )
     };
     let size = fs::metadata(path).map_err(|error| io_error(path, &error))?.len();

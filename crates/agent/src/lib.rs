@@ -16,6 +16,7 @@ pub mod join;
 pub mod node;
 pub mod offline;
 pub mod repository;
+pub mod statements;
 mod text;
 pub mod ticket;
 pub mod time;

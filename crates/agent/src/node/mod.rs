@@ -45,6 +45,7 @@ pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
 
 pub(crate) use derived::latest;
+pub(crate) use view::{entry_says, policy_name, shown};
 
 use crate::{
     node::{

@@ -341,11 +341,11 @@ fn text_or_hex(bytes: &[u8]) -> String {
     }
 }
 
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     printable(text, SHOWN_BYTES_MAX)
 }
 
-fn policy_name(policy: UpgradePolicy) -> &'static str {
+pub(crate) fn policy_name(policy: UpgradePolicy) -> &'static str {
     match policy {
         UpgradePolicy::Manual => "manual",
         UpgradePolicy::Patch => "patch",

@@ -93,6 +93,7 @@ fn without_a_store_every_command_says_so() {
         "ledger document",
         "ledger repair",
         "ledger verify",
+        "ledger prove file --entry 0",
     ] {
         let args: Vec<_> = args.split(' ').collect();
         let error = store.fails(&args, "StoreNotFound", 3);

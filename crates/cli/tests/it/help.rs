@@ -3,7 +3,7 @@
 use crate::aura::run;
 
 /// The commands of the contract, each with words that its help must have.
-const COMMANDS: [(&str, &[&str]); 34] = [
+const COMMANDS: [(&str, &[&str]); 36] = [
     ("", &["account", "run", "device", "Exit codes:", "--store", "--json", "--verbose"]),
     ("account", &["create", "show"]),
     ("account create", &["--name", "--account-name"]),
@@ -33,11 +33,13 @@ const COMMANDS: [(&str, &[&str]); 34] = [
     ("upgrade", &["propose", "status"]),
     ("upgrade propose", &["--migration", "--not-before", "--valid", "86400", "--grace", "3600"]),
     ("upgrade status", &["[ALIAS]", "--proposal", "--wait", "AwaitingQuorum", "--timeout", "60"]),
-    ("ledger", &["log", "document", "repair", "verify"]),
+    ("ledger", &["log", "document", "repair", "verify", "prove", "check"]),
     ("ledger document", &["[FILE]", "--format", "automerge", "json"]),
     ("ledger log", &["--limit", "100"]),
     ("ledger repair", &["--from", "must not be running"]),
     ("ledger verify", &["must not be running"]),
+    ("ledger prove", &["<FILE>", "--app", "--device", "--entry", "--chain"]),
+    ("ledger check", &["<FILE>", "--chain", "--head"]),
 ];
 
 #[test]

@@ -15,4 +15,5 @@ mod document;
 mod help;
 mod in_use;
 mod refusal;
+mod statements;
 mod usage;

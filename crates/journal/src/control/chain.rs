@@ -17,7 +17,8 @@ use thiserror::Error;
 
 use crate::control::{
     Certificate, CertificateError, CertifiedEntry, ChainLink, ChainProof, ConfigError,
-    Configuration, Entry, EntryBody, Genesis, Phase, Revoke, RosterEntry, Slot, Vote,
+    Configuration, Entry, EntryBody, Fact, Genesis, Phase, Revoke, RosterEntry, Slot, Subject,
+    Vote, facts::Facts, merkle::Mountains, slot::roots_of,
 };
 
 /// Largest encoded entry, in bytes: the unit that proposes it adds a slot, a view and two tags.
@@ -31,6 +32,11 @@ pub struct ControlChain {
     /// [`Slot::child_parent`] of each entry.
     heads: Vec<Digest>,
     configs: Vec<Configuration>,
+    /// The values, as the history's root has them.
+    history: Mountains,
+    /// What is so by the entries, and by all but the last.
+    facts: Facts,
+    facts_before: Facts,
     tip: Tip,
 }
 
@@ -86,6 +92,12 @@ pub enum ChainError {
     /// It continues another decision than the one before it.
     #[error("entry {k} continues another decision than entry {}", .k.saturating_sub(1))]
     WrongParent {
+        /// At which height.
+        k: u64,
+    },
+    /// It names other roots of what came before it.
+    #[error("entry {k} names another history or other facts than this chain has")]
+    WrongRoots {
         /// At which height.
         k: u64,
     },
@@ -149,6 +161,7 @@ impl ChainError {
             Self::WrongGeneration { .. } => "WrongGeneration",
             Self::WrongConfig { .. } => "WrongConfig",
             Self::WrongParent { .. } => "WrongParent",
+            Self::WrongRoots { .. } => "WrongRoots",
             Self::Conflict { .. } => "CertifiedConflict",
             Self::Certificate(_) => "BadCertificate",
             Self::Configuration(_) => "BadConfiguration",
@@ -198,8 +211,51 @@ impl ControlChain {
         let name = genesis.name.clone();
         check_slot(&Slot::genesis(genesis.account()), &first.slot)?;
         let tip = Tip::begin(&first.value, &first.certificate)?;
-        let (heads, configs) = (vec![tip.next.parent], vec![tip.config.clone()]);
-        Ok(Self { name, entries: vec![first], heads, configs, tip })
+        let mut chain = Self {
+            name,
+            entries: Vec::new(),
+            heads: Vec::new(),
+            configs: vec![tip.config.clone()],
+            history: Mountains::default(),
+            facts: Facts::default(),
+            facts_before: Facts::default(),
+            tip,
+        };
+        chain.push(first);
+        Ok(chain)
+    }
+
+    /// Takes in an entry that the tip has accepted.
+    fn push(&mut self, entry: CertifiedEntry) {
+        self.facts_before = self.facts.clone();
+        self.facts.apply(&entry.slot, &entry.value, &self.tip.config);
+        self.history.push(entry.value.hash());
+        let k = self.tip.next.k;
+        self.tip.next.roots = roots_of(k, self.history.root(), self.facts.root());
+        self.heads.push(self.tip.next.parent);
+        self.entries.push(entry);
+    }
+
+    /// What is so by the decisions, sorted by what it is about.
+    pub fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.facts.iter()
+    }
+
+    /// What is so of a device or an app.
+    #[must_use]
+    pub fn fact(&self, subject: Subject) -> Option<&Fact> {
+        self.facts.get(subject).map(|(fact, _)| fact)
+    }
+
+    /// The facts that the last entry's slot has the root of.
+    pub(super) const fn facts_before_last(&self) -> &Facts {
+        &self.facts_before
+    }
+
+    /// H(value) of all entries but the last: what the last entry's slot has the root of.
+    pub(super) fn values_before_last(&self) -> Vec<Digest> {
+        let before = self.entries.split_last().map_or(&[][..], |(_, before)| before);
+        before.iter().map(|it| it.value.hash()).collect()
     }
 
     /// Whose chain it is.
@@ -279,8 +335,7 @@ impl ControlChain {
         if self.tip.next.config != next.config {
             self.configs.push(self.tip.config.clone());
         }
-        self.heads.push(self.tip.next.parent);
-        self.entries.push(entry);
+        self.push(entry);
         Ok(Appended::New)
     }
 
@@ -347,7 +402,7 @@ impl ControlChain {
             if index == at || entry.value.body.configures() {
                 ChainLink::full(entry)
             } else {
-                ChainLink::Hash(entry.value.hash())
+                ChainLink::Hash { roots: entry.slot.roots, value: entry.value.hash() }
             }
         });
         Some(ChainProof { links: links.collect() })
@@ -488,6 +543,9 @@ fn check_slot(expected: &Slot, found: &Slot) -> Result<(), ChainError> {
     }
     if found.parent != expected.parent {
         return Err(ChainError::WrongParent { k });
+    }
+    if found.roots != expected.roots {
+        return Err(ChainError::WrongRoots { k });
     }
     Ok(())
 }

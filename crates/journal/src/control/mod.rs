@@ -6,8 +6,11 @@ mod certificate;
 mod chain;
 mod config;
 mod entry;
+mod facts;
+mod merkle;
 mod proof;
 mod slot;
+mod statement;
 mod vote;
 mod voter;
 
@@ -18,8 +21,10 @@ pub use entry::{
     ActivateVersion, Entry, EntryBody, Genesis, Install, ReAdmit, Release, ReleaseBuild,
     ReleasedMigration, Revoke, UpgradePolicy,
 };
+pub use facts::{Fact, Subject};
 pub use proof::{ChainLink, ChainProof, PROOF_DEPTH_MAX, ProvedEntry};
 pub use slot::Slot;
+pub use statement::{LedgerProof, Question, STATEMENT_BYTES_MAX, Statement, StatementError};
 pub use vote::{ControlMessage, Phase, Vote};
 pub use voter::{
     Denied, EntryPolicy, FUTURE_PER_AUTHOR_MAX, Lock, Observed, PROPOSALS_PER_AUTHOR_MAX, Verdict,

@@ -33,13 +33,20 @@ pub struct ChainProof {
 pub enum ChainLink {
     /// The decision with its votes: the genesis, each `Reconfigure`, and the entry that is proved.
     Full {
+        /// [`Slot::roots`] where it stands.
+        roots: Digest,
         /// What was decided.
         value: Box<Entry>,
         /// That it was.
         certificate: Certificate,
     },
-    /// H(value) of a decision that changed no configuration.
-    Hash(Digest),
+    /// A decision that changed no configuration.
+    Hash {
+        /// [`Slot::roots`] where it stands.
+        roots: Digest,
+        /// H(value).
+        value: Digest,
+    },
 }
 
 /// An entry that was proved. Only [`ChainProof::verify`] makes one.
@@ -59,7 +66,7 @@ pub struct ProvedEntry {
 impl ChainLink {
     pub(super) fn full(entry: &CertifiedEntry) -> Self {
         let value = Box::new(entry.value.clone());
-        Self::Full { value, certificate: entry.certificate.clone() }
+        Self::Full { roots: entry.slot.roots, value, certificate: entry.certificate.clone() }
     }
 }
 
@@ -69,20 +76,24 @@ impl ChainProof {
     /// # Errors
     /// [`ChainError`] of the first link that is refused.
     pub fn verify(&self) -> Result<ProvedEntry, ChainError> {
-        let Some((ChainLink::Full { value, certificate }, rest)) = self.links.split_first() else {
+        let Some((ChainLink::Full { roots: Digest::ZERO, value, certificate }, rest)) =
+            self.links.split_first()
+        else {
             return Err(ChainError::NoGenesis);
         };
         let mut tip = Tip::begin(value, certificate)?;
         let mut proved = Some((Slot::genesis(tip.next.account), value));
         for link in rest {
+            let (ChainLink::Full { roots, .. } | ChainLink::Hash { roots, .. }) = link;
+            tip.next.roots = *roots;
             let slot = tip.next;
             proved = match link {
-                ChainLink::Full { value, certificate } => {
+                ChainLink::Full { value, certificate, .. } => {
                     tip.accept(value, certificate)?;
                     Some((slot, value))
                 }
-                ChainLink::Hash(hash) => {
-                    tip.skip(*hash);
+                ChainLink::Hash { value, .. } => {
+                    tip.skip(*value);
                     None
                 }
             };

@@ -3,7 +3,9 @@
 use aura_protocol_core::{AccountId, Digest, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-/// σ = (account, generation, config, k, parent).
+use crate::control::facts::Facts;
+
+/// σ = (account, generation, config, k, parent, roots).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct Slot {
     /// Whose chain.
@@ -16,13 +18,25 @@ pub struct Slot {
     pub k: u64,
     /// [`Slot::child_parent`] of the slot before; zero at height 0.
     pub parent: Digest,
+    /// Over all decisions before this slot, and over what is so by them; zero at height 0. Votes sign
+    /// it, so that a few digests show one decision or one fact.
+    pub roots: Digest,
+}
+
+/// The roots of the slot at height `k`, from the root over the values decided before it and the root
+/// over the facts. A genesis has nothing before it.
+pub(super) fn roots_of(k: u64, history: Digest, facts: Digest) -> Digest {
+    if k == 0 && history == Digest::ZERO && facts == Facts::default().root() {
+        return Digest::ZERO;
+    }
+    Digest::tagged("aura slot roots v1", &[history.as_bytes(), facts.as_bytes()])
 }
 
 impl Slot {
     /// The slot of an account's genesis.
     #[must_use]
     pub const fn genesis(account: AccountId) -> Self {
-        Self { account, generation: 0, config: 0, k: 0, parent: Digest::ZERO }
+        Self { account, generation: 0, config: 0, k: 0, parent: Digest::ZERO, roots: Digest::ZERO }
     }
 
     /// The parent of the next slot, once `value` is decided here: H(σ ‖ H(value)).
@@ -34,9 +48,11 @@ impl Slot {
         Digest::tagged("aura slot parent v1", &[&encode(self), value.as_bytes()])
     }
 
-    /// The slot after this one, once `value` is decided here, under configuration `config`.
+    /// The slot after this one, once `value` is decided here, under configuration `config`; its roots
+    /// are for a chain to fill in.
     #[must_use]
     pub fn next(&self, value: Digest, config: u64) -> Self {
-        Self { config, k: self.k.saturating_add(1), parent: self.child_parent(value), ..*self }
+        let (k, parent) = (self.k.saturating_add(1), self.child_parent(value));
+        Self { config, k, parent, roots: Digest::ZERO, ..*self }
     }
 }

@@ -10,6 +10,10 @@ use aura_protocol_core::{
 
 use crate::control_fixture::{Device, chain_of, decide, devices, reconfigure, value};
 
+fn hidden(roots: Digest, value: Digest) -> ChainLink {
+    ChainLink::Hash { roots, value }
+}
+
 /// Genesis, five devices, two values, a configuration of five others, two values.
 fn long_chain() -> (Vec<Device>, ControlChain) {
     let all = devices(6);
@@ -50,7 +54,7 @@ fn proofs_are_short() {
         chain.append(entry).unwrap();
     }
     let long = encode(&chain.prove(101).unwrap()).len();
-    assert!(long < short + 101 * 33 + 256, "{short} bytes became {long}");
+    assert!(long < short + 101 * 65 + 256, "{short} bytes became {long}");
 }
 
 /// INV-J5: every byte counts.
@@ -96,11 +100,11 @@ fn missing_added_and_swapped_links_are_refused() {
         }),
         Err(ChainError::NoGenesis)
     );
-    let ends_with_hash = verify(&|links| links.push(ChainLink::Hash(Digest::ZERO)));
+    let ends_with_hash = verify(&|links| links.push(hidden(Digest::ZERO, Digest::ZERO)));
     assert_eq!(ends_with_hash, Err(ChainError::NothingProved));
     let genesis_hidden = verify(&|links| {
         let ChainLink::Full { value, .. } = &links[0] else { panic!("a genesis is full") };
-        links[0] = ChainLink::Hash(value.hash());
+        links[0] = hidden(Digest::ZERO, value.hash());
     });
     assert_eq!(genesis_hidden, Err(ChainError::NoGenesis));
 }
@@ -111,8 +115,8 @@ fn a_hidden_reconfiguration_is_refused() {
     let (_, chain) = long_chain();
     let mut proof = chain.prove(6).unwrap();
     for link in &mut proof.links[1..6] {
-        if let ChainLink::Full { value, .. } = link {
-            *link = ChainLink::Hash(value.hash());
+        if let ChainLink::Full { roots, value, .. } = link {
+            *link = hidden(*roots, value.hash());
         }
     }
     assert!(matches!(proof.verify(), Err(ChainError::Certificate(_))));
@@ -120,9 +124,9 @@ fn a_hidden_reconfiguration_is_refused() {
     // The old voters say that a value stands in place of the change: their honest majority never
     // voted there, so the votes that they have are for another slot.
     let mut proof = chain.prove(3).unwrap();
-    let change = chain.entries()[4].value.hash();
     let last = proof.links.pop().unwrap();
-    proof.links.extend([ChainLink::Hash(chain.entries()[3].value.hash()), ChainLink::Hash(change)]);
+    let hide = |it: &CertifiedEntry| hidden(it.slot.roots, it.value.hash());
+    proof.links.extend(chain.entries()[3..5].iter().map(hide));
     proof.links.push(last);
     assert!(matches!(proof.verify(), Err(ChainError::Certificate(_))));
 }
@@ -136,7 +140,8 @@ fn a_hidden_reconfiguration_among_the_same_voters_is_refused() {
     decide(&mut chain, value(1), &all[..4]);
     let mut proof = chain.prove(3).unwrap();
     assert!(proof.verify().is_ok());
-    proof.links[2] = ChainLink::Hash(chain.entries()[2].value.hash());
+    let entry = &chain.entries()[2];
+    proof.links[2] = hidden(entry.slot.roots, entry.value.hash());
     assert!(matches!(proof.verify(), Err(ChainError::Certificate(_))));
 }
 
@@ -155,7 +160,8 @@ fn nested(release: ChainProof) -> ChainProof {
     };
     let value = Entry { past: vec![], body: EntryBody::Install(Box::new(install)) };
     let certificate = Certificate { view: 0, votes: [].into() };
-    ChainProof { links: vec![ChainLink::Full { value: Box::new(value), certificate }] }
+    let value = Box::new(value);
+    ChainProof { links: vec![ChainLink::Full { roots: Digest::ZERO, value, certificate }] }
 }
 
 /// INV-J7

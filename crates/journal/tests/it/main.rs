@@ -13,6 +13,7 @@ mod control_awake;
 mod control_chain;
 mod control_fixture;
 mod control_proof;
+mod control_statement;
 mod control_sync;
 mod control_voter;
 mod control_votes;

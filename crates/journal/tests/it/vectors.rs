@@ -53,7 +53,7 @@ fn digest(byte: u8) -> Digest {
 
 fn slot() -> Slot {
     let account = AccountId::from_bytes([1; 32]);
-    Slot { account, generation: 2, config: 3, k: 4, parent: digest(5) }
+    Slot { account, generation: 2, config: 3, k: 4, parent: digest(5), roots: digest(28) }
 }
 
 fn module(byte: u8) -> ModuleRef {
@@ -108,8 +108,10 @@ fn release() -> Release {
 
 fn proof() -> ChainProof {
     let genesis = founded(&device("publisher")).entries()[0].clone();
-    let full = ChainLink::Full { value: Box::new(genesis.value), certificate: genesis.certificate };
-    ChainProof { links: vec![full, ChainLink::Hash(digest(14))] }
+    let (value, certificate) = (Box::new(genesis.value), genesis.certificate);
+    let full = ChainLink::Full { roots: Digest::ZERO, value, certificate };
+    let hidden = ChainLink::Hash { roots: digest(29), value: digest(14) };
+    ChainProof { links: vec![full, hidden] }
 }
 
 fn capabilities() -> ProtocolCapabilities {
