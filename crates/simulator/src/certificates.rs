@@ -1,7 +1,7 @@
 //! The rule of the control chain as a model: one value per slot, explored in every order.
 //!
 //! What a device does is not modelled but asked of the [`Voter`](aura_journal::control::Voter) that
-//! devices run ([`local`]). Around it stands everything that may go wrong ([`slot`]): votes are a
+//! devices run (`local`). Around it stands everything that may go wrong (`slot`): votes are a
 //! growing set, of which a device may see any part whenever it is asked; it may time out, want either
 //! value or none, and lose its memory between any two writes; so many others sign whatever helps.
 //!
