@@ -13,7 +13,8 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
-use crate::command::{Invocation, Shell, Streams, demand};
+use crate::command::Shell;
+use crate::demo;
 use crate::protocols;
 use crate::provision::Choice;
 use crate::web;
@@ -33,9 +34,7 @@ pub fn test(workspace: &Workspace, choice: Choice) -> Result<()> {
     };
     protocols::ensure(workspace, choice)?;
     let folder = web::build(workspace, choice)?;
-    let native = Invocation::new("cargo").dir(workspace.root());
-    let aura = ["build", "--quiet", "--package", "aura-cli", "--bin", "aura"];
-    demand(&Shell, &native.args(aura), Streams::ToStderr)?;
+    let aura = demo::program(workspace)?;
     let server = web::serve::Server::open(folder, 0)?;
     let address = format!("http://{}/", server.address());
     thread::spawn(move || server.run());
@@ -43,7 +42,8 @@ pub fn test(workspace: &Workspace, choice: Choice) -> Result<()> {
     fs::create_dir_all(&pictures)
         .with_context(|| format!("{} cannot be made", pictures.display()))?;
     let browser = Browser::start(&program)?;
-    let bench = Bench { workspace, browser: &browser, address: &address, pictures: &pictures };
+    let bench =
+        Bench { workspace, aura: &aura, browser: &browser, address: &address, pictures: &pictures };
     let passed = checks::run(&bench)?;
     browser.close()?;
     println!("browser: {passed} passed, 0 failed; pictures of the page in {}", pictures.display());

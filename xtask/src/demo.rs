@@ -117,6 +117,11 @@ pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()
 fn prepare(workspace: &Workspace, choice: Choice) -> Result<PathBuf> {
     protocols::ensure(workspace, choice)?;
     eprintln!("demo: building the aura program");
+    program(workspace)
+}
+
+/// The `aura` program, built as the tests build it: dependencies are then compiled once for both.
+pub fn program(workspace: &Workspace) -> Result<PathBuf> {
     let build = Invocation::new("cargo")
         .args(["build", "--workspace", "--bin", "aura", "--test", FEATURE_TEST])
         .args(["--message-format", "json-render-diagnostics"])

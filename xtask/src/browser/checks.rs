@@ -21,6 +21,8 @@ const SESSIONS: u64 = 40;
 pub struct Bench<'a> {
     /// The repository.
     pub workspace: &'a Workspace,
+    /// The `aura` program.
+    pub aura: &'a Path,
     /// The browser.
     pub browser: &'a Browser,
     /// Where the page is.
@@ -174,9 +176,8 @@ impl Bench<'_> {
     fn native(&self, guest: &str, script: &str) -> Result<Value> {
         let file = self.pictures.join(format!("{guest}.script"));
         fs::write(&file, script)?;
-        let aura = Invocation::new("cargo")
+        let aura = Invocation::new(self.aura)
             .dir(self.workspace.root())
-            .args(["run", "--quiet", "--package", "aura-cli", "--bin", "aura", "--"])
             .args(["--json", "protocol", "run", "--trace"])
             .arg(self.module(guest))
             .arg("--script")
