@@ -13,7 +13,6 @@ mod command;
 mod demo;
 mod lint;
 mod protocols;
-mod provision;
 mod sim;
 mod soak;
 mod suites;
@@ -21,13 +20,12 @@ mod tidy;
 mod web;
 mod workspace;
 
-use std::env;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use anyhow::Result;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use provision::Choice;
+use aura_guest_build::provision::{self, Choice};
 use workspace::Workspace;
 
 /// The tasks of the Aura repository.
@@ -73,8 +71,8 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    if let Some(outcome) = protocols::metadata::run_as_wrapper() {
-        return outcome.unwrap_or_else(|error| report(&error));
+    if let Some(outcome) = aura_guest_build::metadata::run_as_wrapper() {
+        return outcome.unwrap_or_else(|error| report(&error.into()));
     }
     if let Some(outcome) = demo::leash::run_as_leash() {
         return outcome.unwrap_or_else(|error| report(&error));
@@ -92,7 +90,7 @@ fn run() -> Result<()> {
     let suites = suites::help(&suites::all(&workspace)?);
     let command = Cli::command().mut_subcommand("test", |it| it.after_help(suites));
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    let choice = choice(cli.wasm_toolchain)?;
+    let choice = Choice::from_flag(cli.wasm_toolchain)?;
     match cli.task {
         Task::Demo(options) => demo::run(&workspace, choice, options),
         Task::Test { suite } => suites::run(&workspace, choice, suite.as_deref()),
@@ -105,23 +103,6 @@ fn run() -> Result<()> {
         Task::Lint => lint::run(&workspace, choice),
         Task::Ci => ci::run(&workspace, choice),
     }
-}
-
-/// The flag, else the environment, else every way in turn.
-fn choice(flag: Option<Choice>) -> Result<Choice> {
-    let variable = env::var(provision::CHOICE_VARIABLE).ok().filter(|it| !it.is_empty());
-    match (flag, variable) {
-        (Some(choice), _) => Ok(choice),
-        (None, None) => Ok(Choice::Auto),
-        (None, Some(value)) => Choice::from_str(&value, false).map_err(|_| unknown_choice(&value)),
-    }
-}
-
-fn unknown_choice(value: &str) -> anyhow::Error {
-    let known = Choice::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-    let known: Vec<String> = known.map(|it| it.get_name().to_owned()).collect();
-    let name = provision::CHOICE_VARIABLE;
-    anyhow!("{name} is {value:?}, which is no way to a compiler; there are {}", known.join(", "))
 }
 
 #[cfg(test)]
@@ -138,13 +119,6 @@ mod tests {
         let error = Cli::try_parse_from(["cargo xtask", "dmeo"]).err().unwrap();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("'demo'"), "{error}");
-    }
-
-    #[test]
-    fn an_unknown_way_is_answered_with_the_known_ones() {
-        let text = "AURA_WASM_TOOLCHAIN is \"x\", which is no way to a compiler; there are auto, \
-                    installed, rustup, debian";
-        assert_eq!(unknown_choice("x").to_string(), text);
     }
 
     #[test]

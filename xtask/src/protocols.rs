@@ -1,15 +1,18 @@
 //! `cargo xtask protocols`: the guests, compiled, copied and compared.
 //!
 //! The same sources give the same bytes on every machine with the same compiler, wherever the
-//! repository lies (`build.rs` and `metadata.rs` say how). `--check` holds that against
+//! repository lies (`aura-guest-build` says how). `--check` holds that against
 //! `protocols/digests.toml`; `--bless` writes this compiler's entry there.
 
-pub mod build;
 mod c;
 pub mod digests;
-pub mod metadata;
 
 use anyhow::{Result, bail};
+use aura_guest_build::{
+    build::{self, Guest, Plan, cargo_home},
+    metadata::Folders,
+    project,
+};
 use clap::Args;
 
 use crate::command::Shell;
@@ -31,7 +34,7 @@ pub struct Options {
 /// Runs the task.
 pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()> {
     let toolchain = provision::provision(&Shell, choice)?;
-    let guests = build::build(&Shell, workspace, &toolchain)?;
+    let guests = guests(workspace, &toolchain)?;
     let c = c::build(&Shell, workspace)?;
     for guest in guests.iter().chain([&c.guest]) {
         println!("{:<28} {:>8} bytes  blake3 {}", guest.name, guest.bytes, guest.digest);
@@ -50,13 +53,37 @@ pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()
 /// Builds every guest, quietly unless cargo has something to compile.
 pub fn ensure(workspace: &Workspace, choice: Choice) -> Result<()> {
     let toolchain = provision::provision(&Shell, choice)?;
-    let guests = build::build(&Shell, workspace, &toolchain)?;
+    let guests = guests(workspace, &toolchain)?;
     c::build(&Shell, workspace)?;
     eprintln!("protocols: {} guests in {}", guests.len() + 1, workspace.modules().display());
     Ok(())
 }
 
-fn bless(workspace: &Workspace, toolchain: &Toolchain, guests: &[build::Guest]) -> Result<()> {
+/// Builds the guests in protocols/.
+fn guests(workspace: &Workspace, toolchain: &Toolchain) -> Result<Vec<Guest>> {
+    let manifest = workspace.guests().join("Cargo.toml");
+    if !manifest.is_file() {
+        bail!("{} is missing; the guests have their own workspace there", manifest.display());
+    }
+    let packages = project::packages(&Shell, &workspace.guests(), toolchain)?;
+    eprintln!("protocols: building {} guests (std: {})", packages.len(), toolchain.std_origin());
+    let plan = Plan {
+        folder: workspace.guests(),
+        packages,
+        target: workspace.guest_target(),
+        modules: workspace.modules(),
+        folders: folders(workspace)?,
+    };
+    Ok(build::build(&Shell, &plan, toolchain)?)
+}
+
+/// The folders of this machine that nothing that ships may depend on.
+pub fn folders(workspace: &Workspace) -> Result<Folders> {
+    let repository = Some(workspace.root().to_owned());
+    Ok(Folders { repository, guest: None, cargo_home: cargo_home()? })
+}
+
+fn bless(workspace: &Workspace, toolchain: &Toolchain, guests: &[Guest]) -> Result<()> {
     let key = ToolchainKey::ask(&Shell, toolchain)?;
     let mut digests = Digests::load(&workspace.digests())?;
     digests.bless(&key, guests);
@@ -65,7 +92,7 @@ fn bless(workspace: &Workspace, toolchain: &Toolchain, guests: &[build::Guest]) 
     Ok(())
 }
 
-fn check(workspace: &Workspace, toolchain: &Toolchain, guests: &[build::Guest]) -> Result<()> {
+fn check(workspace: &Workspace, toolchain: &Toolchain, guests: &[Guest]) -> Result<()> {
     let key = ToolchainKey::ask(&Shell, toolchain)?;
     match Digests::load(&workspace.digests())?.check(&key, guests) {
         Verdict::Same => println!("{} guests have the digests written for {key}", guests.len()),

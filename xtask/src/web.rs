@@ -6,10 +6,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use aura_guest_build::build::{clean, encoded_flags};
 use clap::Args;
 
 use crate::command::{Invocation, Runner, Shell, Streams, demand};
-use crate::protocols::build::{cargo_home, clean, encoded_flags};
+use crate::protocols;
 use crate::provision::{self, Choice, TARGET, Toolchain};
 use crate::workspace::Workspace;
 
@@ -70,7 +71,7 @@ fn build_with(
         .args(["--package", PACKAGE, "--lib", "--crate-type", "cdylib", "--target-dir"])
         .arg(&target)
         .args(toolchain.build_args())
-        .env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(workspace.root(), &cargo_home()?));
+        .env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(&protocols::folders(workspace)?));
     demand(runner, &compile, Streams::ToStderr)?;
     let module = target.join(TARGET).join("web").join(MODULE);
     let folder = workspace.page();

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use aura_guest_build::build::{Guest, finish};
 use serde::{Deserialize, Serialize};
 
-use super::build::{Guest, finish};
 use crate::command::{Invocation, Runner, Streams, demand};
 use crate::workspace::Workspace;
 
@@ -127,7 +127,12 @@ mod tests {
     use crate::command::fake::FakeRunner;
 
     fn guest(compiler: Option<&str>, digest: &str, folder: PathBuf) -> CGuest {
-        let guest = Guest { name: NAME.to_owned(), bytes: 1, digest: digest.to_owned() };
+        let guest = Guest {
+            name: NAME.to_owned(),
+            bytes: 1,
+            digest: digest.to_owned(),
+            file: PathBuf::new(),
+        };
         CGuest { guest, compiler: compiler.map(str::to_owned), file: PathBuf::new(), folder }
     }
 

@@ -10,8 +10,8 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use aura_guest_build::build::Guest;
 
-use super::build::Guest;
 use crate::command::{Runner, Streams, demand};
 use crate::provision::Toolchain;
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn guest(name: &str, digest: &str) -> Guest {
-        Guest { name: name.into(), bytes: 1, digest: digest.into() }
+        Guest { name: name.into(), bytes: 1, digest: digest.into(), file: "x.wasm".into() }
     }
 
     #[track_caller]

@@ -12,7 +12,7 @@ use super::tree::{Package, Tree};
 
 /// The crates of each layer, lowest first, by their folder.
 const LAYERS: [&[&str]; 7] = [
-    &["protocol-core"],
+    &["guest-build", "protocol-core"],
     &["choreography", "choreography-macros", "crypto", "wasm-host", "transport"],
     &["protocol-sdk"],
     &["journal"],

@@ -8,11 +8,13 @@
 //!
 //! If none works there is one error that names all three and why each failed.
 
+use std::env;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use thiserror::Error;
 
 use crate::command::{Invocation, Runner, Shell, Streams};
 
@@ -42,6 +44,37 @@ pub enum Choice {
     Rustup,
     /// Only the distribution's compiler, building `std` (needs Debian and root).
     Debian,
+}
+
+/// The variable names no way.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{CHOICE_VARIABLE} is {value:?}, which is no way to a compiler; there are {}", known())]
+pub struct UnknownChoice {
+    value: String,
+}
+
+fn known() -> String {
+    let known = Choice::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    known.map(|it| it.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+}
+
+impl Choice {
+    /// The flag, else the environment, else every way in turn.
+    ///
+    /// # Errors
+    /// [`UnknownChoice`], when the environment names none.
+    pub fn from_flag(flag: Option<Self>) -> Result<Self, UnknownChoice> {
+        let variable = || env::var(CHOICE_VARIABLE).ok().filter(|it| !it.is_empty());
+        match (flag, variable()) {
+            (Some(choice), _) => Ok(choice),
+            (None, None) => Ok(Self::Auto),
+            (None, Some(value)) => Self::named(value),
+        }
+    }
+
+    fn named(value: String) -> Result<Self, UnknownChoice> {
+        Self::from_str(&value, false).map_err(|_| UnknownChoice { value })
+    }
 }
 
 /// A compiler that can build guests.
@@ -176,6 +209,9 @@ impl Way {
 }
 
 /// Finds or installs a compiler for [`TARGET`], by the ways that `choice` allows.
+///
+/// # Errors
+/// [`NoTarget`], with a reason for each way that was tried.
 pub fn provision(machine: &impl Machine, choice: Choice) -> Result<Toolchain, NoTarget> {
     let ways: &[Way] = match choice {
         Choice::Auto => &[Way::Installed, Way::Rustup, Way::Debian],
@@ -237,6 +273,9 @@ fn is_debian(machine: &impl Machine) -> Result<(), String> {
 }
 
 /// Installs packages, as root on Debian.
+///
+/// # Errors
+/// Says why nothing was installed.
 pub fn install_from_debian(machine: &impl Machine, packages: &[&str]) -> Result<(), String> {
     is_debian(machine)?;
     if captured(machine, &Invocation::new("id").arg("-u"))?.trim() != "0" {
@@ -264,7 +303,10 @@ fn debian_missing(machine: &impl Machine) -> Option<String> {
 }
 
 /// What a program prints, or why there is nothing.
-pub(crate) fn captured(machine: &impl Machine, invocation: &Invocation) -> Result<String, String> {
+///
+/// # Errors
+/// Says how it failed.
+pub fn captured(machine: &impl Machine, invocation: &Invocation) -> Result<String, String> {
     let ran =
         machine.run(invocation, Streams::Captured).map_err(|it| not_started(invocation, &it))?;
     if !ran.success() {
@@ -274,7 +316,10 @@ pub(crate) fn captured(machine: &impl Machine, invocation: &Invocation) -> Resul
 }
 
 /// Runs a program that shows what it does.
-pub(crate) fn shown(machine: &impl Machine, invocation: &Invocation) -> Result<(), String> {
+///
+/// # Errors
+/// Says how it failed.
+pub fn shown(machine: &impl Machine, invocation: &Invocation) -> Result<(), String> {
     let ran =
         machine.run(invocation, Streams::ToStderr).map_err(|it| not_started(invocation, &it))?;
     if ran.success() { Ok(()) } else { Err(format!("`{invocation}` failed ({})", ran.failure())) }
@@ -445,6 +490,15 @@ mod tests {
              wasm32-unknown-unknown` with a network; as root on Debian, `apt-get install rustc-web \
              cargo-web rust-web-src rust-web-llvm lld-22`"
         );
+    }
+
+    #[test]
+    fn an_unknown_way_is_answered_with_the_known_ones() {
+        let text = "AURA_WASM_TOOLCHAIN is \"x\", which is no way to a compiler; there are auto, \
+                    installed, rustup, debian";
+        assert_eq!(Choice::named("x".into()).unwrap_err().to_string(), text);
+        assert_eq!(Choice::named("debian".into()), Ok(Choice::Debian));
+        assert_eq!(Choice::from_flag(Some(Choice::Rustup)), Ok(Choice::Rustup));
     }
 
     #[test]

@@ -5,16 +5,17 @@
 //! names and orders symbols (`metadata.rs`).
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use thiserror::Error;
 
-use super::metadata;
-use crate::command::{Invocation, Runner, Streams, demand};
+use crate::command::{CommandError, Invocation, Runner, Streams, demand};
+use crate::metadata::{self, Folders};
 use crate::provision::{TARGET, Toolchain};
-use crate::workspace::Workspace;
 
 /// One finished module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,68 @@ pub struct Guest {
     pub bytes: usize,
     /// BLAKE3 of the file, in hexadecimal.
     pub digest: String,
+    /// Where it lies.
+    pub file: PathBuf,
+}
+
+/// What is built, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The folder that cargo runs in.
+    pub folder: PathBuf,
+    /// The packages that become modules, sorted.
+    pub packages: Vec<String>,
+    /// Cargo's own folder for what it builds.
+    pub target: PathBuf,
+    /// Where finished modules go: `<package>.wasm`.
+    pub modules: PathBuf,
+    /// The folders of this machine that no module may depend on.
+    pub folders: Folders,
+}
+
+/// Why there is no module.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Cargo or the compiler failed; what they wrote before says why.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// Nothing there becomes a module: the fault of who named the folder.
+    #[error(
+        "no package in {} builds a cdylib, so there is no guest; its Cargo.toml needs \
+         `crate-type = [\"cdylib\", \"rlib\"]` under [lib]",
+        folder.display()
+    )]
+    NoGuest {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Cargo says that it is done, but names no module.
+    #[error("cargo built no module for {package}")]
+    NoModule {
+        /// The package.
+        package: String,
+    },
+    /// Cargo's answer is not one that this program knows: they are of different times.
+    #[error("cargo said something unexpected: {said}")]
+    Unexpected {
+        /// What it said, or where it is wrong.
+        said: String,
+    },
+    /// A file or folder cannot be used.
+    #[error("{} cannot be {what}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The environment says neither where cargo's folder is nor where the person's is.
+    #[error("neither CARGO_HOME nor HOME is set")]
+    NoHome,
 }
 
 /// Variables by which a caller's shell or configuration could change the bytes.
@@ -38,40 +101,32 @@ const CALLER_VARIABLES: [&str; 7] = [
     "CARGO_TARGET_DIR",
 ];
 
-/// Builds every guest in release and copies the modules to `target/wasm`.
+/// Builds every package of the plan in release, and copies the modules to their place.
+///
+/// # Errors
+/// [`BuildError`]; the modules that were finished before stay.
 pub fn build(
     runner: &impl Runner,
-    workspace: &Workspace,
+    plan: &Plan,
     toolchain: &Toolchain,
-) -> Result<Vec<Guest>> {
-    let manifest = workspace.guests().join("Cargo.toml");
-    if !manifest.is_file() {
-        bail!("{} is missing; the guests have their own workspace there", manifest.display());
-    }
-    let cargo = || clean(toolchain.cargo()).dir(workspace.guests());
-    let ask = cargo().args(["metadata", "--no-deps", "--locked", "--format-version", "1"]);
-    let metadata = demand(runner, &ask, Streams::StdoutCaptured)?;
-    let names = guest_packages(&metadata.stdout)?;
-    if names.is_empty() {
-        bail!("no package in {} builds a cdylib, so there is no guest", manifest.display());
-    }
-    eprintln!("protocols: building {} guests (std: {})", names.len(), toolchain.std_origin());
+) -> Result<Vec<Guest>, BuildError> {
+    let cargo = || clean(toolchain.cargo()).dir(&plan.folder);
     // Fetched first: the folders that paths are remapped from exist only afterwards.
     let fetch = cargo().args(["fetch", "--locked", "--target", TARGET]);
     demand(runner, &fetch, Streams::ToStderr)?;
-    let cargo_home = cargo_home()?;
     let mut guests = Vec::new();
-    for name in names {
-        let invocation = compile(cargo(), &name, workspace, toolchain, &cargo_home)?;
-        let ran = demand(runner, &invocation, Streams::StdoutCaptured)?;
+    for name in &plan.packages {
+        let ran =
+            demand(runner, &compile(cargo(), name, plan, toolchain)?, Streams::StdoutCaptured)?;
         let file = module_file(&String::from_utf8_lossy(&ran.stdout))?
-            .with_context(|| format!("cargo built no module for {name}"))?;
-        guests.push(finish(name, &file, &workspace.modules())?);
+            .ok_or_else(|| BuildError::NoModule { package: name.clone() })?;
+        guests.push(finish(name.clone(), &file, &plan.modules)?);
     }
     Ok(guests)
 }
 
 /// Cargo without what a caller's shell would make it do differently.
+#[must_use]
 pub fn clean(mut cargo: Invocation) -> Invocation {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -87,22 +142,23 @@ pub fn clean(mut cargo: Invocation) -> Invocation {
 fn compile(
     cargo: Invocation,
     name: &str,
-    workspace: &Workspace,
+    plan: &Plan,
     toolchain: &Toolchain,
-    cargo_home: &Path,
-) -> Result<Invocation> {
-    let this = this_program(env::current_exe().context("the path of this program is not known")?);
-    Ok(cargo
+) -> Result<Invocation, BuildError> {
+    let io = |source| BuildError::Io { path: "this program".into(), what: "found", source };
+    let this = this_program(env::current_exe().map_err(io)?);
+    let cargo = cargo
         .args(["rustc", "--release", "--locked", "--target", TARGET])
         .args(["--package", name, "--lib", "--crate-type", "cdylib"])
+        // What names and lines a module carried, every device would fetch.
+        .args(["--config", "profile.release.strip=true"])
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
-        .arg(workspace.guest_target())
+        .arg(&plan.target)
         .args(toolchain.build_args())
-        .env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(workspace.root(), cargo_home))
+        .env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(&plan.folders))
         .env("CARGO_INCREMENTAL", "0")
-        .env("RUSTC_WRAPPER", this)
-        .env(metadata::ROOT_VARIABLE, workspace.root())
-        .env(metadata::CARGO_HOME_VARIABLE, cargo_home))
+        .env("RUSTC_WRAPPER", this);
+    Ok(metadata::tell(cargo, &plan.folders))
 }
 
 /// Where this program is. A build of the workspace may have replaced its file, which Linux then calls
@@ -114,10 +170,15 @@ fn this_program(path: PathBuf) -> PathBuf {
 
 /// Remaps every folder of this machine that can occur in a module. The last match wins, so the
 /// more special folders come last.
-pub fn encoded_flags(root: &Path, cargo_home: &Path) -> String {
-    let mut remaps = vec![(root.to_owned(), "/aura"), (cargo_home.to_owned(), "/cargo")];
+#[must_use]
+pub fn encoded_flags(folders: &Folders) -> String {
+    let named = |folder: &Option<PathBuf>, name| folder.clone().map(|it| (it, name));
+    let mut remaps: Vec<(PathBuf, &str)> = Vec::new();
+    remaps.extend(named(&folders.guest, "/guest"));
+    remaps.extend(named(&folders.repository, "/aura"));
+    remaps.push((folders.cargo_home.clone(), "/cargo"));
     // The folder of a registry is named after its address, and mirrors have their own.
-    remaps.extend(registries(cargo_home).into_iter().map(|it| (it, "/registry")));
+    remaps.extend(registries(&folders.cargo_home).into_iter().map(|it| (it, "/registry")));
     let flags: Vec<String> = remaps
         .iter()
         .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
@@ -135,40 +196,12 @@ fn registries(cargo_home: &Path) -> Vec<PathBuf> {
 }
 
 /// Cargo's own folder on this machine.
-pub fn cargo_home() -> Result<PathBuf> {
-    if let Some(home) = env::var_os("CARGO_HOME") {
-        return Ok(home.into());
-    }
-    let home = env::home_dir().context("neither CARGO_HOME nor HOME is set")?;
-    Ok(home.join(".cargo"))
-}
-
-/// What matters here of `cargo metadata`.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    crate_types: Vec<String>,
-}
-
-/// The packages that become modules, sorted by name.
-fn guest_packages(metadata: &[u8]) -> Result<Vec<String>> {
-    let metadata: Metadata =
-        serde_json::from_slice(metadata).context("`cargo metadata` said something unexpected")?;
-    let is_module = |it: &Target| it.crate_types.iter().any(|it| it == "cdylib");
-    let guests = metadata.packages.into_iter().filter(|it| it.targets.iter().any(is_module));
-    let mut names: Vec<String> = guests.map(|it| it.name).collect();
-    names.sort();
-    Ok(names)
+///
+/// # Errors
+/// [`BuildError::NoHome`].
+pub fn cargo_home() -> Result<PathBuf, BuildError> {
+    let named = env::var_os("CARGO_HOME").map(PathBuf::from);
+    named.or_else(|| env::home_dir().map(|it| it.join(".cargo"))).ok_or(BuildError::NoHome)
 }
 
 /// The field of cargo's `compiler-artifact` message that matters here.
@@ -179,12 +212,12 @@ struct Message {
 }
 
 /// The module among the files that cargo says it made.
-fn module_file(messages: &str) -> Result<Option<PathBuf>> {
+fn module_file(messages: &str) -> Result<Option<PathBuf>, BuildError> {
     let mut found = None;
     for line in messages.lines() {
         let message: Message = serde_json::from_str(line)
-            .with_context(|| format!("cargo printed something that is not a message: {line}"))?;
-        let is_module = |it: &PathBuf| it.extension().is_some_and(|it| it == "wasm");
+            .map_err(|_| BuildError::Unexpected { said: line.to_owned() })?;
+        let is_module = |it: &PathBuf| it.extension() == Some(OsStr::new("wasm"));
         found = message.filenames.into_iter().find(is_module).or(found);
     }
     Ok(found)
@@ -192,18 +225,25 @@ fn module_file(messages: &str) -> Result<Option<PathBuf>> {
 
 /// Copies a module to its place. It appears there whole or not at all, because tests that run
 /// beside a build may be reading it.
-pub(super) fn finish(name: String, file: &Path, into: &Path) -> Result<Guest> {
-    let bytes = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    fs::create_dir_all(into).with_context(|| format!("{} cannot be made", into.display()))?;
+///
+/// # Errors
+/// [`BuildError::Io`].
+pub fn finish(name: String, file: &Path, into: &Path) -> Result<Guest, BuildError> {
+    let io = |path: &Path, what| {
+        let path = path.to_owned();
+        move |source| BuildError::Io { path, what, source }
+    };
+    let bytes = fs::read(file).map_err(io(file, "read"))?;
+    fs::create_dir_all(into).map_err(io(into, "made"))?;
     let place = into.join(format!("{name}.wasm"));
     if fs::read(&place).ok().as_ref() != Some(&bytes) {
         let beside = into.join(format!(".{name}.{}", std::process::id()));
         fs::write(&beside, &bytes)
             .and_then(|()| fs::rename(&beside, &place))
-            .with_context(|| format!("{} cannot be written", place.display()))?;
+            .map_err(io(&place, "written"))?;
     }
     let digest = blake3::hash(&bytes).to_hex().to_string();
-    Ok(Guest { name, bytes: bytes.len(), digest })
+    Ok(Guest { name, bytes: bytes.len(), digest, file: place })
 }
 
 #[cfg(test)]
@@ -218,18 +258,6 @@ mod tests {
         assert_eq!(this_program(here.clone()), here);
         let gone = PathBuf::from("/nowhere/xtask (deleted)");
         assert_eq!(this_program(gone.clone()), gone);
-    }
-
-    #[test]
-    fn packages_that_become_modules_are_guests() {
-        let metadata = serde_json::json!({"packages": [
-            {"name": "counter-2", "targets": [{"crate_types": ["cdylib", "rlib"]}]},
-            {"name": "counter-common", "targets": [{"crate_types": ["lib"]}]},
-            {"name": "counter-1", "targets": [{"crate_types": ["cdylib"]}]},
-        ]});
-        let names = guest_packages(metadata.to_string().as_bytes()).unwrap();
-        assert_eq!(names, ["counter-1", "counter-2"]);
-        assert!(guest_packages(b"{}").is_err());
     }
 
     #[test]
@@ -261,13 +289,20 @@ mod tests {
         assert_eq!(fs::read_dir(&into).unwrap().count(), 1, "nothing else is left there");
     }
 
+    /// INV-G1
     #[test]
     fn every_folder_of_this_machine_is_remapped() {
         let home = tempfile::tempdir().unwrap();
         let mirror = home.path().join("registry/src/mirror-1");
         fs::create_dir_all(&mirror).unwrap();
-        let flags = encoded_flags(Path::new("/home/ann/aura"), home.path());
+        let folders = Folders {
+            repository: Some("/home/ann/aura".into()),
+            guest: Some("/home/ann/standup".into()),
+            cargo_home: home.path().to_owned(),
+        };
+        let flags = encoded_flags(&folders);
         let expected = [
+            "--remap-path-prefix=/home/ann/standup=/guest".to_owned(),
             "--remap-path-prefix=/home/ann/aura=/aura".to_owned(),
             format!("--remap-path-prefix={}=/cargo", home.path().display()),
             format!("--remap-path-prefix={}=/registry", mirror.display()),
