@@ -4,8 +4,9 @@
 //! of it that does not verify is damage, and reported as such. When a store is opened, every page
 //! that is in use is verified; when it is loaded, every row and the total of every table.
 //!
-//! A format is read for ever: an older store is brought forward when it is opened, in one
-//! transaction. Format 2 added, for each author, how many units of it there are.
+//! The layout has a format: an older store is brought forward when it is opened, in one transaction.
+//! Format 2 added, for each author, how many units of it there are. What the rows hold has versions
+//! of its own.
 //!
 //! The engine panics on some damage. It is called behind [`guard`], which makes that a
 //! [`StoreError::Damaged`] like any other.
@@ -626,60 +627,4 @@ fn guard<T>(path: &Path, run: impl FnOnce() -> Result<T, StoreError>) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Makes a store with this format.
-    fn with_format(format: u32) -> (tempfile::TempDir, StoreError) {
-        let dir = tempfile::tempdir().unwrap();
-        let store = DiskStore::create(dir.path()).unwrap();
-        let txn = store.database.begin_write().unwrap();
-        let row = seal(Kind::Meta, FORMAT_KEY, &encode(&format));
-        txn.open_table(table(Kind::Meta)).unwrap().insert(FORMAT_KEY, row.as_slice()).unwrap();
-        txn.commit().unwrap();
-        drop(store);
-        let error = DiskStore::open(dir.path()).unwrap_err();
-        (dir, error)
-    }
-
-    #[test]
-    fn a_newer_format_is_left_alone() {
-        let (dir, error) = with_format(STORE_FORMAT + 1);
-        assert!(matches!(error, StoreError::NewerFormat { found: 3, supported: STORE_FORMAT, .. }));
-        assert_eq!(DiskStore::create(dir.path()).unwrap_err().code(), "StoreExists");
-        assert_eq!(with_format(0).1.code(), "StoreDamaged");
-    }
-
-    /// INV-J26: rows whose pages verify but which nobody committed so, as a faulty program would
-    /// leave them.
-    #[test]
-    fn damage_is_named() {
-        let check = |kind: Kind, key: &[u8], row: Option<&[u8]>, expected: &str| {
-            let dir = tempfile::tempdir().unwrap();
-            let mut store = DiskStore::create(dir.path()).unwrap();
-            let units = vec![vec![1; 40], vec![2; 40], vec![3; 40]];
-            let local = vec![("name".to_owned(), Some(vec![1]))];
-            store.commit(&StoreBatch { units, local, ..StoreBatch::default() }).unwrap();
-            let txn = store.database.begin_write().unwrap();
-            {
-                let mut rows = txn.open_table(table(kind)).unwrap();
-                match row {
-                    Some(row) => rows.insert(key, row).unwrap(),
-                    None => rows.remove(key).unwrap(),
-                };
-            }
-            txn.commit().unwrap();
-            let Err(StoreError::Damaged { what, .. }) = store.load() else { panic!("{expected}") };
-            assert_eq!(what, expected);
-        };
-        let other = seal(Kind::Units, &number_key(1), &encode(&vec![9u8; 40]));
-        check(Kind::Units, &number_key(1), Some(&[0; 60]), "row 1 of units");
-        check(Kind::Units, &number_key(2), Some(&other), "row 2 of units");
-        check(Kind::Units, &number_key(1), Some(&other), "units has 3 rows, not the 3 written");
-        check(Kind::Units, &number_key(1), None, "row 2 of units");
-        check(Kind::Units, &number_key(2), None, "units has 2 rows, not the 3 written");
-        check(Kind::Local, b"name", None, "local has 0 rows, not the 1 written");
-        check(Kind::Local, b"name", Some(b"x"), "`name` of local");
-        check(Kind::Meta, TOTALS_KEY, Some(b"x"), "`totals` of meta");
-    }
-}
+mod tests;

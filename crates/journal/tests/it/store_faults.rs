@@ -1,12 +1,8 @@
-//! Disks that fail at every single operation, that are full, and stores of older formats.
+//! Disks that fail at every single operation, and that are full.
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
-use aura_journal::{
-    LedgerStore as _, StoreBatch, StoreError, Stored,
-    store::{DiskStore, STORE_FORMAT},
-};
-use tempfile::TempDir;
+use aura_journal::{LedgerStore as _, StoreBatch, StoreError, Stored, store::DiskStore};
 
 use crate::{medium::Twin, store::batches};
 
@@ -106,24 +102,4 @@ fn a_full_disk_refuses_and_with_room_it_goes_on() {
         assert_eq!(store.load().unwrap(), with_it, "operation {nth}");
     }
     assert!(10 < refused, "{refused}");
-}
-
-/// Format 1, as a program of that time wrote it: a device that had run once.
-const FORMAT_1: &[u8] = include_bytes!("../fixtures/store-1.redb");
-
-#[test]
-fn an_older_store_is_brought_forward() {
-    let dir = TempDir::new().unwrap();
-    fs::write(dir.path().join("ledger.redb"), FORMAT_1).unwrap();
-    let mut store = DiskStore::open(dir.path()).unwrap();
-    let before = store.load().unwrap();
-    assert_eq!((before.entries.len(), before.units.len()), (1, 1));
-    let more = StoreBatch { units: vec![vec![7; 300]], ..StoreBatch::default() };
-    store.commit(&more).unwrap();
-    drop(store);
-    // It is of the new format now, and opens as such.
-    assert_eq!(STORE_FORMAT, 2);
-    let mut expected = before;
-    expected.apply(&more);
-    assert_eq!(DiskStore::open(dir.path()).unwrap().load().unwrap(), expected);
 }
