@@ -6,6 +6,7 @@ use core::{
     fmt,
     hash::{Hash, Hasher},
     ops::Deref,
+    slice,
 };
 
 use aura_protocol_core::encode;
@@ -219,33 +220,63 @@ pub struct Event {
     pub body: Body,
 }
 
-/// Events that answer a wait. The log and the script share them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Events(Arc<[Event]>);
+/// Events that answer a wait, cheap to copy: the log and the script both have them.
+#[derive(Clone)]
+pub struct Events(Answer);
+
+#[derive(Clone)]
+enum Answer {
+    /// What most waits are for.
+    One(Event),
+    Many(Arc<[Event]>),
+}
 
 impl Deref for Events {
     type Target = [Event];
 
     fn deref(&self) -> &[Event] {
-        &self.0
+        match &self.0 {
+            Answer::One(event) => slice::from_ref(event),
+            Answer::Many(events) => events,
+        }
+    }
+}
+
+impl From<Event> for Events {
+    fn from(event: Event) -> Self {
+        Self(Answer::One(event))
     }
 }
 
 impl From<Vec<Event>> for Events {
-    fn from(events: Vec<Event>) -> Self {
-        Self(events.into())
+    fn from(mut events: Vec<Event>) -> Self {
+        match events.pop() {
+            Some(event) if events.is_empty() => event.into(),
+            last => {
+                events.extend(last);
+                Self(Answer::Many(events.into()))
+            }
+        }
     }
 }
 
-impl FromIterator<Event> for Events {
-    fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Self {
-        Self(events.into_iter().collect())
+impl PartialEq for Events {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl Eq for Events {}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self[..].fmt(f)
     }
 }
 
 impl BorshSerialize for Events {
     fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
-        self.0[..].serialize(writer)
+        self[..].serialize(writer)
     }
 }
 
@@ -280,5 +311,23 @@ mod tests {
             assert!(body < longer && body != longer);
         }
         assert_eq!(Body::of(&[7_u8; SHORT_BYTES_MAX]).bytes(), vec![7; SHORT_BYTES_MAX]);
+    }
+
+    #[test]
+    fn one_event_and_several_are_read_alike() {
+        let event = |author| Event {
+            author: Dev(author),
+            label: Label(3),
+            round: 1,
+            body: Body::new(&[author]),
+        };
+        for count in 0..4 {
+            let all: Vec<Event> = (0..count).map(event).collect();
+            let events = Events::from(all.clone());
+            assert_eq!(events[..], all[..]);
+            assert_eq!(encode(&events), encode(&all));
+            assert_eq!(decode::<Events>(&encode(&all), 999), Ok(events));
+        }
+        assert_eq!(Events::from(event(7)), Events::from(vec![event(7)]));
     }
 }

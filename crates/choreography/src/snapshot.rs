@@ -64,9 +64,10 @@ impl Saved {
             .map(|reply| {
                 Some(match reply {
                     SavedReply::Done => Reply::Done,
-                    SavedReply::Events(places) => {
-                        Reply::Events(places.iter().map(event).collect::<Option<_>>()?)
-                    }
+                    SavedReply::Events(places) => Reply::Events(match places.as_slice() {
+                        [place] => event(place)?.into(),
+                        places => places.iter().map(event).collect::<Option<Vec<_>>>()?.into(),
+                    }),
                     SavedReply::Timeout => Reply::Timeout,
                     SavedReply::Epoch(epoch) => Reply::Epoch(*epoch),
                     SavedReply::Passed(passed) => Reply::Passed(*passed),

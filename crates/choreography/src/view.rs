@@ -82,10 +82,13 @@ impl View {
 
     /// The first matching event of each of these, who all have one.
     fn firsts(&self, want: &Want, me: Dev, authors: DeviceSet) -> Events {
-        let first = |author| {
-            self.events.iter().find(|it| it.author == author && matches(want, me, it)).cloned()
-        };
-        authors.iter().filter_map(first).collect()
+        let mut found = authors.iter().filter_map(|author| {
+            self.events.iter().find(|it| it.author == author && matches(want, me, it))
+        });
+        match (found.next(), authors.len()) {
+            (Some(event), 1) => event.clone().into(),
+            (first, _) => first.into_iter().chain(found).cloned().collect::<Vec<_>>().into(),
+        }
     }
 
     /// The least body that enough authors stand behind, as its first author's event. An author who
@@ -98,7 +101,8 @@ impl View {
             let said = || matching().filter(|it| (it.label, &it.body) == body);
             let authors: DeviceSet = said().map(|it| it.author).collect();
             let enough = usize::from(want.count) <= authors.len();
-            enough.then(|| said().min_by_key(|it| it.author).cloned().into_iter().collect())
+            let first = said().min_by_key(|it| it.author).filter(|_| enough)?;
+            Some(first.clone().into())
         })
     }
 }

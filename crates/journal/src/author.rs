@@ -13,13 +13,14 @@ use crate::{
     error::AuthorError,
     event::Event,
     ledger::Ledger,
+    scheme::UnitScheme,
     unit::{UNIT_VERSION, Unit, UnitBody},
 };
 
 /// Most units that are looked at to see whether a link is needed. A link too many does no harm.
 const VISITS_MAX: usize = 4096;
 
-impl Ledger {
+impl<S: UnitScheme> Ledger<S> {
     /// Writes, signs and adds a unit, and returns its name. It names the newest configuration and,
     /// beside the author's last unit, up to four of the newest units that nobody rests on yet; where
     /// there are more, what the event answers to is surely among what the unit rests on.
@@ -65,7 +66,7 @@ impl Ledger {
             let found = body.event_bytes();
             return Err(AuthorError::Size { found, limit: UNIT_BODY_BYTES_MAX });
         }
-        let unit = body.sign(key);
+        let unit = body.sign_with::<S>(key);
         let bytes = encode(&unit);
         let hash = Unit::hash_of(&bytes);
         let candidate = Candidate { hash, unit, bytes };

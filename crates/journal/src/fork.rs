@@ -4,7 +4,7 @@ use aura_protocol_core::{AccountId, DeviceId};
 use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 
-use crate::{Ledger, control::ControlChain, unit::Unit};
+use crate::{Ledger, UnitScheme, control::ControlChain, unit::Unit};
 
 /// That a device has signed two units for one place of its chain. It can be carried anywhere: only the
 /// device's own key makes one.
@@ -74,7 +74,7 @@ impl ForkProof {
     }
 }
 
-impl Ledger {
+impl<S: UnitScheme> Ledger<S> {
     /// The proof that a device has forked, at the lowest place that is known here.
     #[must_use]
     pub fn fork_proof(&self, device: DeviceId) -> Option<ForkProof> {

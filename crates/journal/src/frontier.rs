@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_protocol_core::{DeviceId, Digest};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::{Ledger, dag::Chain};
+use crate::{Ledger, UnitScheme, dag::Chain};
 
 /// Most points that are named of one author: a frontier of all devices fits into a frame.
 const POINTS_MAX: usize = 64;
@@ -46,7 +46,7 @@ struct Known {
     is_lost: bool,
 }
 
-impl Ledger {
+impl<S: UnitScheme> Ledger<S> {
     /// How far this ledger is with each author.
     #[must_use]
     pub fn frontier(&self) -> Frontier {

@@ -1,6 +1,9 @@
 //! The ledger: one door in, and everything that can be read from what came through it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    marker::PhantomData,
+};
 
 use aura_protocol_core::{AccountId, AppId, DeviceId, Digest, Epoch};
 
@@ -17,6 +20,7 @@ use crate::{
         Change, Fold, Lowered, Place, PlaceKey, Proved, Skips, Sources, records_at,
         state::{AccountState, Position, RawRecord, RecordId},
     },
+    scheme::{Strict, UnitScheme},
     store::{StoreBatch, Stored},
     subscribe::{Filter, Finality, SubscriptionId, Subscriptions},
     unit::{Unit, UnitBody},
@@ -55,8 +59,10 @@ pub enum Outcome {
 ///
 /// Pure: it reads no clock, draws nothing at random and does no I/O. What it accepted since the last
 /// [`Self::take_batch`] is the caller's to store.
+///
+/// A device's is a `Ledger`: its units are signed strictly. Only simulations name another scheme.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct Ledger<S = Strict> {
     pub(crate) chain: ControlChain,
     pub(crate) dag: Dag,
     pub(crate) accounts: Accounts,
@@ -70,17 +76,14 @@ pub struct Ledger {
     batch: StoreBatch,
     /// While a batch is imported: how the order of the fold has changed since it began.
     unfolded: Option<Change>,
+    scheme: PhantomData<fn() -> S>,
 }
 
 impl Ledger {
     /// The ledger of a chain, without any unit. Its entries are part of the first batch.
     #[must_use]
     pub fn new(chain: ControlChain) -> Self {
-        let batch = StoreBatch { entries: chain.entries().to_vec(), ..StoreBatch::default() };
-        let mut ledger = Self::of_chain(chain);
-        ledger.fold_everything();
-        ledger.batch = batch;
-        ledger
+        Self::with_scheme(chain)
     }
 
     /// The ledger that a store holds. Nothing of it is part of a batch or of the record changes.
@@ -92,15 +95,35 @@ impl Ledger {
     /// [`RestoreError`] when what is stored is not a ledger.
     pub fn restore(stored: &Stored) -> Result<Self, RestoreError> {
         let chain = ControlChain::from_entries(stored.entries.iter().cloned())?;
+        Self::restore_units(chain, &stored.units)
+    }
+}
+
+impl<S: UnitScheme> Ledger<S> {
+    /// [`Ledger::new`], whose units are signed by this scheme.
+    #[must_use]
+    pub fn with_scheme(chain: ControlChain) -> Self {
+        let batch = StoreBatch { entries: chain.entries().to_vec(), ..StoreBatch::default() };
         let mut ledger = Self::of_chain(chain);
-        for (index, bytes) in stored.units.iter().enumerate() {
+        ledger.fold_everything();
+        ledger.batch = batch;
+        ledger
+    }
+
+    /// [`Ledger::restore`], of a chain that was read already.
+    ///
+    /// # Errors
+    /// As [`Ledger::restore`].
+    pub fn restore_units(chain: ControlChain, units: &[Vec<u8>]) -> Result<Self, RestoreError> {
+        let mut ledger = Self::of_chain(chain);
+        for (index, bytes) in units.iter().enumerate() {
             let hash = Unit::hash_of(bytes);
             if ledger.dag.contains(&hash) {
                 return Err(RestoreError::Order { index });
             }
             let refused = |reject| RestoreError::Unit { index, reject };
             let candidate = read(ledger.account(), hash, bytes).map_err(refused)?;
-            let verdict = check(&ledger.dag, &ledger.chain, &candidate, Trust::Verified);
+            let verdict = check::<S>(&ledger.dag, &ledger.chain, &candidate, Trust::Verified);
             let payer = match verdict.map_err(refused)? {
                 Check::Ready | Check::Fork => None,
                 Check::Account => Some(RESTORED),
@@ -127,6 +150,7 @@ impl Ledger {
             subscriptions: Subscriptions::default(),
             batch: StoreBatch::default(),
             unfolded: None,
+            scheme: PhantomData,
         };
         for entry in ledger.chain.entries() {
             ledger.proved.entry(entry);
@@ -203,7 +227,7 @@ impl Ledger {
 
     /// Checks a unit, and does with it what comes of that.
     fn judge(&mut self, from: PeerTag, candidate: Candidate) -> Result<Outcome, Reject> {
-        let verdict = check(&self.dag, &self.chain, &candidate, Trust::Verify)?;
+        let verdict = check::<S>(&self.dag, &self.chain, &candidate, Trust::Verify)?;
         let UnitBody { author, seq, .. } = candidate.unit.body;
         match verdict {
             Check::Wait(need) => {
@@ -292,7 +316,7 @@ impl Ledger {
     /// Whether a unit that was waiting is added now.
     fn release_one(&mut self, peer: PeerTag, candidate: Candidate) -> Result<bool, Reject> {
         let (author, seq) = (candidate.unit.body.author, candidate.unit.body.seq);
-        let payer = match check(&self.dag, &self.chain, &candidate, Trust::Verify)? {
+        let payer = match check::<S>(&self.dag, &self.chain, &candidate, Trust::Verify)? {
             Check::Ready | Check::Fork => None,
             Check::Account if self.accounts.has_room(peer, author, candidate.bytes.len()) => {
                 Some(peer)

@@ -11,6 +11,7 @@ pub mod fork;
 mod frontier;
 pub mod ledger;
 pub mod roots;
+pub mod scheme;
 pub mod session;
 pub mod store;
 pub mod subscribe;
@@ -28,6 +29,7 @@ pub use fold::state::{
 pub use fork::{ForkProof, ForkProofError};
 pub use ledger::{Ledger, Outcome, PeerTag};
 pub use roots::{app_root, state_root};
+pub use scheme::{Strict, UnitScheme};
 pub use session::{child_session_id, session_id};
 pub use store::{LedgerStore, RecordChange, StoreBatch, StoreError, Stored};
 pub use subscribe::{Filter, Finality, SubscriptionId};

@@ -17,7 +17,7 @@ use borsh::{BorshDeserialize, BorshSerialize, object_length};
 
 pub use crate::frontier::{Branches, Frontier};
 use crate::{
-    Ledger,
+    Ledger, UnitScheme,
     control::{CertifiedEntry, ENTRY_BYTES_MAX},
     unit::UNIT_BYTES_MAX,
 };
@@ -79,7 +79,7 @@ impl SyncMessage {
 
 /// How far `ledger` is.
 #[must_use]
-pub fn hello(ledger: &Ledger) -> Hello {
+pub fn hello<S: UnitScheme>(ledger: &Ledger<S>) -> Hello {
     let chain = ledger.chain();
     let frontier = ledger.frontier();
     Hello {
@@ -94,7 +94,7 @@ pub fn hello(ledger: &Ledger) -> Hello {
 /// What a device that said `hello` lacks of `ledger`, in the order in which to send it: decisions
 /// first, since units need the configurations among them. Nothing for another account.
 #[must_use]
-pub fn answer(ledger: &Ledger, hello: &Hello) -> Vec<SyncMessage> {
+pub fn answer<S: UnitScheme>(ledger: &Ledger<S>, hello: &Hello) -> Vec<SyncMessage> {
     let chain = ledger.chain();
     if hello.account != chain.account() {
         return Vec::new();

@@ -9,14 +9,20 @@ use aura_protocol_core::{
     AccountId, DecodeError, DeviceId, Digest, Lamport, SessionId, decode, encode,
     limits::UNIT_BODY_BYTES_MAX,
 };
-use borsh::{BorshDeserialize, BorshSerialize};
+use borsh::{BorshDeserialize, BorshSerialize, object_length};
 
-use crate::event::Event;
+use crate::{
+    event::Event,
+    scheme::{Strict, UnitScheme},
+};
 
 /// The version of this format.
 pub const UNIT_VERSION: u16 = 1;
 /// Largest encoded unit, in bytes: its body, links and signature.
 pub const UNIT_BYTES_MAX: usize = UNIT_BODY_BYTES_MAX + 1024;
+
+/// Bytes of a signature, with which a unit's encoding ends.
+const SIGNATURE_BYTES: usize = size_of::<Signature>();
 
 /// One signed unit.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -56,7 +62,13 @@ impl UnitBody {
     /// Signs this body.
     #[must_use]
     pub fn sign(self, key: &SecretKey) -> Unit {
-        let signature = key.sign(&self.context(), &encode(&self));
+        self.sign_with::<Strict>(key)
+    }
+
+    /// Signs this body by a scheme that a simulation may choose.
+    #[must_use]
+    pub fn sign_with<S: UnitScheme>(self, key: &SecretKey) -> Unit {
+        let signature = S::sign(key, &self.context(), &encode(&self));
         Unit { body: self, signature }
     }
 
@@ -72,7 +84,8 @@ impl UnitBody {
     /// How long the event is, encoded.
     #[must_use]
     pub fn event_bytes(&self) -> usize {
-        encode(&self.event).len()
+        // Counting the bytes of a value in memory does not fail; if it did, it would be too long.
+        object_length(&self.event).unwrap_or(usize::MAX)
     }
 }
 
@@ -102,6 +115,17 @@ impl Unit {
     /// # Errors
     /// [`SignatureError`] when it did not.
     pub fn verify(&self, key: &PublicKey) -> Result<(), SignatureError> {
-        key.verify(&self.body.context(), &encode(&self.body), &self.signature)
+        Strict::verify(key, &self.body.context(), &encode(&self.body), &self.signature)
+    }
+
+    /// [`Self::verify`] by a ledger's scheme, of the encoding that this unit was read from: what is
+    /// signed is all of it but the signature at its end.
+    pub(crate) fn verify_read<S: UnitScheme>(
+        &self,
+        encoding: &[u8],
+        key: &PublicKey,
+    ) -> Result<(), SignatureError> {
+        let (body, _) = encoding.split_last_chunk::<SIGNATURE_BYTES>().ok_or(SignatureError)?;
+        S::verify(key, &self.body.context(), body, &self.signature)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     engine::{Engine, Level, Run, Violation},
-    ledgers::Ledgers,
+    ledgers::{Keyed, Ledgers},
     level::Scripts,
     plan::{Depth, Plan, Replay, Shape},
     protocols::Protocol,
@@ -55,6 +55,7 @@ impl Subject {
         let engine: Box<dyn Runs> = match level {
             Depth::L1 => Box::new(Engine::new(Scripts::new(protocol))),
             Depth::L2 => Box::new(Engine::new(Ledgers::new(protocol))),
+            Depth::L2Keyed => Box::new(Engine::new(Ledgers::<Keyed>::signed_by(protocol))),
         };
         Self { protocol, level, engine, shapes: Vec::new() }
     }

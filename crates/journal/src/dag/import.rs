@@ -12,6 +12,7 @@ use crate::{
     control::ControlChain,
     dag::{Dag, Need},
     error::Reject,
+    scheme::UnitScheme,
     unit::{UNIT_BYTES_MAX, UNIT_VERSION, Unit},
 };
 
@@ -80,7 +81,7 @@ pub(crate) fn check_size(bytes: &[u8]) -> Result<(), Reject> {
 }
 
 /// Checks a unit against its causal past and the roster of its configuration; the signature last.
-pub(crate) fn check(
+pub(crate) fn check<S: UnitScheme>(
     dag: &Dag,
     chain: &ControlChain,
     candidate: &Candidate,
@@ -102,7 +103,8 @@ pub(crate) fn check(
         return Err(Reject::Quota { author, config: body.config });
     }
     if trust == Trust::Verify {
-        candidate.unit.verify(&entry.unit_key).map_err(|_| Reject::Signature { author })?;
+        let verdict = candidate.unit.verify_read::<S>(&candidate.bytes, &entry.unit_key);
+        verdict.map_err(|_| Reject::Signature { author })?;
     }
     // Only now is it sure that the author itself signed it.
     Ok(match dag.chain_of(&author) {

@@ -29,7 +29,8 @@ struct Cli {
     /// One protocol instead of all that must hold
     #[arg(long)]
     protocol: Option<String>,
-    /// What is simulated of a device: L1 its sessions, L2 its ledger too
+    /// What is simulated of a device: L1 its sessions, L2 its ledger too, L2-keyed the same with hashes
+    /// for signatures
     #[arg(long, default_value = "L1")]
     level: Depth,
     /// How many devices take part [default: 3 to 6, by seed]

@@ -41,7 +41,11 @@ impl Packet {
     }
 
     pub(super) fn encoded(author: Dev, seq: u64, bytes: &[u8]) -> Self {
-        let unit = Unit::hash_of(bytes);
+        Self::written(author, seq, Unit::hash_of(bytes), bytes)
+    }
+
+    /// A unit that is in a ledger already, under this name.
+    pub(super) fn written(author: Dev, seq: u64, unit: Digest, bytes: &[u8]) -> Self {
         Self::Unit(Sent { author, seq, unit, bytes: bytes.into() })
     }
 

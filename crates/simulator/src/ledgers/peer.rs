@@ -7,7 +7,7 @@ use aura_choreography::{
 };
 use aura_coordination::execution::{Instruction, InstructionResult, ProtocolContext};
 use aura_journal::{
-    Event, Ledger, Outcome, PeerTag, Stored,
+    Event, Ledger, Outcome, PeerTag, Stored, Strict,
     event::{OpenSession, SessionMessage},
     session_id,
     sync::{SyncMessage, answer, hello},
@@ -20,7 +20,7 @@ use aura_protocol_core::{
 use crate::{
     engine::{Heard, Node, Outbox, Waits},
     hosts::Host,
-    ledgers::{Packet, account::Account, message},
+    ledgers::{Packet, Signing, account::Account, message},
     level::{Table, corrupted},
 };
 
@@ -30,14 +30,14 @@ const OPENER: Dev = Dev(0);
 const MODULE: Digest = Digest::ZERO;
 
 /// A device with a ledger and a session.
-pub struct Peer {
+pub struct Peer<S = Strict> {
     account: Arc<Account>,
     table: Arc<Table>,
     dev: Dev,
     threshold: u8,
     corrupts: Option<u64>,
     /// Nothing where the account cannot be founded, which it was before.
-    ledger: Option<Ledger>,
+    ledger: Option<Ledger<S>>,
     session: Option<Running>,
 }
 
@@ -69,14 +69,14 @@ struct SavedSession {
     since: Epoch,
 }
 
-impl Peer {
+impl<S: Signing> Peer<S> {
     pub(super) fn new(
         account: Arc<Account>,
         table: Arc<Table>,
         (dev, threshold): (Dev, u8),
         corrupts: Option<u64>,
     ) -> Self {
-        let ledger = account.chain.clone().map(Ledger::new);
+        let ledger = account.chain.clone().map(Ledger::with_scheme);
         Self { account, table, dev, threshold, corrupts, ledger, session: None }
     }
 
@@ -87,14 +87,17 @@ impl Peer {
         saved: Saved,
         corrupts: Option<u64>,
     ) -> Result<Self, String> {
-        let ledger = Ledger::restore(&saved.stored).map_err(|error| error.to_string())?;
+        let founded = account.chain.as_ref().ok_or("an account without a chain")?;
+        let chain = S::chain(founded, &saved.stored.entries).map_err(|error| error.to_string())?;
+        let ledger = Ledger::restore_units(chain, &saved.stored.units);
+        let ledger = ledger.map_err(|error| error.to_string())?;
         let session = saved.session.map(|saved| saved.restore(&table)).transpose()?;
         Ok(Self { account, table, dev, threshold, corrupts, ledger: Some(ledger), session })
     }
 
     /// The ledger.
     #[must_use]
-    pub const fn ledger(&self) -> Option<&Ledger> {
+    pub const fn ledger(&self) -> Option<&Ledger<S>> {
         self.ledger.as_ref()
     }
 
@@ -105,7 +108,7 @@ impl Peer {
         let seq = ledger.next_seq(me.id);
         let Ok(unit) = ledger.author(me.id, &me.unit_key, Some(session), event) else { return };
         if let Some(bytes) = ledger.unit_bytes(&unit) {
-            out.say(Packet::encoded(self.dev, seq, bytes));
+            out.say(Packet::written(self.dev, seq, unit, bytes));
         }
     }
 
@@ -324,7 +327,7 @@ impl SavedSession {
     }
 }
 
-impl Node for Peer {
+impl<S: Signing> Node for Peer<S> {
     type Message = Packet;
     type Saved = Saved;
 

@@ -18,6 +18,8 @@ pub enum Depth {
     L1,
     /// Its ledger too, with signed units.
     L2,
+    /// The same, with keyed hashes in place of signatures.
+    L2Keyed,
 }
 
 impl fmt::Display for Depth {
@@ -25,6 +27,7 @@ impl fmt::Display for Depth {
         f.write_str(match self {
             Self::L1 => "L1",
             Self::L2 => "L2",
+            Self::L2Keyed => "L2-keyed",
         })
     }
 }
@@ -36,6 +39,7 @@ impl FromStr for Depth {
         match text {
             "L1" => Ok(Self::L1),
             "L2" => Ok(Self::L2),
+            "L2-keyed" => Ok(Self::L2Keyed),
             _ => Err(BadLine::Level { found: text.to_owned() }),
         }
     }
@@ -240,7 +244,7 @@ mod tests {
         let shape = Shape::within(Promise::QUORUM, 9, 8, DeviceSet::EMPTY);
         for seed in 0..3_000 {
             let plan = Plan::from_seed(mix(seed), &shape);
-            let level = [Depth::L1, Depth::L2][seed as usize % 2];
+            let level = [Depth::L1, Depth::L2, Depth::L2Keyed][seed as usize % 3];
             let replay = Replay { protocol: "dkd".to_owned(), level, plan };
             assert_eq!(replay.to_string().parse(), Ok(replay.clone()), "{replay}");
         }

@@ -2,7 +2,7 @@
 
 use aura_choreography::Dev;
 use aura_simulator::{
-    engine::{Engine, Tally},
+    engine::{Engine, Run, Tally},
     ledgers::Ledgers,
     plan::{Depth, FOR_EVER, Fault, Plan, Strategy},
     protocols::{self, dkd, tour},
@@ -27,6 +27,21 @@ fn promises_hold_on_ledgers() {
             runs += 1;
         }
         assert!(runs < finished, "{}: {finished} devices in {runs} runs", protocol.name);
+    }
+}
+
+/// INV-Z12: keyed hashes change names and hashes, and nothing else of what comes of a run.
+#[test]
+fn keyed_hashes_stand_in_for_signatures() {
+    for protocol in protocols::all() {
+        let mut real = Subject::new(protocol, Depth::L2);
+        let mut keyed = Subject::new(protocol, Depth::L2Keyed);
+        for seed in 0..60 {
+            let plan = Plan::from_seed(seed, &real.shape(3 + (seed % 3) as u8).unwrap());
+            let (one, other) = (real.run(&plan), keyed.run_twice(&plan));
+            assert_ne!(one.hash, other.hash, "signatures are part of what is said");
+            assert_eq!(Run { hash: one.hash, ..other }, one, "{}", keyed.replay(&plan));
+        }
     }
 }
 
