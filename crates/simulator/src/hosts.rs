@@ -58,7 +58,7 @@ pub struct RealKeys {
 }
 
 /// The account of all simulated key stores.
-const ACCOUNT: AccountId = AccountId::from_bytes([0xac; 32]);
+pub(crate) const ACCOUNT: AccountId = AccountId::from_bytes([0xac; 32]);
 
 /// Whose the store of a seat is.
 #[must_use]

@@ -25,11 +25,13 @@ use aura_crypto::{
     dkd::DerivedKey, fence::Signed, sign::NonceId,
 };
 use aura_protocol_core::{
-    AccountId, DeviceId, Digest, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX,
+    AccountId, DeviceId, Digest, Epoch, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+pub use locks::{GRANT_EPOCHS_MAX, LOCKS_MAX, TRIES_MAX};
 
 use crate::choreography::{Table, dkd, dkg, locking, sign};
 
@@ -156,13 +158,16 @@ pub struct KeyStore {
     owner: Owner,
     /// Everything durable.
     current: Option<Keys>,
-    pending: BTreeMap<SessionId, Keys>,
+    /// What a session led to, until it is adopted: keys, or none where others hold them then.
+    pending: BTreeMap<SessionId, Option<Keys>>,
     drawn: BTreeMap<SessionId, Drawn>,
     /// What may be signed or derived, by the names of the terms.
     permitted: BTreeSet<Digest>,
     locks: BTreeMap<Vec<u8>, locks::Lock>,
     /// The grants that this device signed.
     granted: Signed,
+    /// The quorum clock, as far as this device saw it.
+    epoch: Epoch,
     /// What can be computed again.
     dealings: BTreeMap<SessionId, generation::Dealing>,
     /// What a restart loses, and has to.
@@ -182,6 +187,7 @@ impl KeyStore {
             permitted: BTreeSet::new(),
             locks: BTreeMap::new(),
             granted: Signed::default(),
+            epoch: Epoch(0),
             dealings: BTreeMap::new(),
             signings: BTreeMap::new(),
             derived: BTreeMap::new(),
@@ -197,7 +203,7 @@ impl KeyStore {
     /// The shares that a session led to and nobody adopted yet.
     #[must_use]
     pub fn pending(&self, session: SessionId) -> Option<&Keys> {
-        self.pending.get(&session)
+        self.pending.get(&session)?.as_ref()
     }
 
     /// This device may sign, or derive, what has this name: its owner says so, or its rules.
@@ -235,14 +241,13 @@ impl KeyStore {
         }
     }
 
-    /// The shares that a session led to count from now on: the account's control chain says so. The
-    /// old ones are gone (INV-KS3).
+    /// What a session led to counts from now on: the account's control chain says so. The shares before
+    /// are gone (INV-KS3), also where this device holds none any more.
     ///
     /// # Errors
-    /// [`Refusal::NoSession`] when there are none.
+    /// [`Refusal::NoSession`] when it led to nothing here.
     pub fn adopt(&mut self, session: SessionId) -> Result<(), Refusal> {
-        let keys = self.pending.remove(&session).ok_or(Refusal::NoSession)?;
-        self.current = Some(keys);
+        self.current = self.pending.remove(&session).ok_or(Refusal::NoSession)?;
         self.end(session);
         Ok(())
     }

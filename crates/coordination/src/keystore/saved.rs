@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::{KeyShare, Message as _, ShareIndex, Sharing, Suite, fence::Signed};
-use aura_protocol_core::{DeviceId, Digest, SessionId, decode, encode};
+use aura_protocol_core::{DeviceId, Digest, Epoch, SessionId, decode, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -29,11 +29,12 @@ struct SavedKeys {
 #[derive(BorshSerialize, BorshDeserialize)]
 struct Saved {
     current: Option<SavedKeys>,
-    pending: BTreeMap<SessionId, SavedKeys>,
+    pending: BTreeMap<SessionId, Option<SavedKeys>>,
     drawn: BTreeMap<SessionId, Drawn>,
     permitted: BTreeSet<Digest>,
     locks: BTreeMap<Vec<u8>, Lock>,
     granted: Signed,
+    epoch: Epoch,
 }
 
 impl Drop for SavedShare {
@@ -73,11 +74,16 @@ impl KeyStore {
     pub fn save(&self) -> Zeroizing<Vec<u8>> {
         let saved = Saved {
             current: self.current.as_ref().map(SavedKeys::of),
-            pending: self.pending.iter().map(|(id, it)| (*id, SavedKeys::of(it))).collect(),
+            pending: self
+                .pending
+                .iter()
+                .map(|(id, it)| (*id, it.as_ref().map(SavedKeys::of)))
+                .collect(),
             drawn: self.drawn.clone(),
             permitted: self.permitted.clone(),
             locks: self.locks.clone(),
             granted: self.granted.clone(),
+            epoch: self.epoch,
         };
         Zeroizing::new(encode(&saved))
     }
@@ -91,12 +97,13 @@ impl KeyStore {
         let mut store = Self::new(owner);
         store.current = saved.current.map(SavedKeys::read).transpose()?;
         for (session, keys) in saved.pending {
-            store.pending.insert(session, keys.read()?);
+            store.pending.insert(session, keys.map(SavedKeys::read).transpose()?);
         }
         store.drawn = saved.drawn;
         store.permitted = saved.permitted;
         store.locks = saved.locks;
         store.granted = saved.granted;
+        store.epoch = saved.epoch;
         Ok(store)
     }
 }

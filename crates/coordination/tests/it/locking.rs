@@ -8,7 +8,7 @@ use aura_coordination::{
         locking::{Locked, Locking, Terms, View, script::locking},
         sign::Purpose,
     },
-    keystore::KeyStore,
+    keystore::{GRANT_EPOCHS_MAX, KeyStore},
 };
 use aura_crypto::{Context, Signature, sign as crypto};
 use aura_protocol_core::{Digest, Epoch, encode};
@@ -39,8 +39,7 @@ fn hall(mut stores: BTreeMap<u8, KeyStore>, wanting: &[u8], terms: &Terms, sessi
 /// Who got the lock, by the word of the group.
 #[track_caller]
 fn holder(hall: &Hall, who: &[u8]) -> (u8, u64) {
-    let locked: Option<Locked> = hall.agreed(who);
-    let Locked { grant, signature } = locked.unwrap();
+    let Locked { grant, signature } = hall.agreed(who);
     let key = hall.stores.values().next().unwrap().keys().unwrap().signing.1.public_key().unwrap();
     let context = Context { domain: Purpose::LockGrant.domain(), account: account(), epoch: 4 };
     let signature = Signature(signature.try_into().unwrap());
@@ -90,23 +89,63 @@ fn one_number_is_never_granted_twice() {
     for dev in 0..3 {
         assert!(second.end(dev).is_err(), "number 5 was granted to two: {:?}", second.end(dev));
     }
-    let third = hall(second.stores, &[2], &terms(3, 6, &[]), 3).run();
+    let mut stores = second.stores;
+    stores.values_mut().for_each(|it| it.observe_epoch(Epoch(50)));
+    let third = hall(stores, &[2], &terms(3, 6, &[]), 3).run();
     assert_eq!(holder(&third, &[0, 1, 2]), (2, 6));
-    // Below what was signed nothing is, and so far above that the number could be used up.
-    for (session, number) in [(4, 5), (5, 5 + 16), (6, 4)] {
-        let none = hall(with_keys(3, 3), &[2], &terms(3, number, &[]), session);
-        let none = if number == 5 {
-            hall(third_stores(), &[2], &terms(3, number, &[]), session).run()
-        } else {
-            none.run()
-        };
+    // What was signed is the last word below its number.
+    let fourth = hall(third.stores, &[2], &terms(3, 5, &[]), 4).run();
+    assert!(fourth.end(0).is_err());
+}
+
+/// Nobody uses the numbers up: a try is near the last grant.
+#[test]
+fn numbers_are_near_the_last_grant() {
+    for (session, number) in [(5, 5 + 16), (6, 4)] {
+        let none = hall(with_keys(3, 3), &[2], &terms(3, number, &[]), session).run();
         assert!(none.end(0).is_err(), "number {number}");
     }
 }
 
-/// Devices that have signed number 6.
-fn third_stores() -> BTreeMap<u8, KeyStore> {
-    hall(with_keys(3, 3), &[1], &terms(3, 6, &[]), 7).run().stores
+/// INV-LK1: whoever signed for one device signs for no other until that grant has expired or is certified
+/// to be over, whatever the number; and for the same device at once.
+#[test]
+fn no_two_grants_stand_at_once() {
+    let first = hall(with_keys(3, 3), &[1], &terms(3, 5, &[]), 1).run();
+    assert_eq!(holder(&first, &[0, 1, 2]), (1, 5));
+    let beside = hall(first.stores, &[2], &terms(3, 6, &[]), 2).run();
+    for dev in 0..3 {
+        assert!(beside.end(dev).is_err(), "two hold the lock: {:?}", beside.end(dev));
+    }
+    let again = hall(beside.stores, &[1], &terms(3, 7, &[]), 3).run();
+    assert_eq!(holder(&again, &[0, 1, 2]), (1, 7), "its holder may ask again");
+    // One epoch is missing.
+    let mut stores = again.stores;
+    stores.get_mut(&0).unwrap().observe_epoch(Epoch(49));
+    stores.get_mut(&1).unwrap().observe_epoch(Epoch(50));
+    stores.get_mut(&2).unwrap().observe_epoch(Epoch(50));
+    let early = hall(stores, &[2], &terms(3, 8, &[]), 4).run();
+    assert!(early.end(0).is_err());
+    // The account certified that 7 is over: the next draw begins above it.
+    let mut stores = early.stores;
+    let mut over = terms(3, 9, &[]);
+    over.view.fence = 8;
+    for store in stores.values_mut() {
+        store.observe_lock(LOCK, over.view.clone(), false).unwrap();
+    }
+    let next = hall(stores, &[2], &over, 5).run();
+    assert_eq!(holder(&next, &[0, 1, 2]), (2, 9));
+}
+
+/// A grant for ever would be a lock that no crash frees.
+#[test]
+fn nobody_signs_a_grant_that_stands_too_long() {
+    let mut long = terms(2, 5, &[]);
+    long.expires = Epoch(GRANT_EPOCHS_MAX + 1);
+    assert!(hall(with_keys(2, 3), &[0], &long, 1).run().end(0).is_err());
+    let mut stores = with_keys(2, 3);
+    stores.values_mut().for_each(|it| it.observe_epoch(Epoch(1)));
+    assert_eq!(holder(&hall(stores, &[0], &long, 2).run(), &[0, 1, 2]), (0, 5));
 }
 
 /// A seed that is not the account's wins nothing: nobody takes part.

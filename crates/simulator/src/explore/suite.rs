@@ -6,6 +6,7 @@ use aura_choreography::{Dev, DeviceSet, Ended, Label, Reason, Script, Stop};
 use aura_coordination::choreography::{
     dkd::Dkd as ShippedDkd,
     dkg::Dkg,
+    locking::Locking as ShippedLocking,
     sign::Sign,
     upgrade::script::{Prepared, Terms, Upgrade},
 };
@@ -18,7 +19,7 @@ use crate::protocols::{
     dkd_certified::{DkdCertified, certified},
     dkd_naive::DkdNaive,
     dkd_no_ttl::DkdNoTtl,
-    dkg,
+    dkg, grant,
     locking::Locking,
     sign,
     tour::Tour,
@@ -142,6 +143,14 @@ const DERIVE: Subject = Subject {
         Model::new(&ShippedDkd, n).params(derive::params(n, m)).host(|_, call| derive::answer(call))
     },
 };
+const GRANT: Subject = Subject {
+    name: "grant",
+    model: |m, n| {
+        Model::new(&ShippedLocking, n)
+            .params(grant::params(n, m))
+            .host(|_, call| grant::answer(call))
+    },
+};
 const TOUR: Subject = Subject { name: "tour", model: |m, n| by_quorum(&Tour, m, n) };
 
 /// An upgrade of so many devices, the first of which proposes, and the control chain as the last
@@ -192,7 +201,7 @@ pub fn suite() -> Vec<Case> {
     cases.extend(DKG.crashes(&[(2, 2), (2, 3)], 1));
     cases.extend([DKG.silence((2, 3), 1), blames(&DKG, (2, 3), 1, Holds)]);
     cases.extend([blames(&DKG, (2, 2), 1, Holds), blames(&DKG, (2, 3), 0, Divides)]);
-    for shipped in [&SIGN, &DERIVE] {
+    for shipped in [&SIGN, &DERIVE, &GRANT] {
         cases.extend(shipped.crashes(&[(2, 3), (3, 4)], 1));
         cases.extend([shipped.silence((2, 3), 1), blames(shipped, (2, 3), 1, Holds)]);
         cases.push(blames(shipped, (2, 3), 0, Divides));
