@@ -3,8 +3,11 @@
 pub mod dkd;
 pub mod dkg;
 pub mod locking;
+mod report;
+pub mod resharing;
 pub mod sign;
 mod table;
 pub mod upgrade;
 
+pub use report::Report;
 pub use table::{Heard, Rested, Table};

@@ -217,7 +217,7 @@ impl KeyStore {
             holders: table.devices.iter().enumerate().map(place).collect::<Result<_, Refusal>>()?,
         };
         let name = keys.name();
-        self.pending.insert(table.session, Some(keys));
+        self.pending.insert(table.session, keys);
         Ok(encode(&name))
     }
 }

@@ -14,6 +14,7 @@
 mod derivation;
 mod generation;
 mod locks;
+mod resharing;
 mod saved;
 mod signing;
 
@@ -33,7 +34,7 @@ use zeroize::Zeroizing;
 
 pub use locks::{GRANT_EPOCHS_MAX, LOCKS_MAX, TRIES_MAX};
 
-use crate::choreography::{Table, dkd, dkg, locking, sign};
+use crate::choreography::{Table, dkd, dkg, locking, resharing as reshare, sign};
 
 /// Most sessions that a store has drawn something for. Each costs a seed and a name for each step.
 pub const SESSIONS_MAX: usize = 64;
@@ -53,6 +54,8 @@ pub enum Request {
     Derive(dkd::Request),
     /// Whether this device wants a lock.
     Lock(locking::Request),
+    /// A step of a resharing.
+    Reshare(reshare::Request),
 }
 
 /// Why a store does not answer. The script's device cannot take its step then.
@@ -133,9 +136,13 @@ impl Keys {
     /// The name of the keys: of both sharings.
     #[must_use]
     pub fn name(&self) -> Digest {
-        let ids = encode(&(self.signing.1.id(), self.derivation.1.id()));
-        Digest::tagged("aura account keys v1", &[&ids])
+        name_of(self.signing.1.id(), self.derivation.1.id())
     }
+}
+
+/// The name of an account's keys, by those of their sharings.
+fn name_of(signing: Digest, derivation: Digest) -> Digest {
+    Digest::tagged("aura account keys v1", &[&encode(&(signing, derivation))])
 }
 
 /// What one session drew, and which steps were done for which question.
@@ -145,6 +152,8 @@ struct Drawn {
     done: BTreeMap<u8, Digest>,
     /// Nonces that were used. With the session they are gone for good, and so may be this.
     spent: BTreeSet<NonceId>,
+    /// What its parts sign, since this device found it right itself.
+    signs: BTreeSet<Digest>,
 }
 
 impl Drop for Drawn {
@@ -158,8 +167,7 @@ pub struct KeyStore {
     owner: Owner,
     /// Everything durable.
     current: Option<Keys>,
-    /// What a session led to, until it is adopted: keys, or none where others hold them then.
-    pending: BTreeMap<SessionId, Option<Keys>>,
+    pending: BTreeMap<SessionId, Keys>,
     drawn: BTreeMap<SessionId, Drawn>,
     /// What may be signed or derived, by the names of the terms.
     permitted: BTreeSet<Digest>,
@@ -203,7 +211,31 @@ impl KeyStore {
     /// The shares that a session led to and nobody adopted yet.
     #[must_use]
     pub fn pending(&self, session: SessionId) -> Option<&Keys> {
-        self.pending.get(&session)?.as_ref()
+        self.pending.get(&session)
+    }
+
+    /// The keys of an account that has this device alone. They wait under `session` to be adopted, and
+    /// are made once.
+    ///
+    /// # Errors
+    /// None in practice: one of one is a sharing.
+    pub fn make_sole(&mut self, session: SessionId, rng: &mut DualRng) -> Result<(), Refusal> {
+        if self.pending.contains_key(&session) {
+            return Ok(());
+        }
+        let (account, first) = (self.owner.account, index(&[1], Dev(0))?);
+        let keys = Keys {
+            signing: KeyShare::sole(account, first, rng).map_err(Refusal::of)?,
+            derivation: KeyShare::sole(account, first, rng).map_err(Refusal::of)?,
+            holders: [(self.owner.device, first)].into(),
+        };
+        self.pending.insert(session, keys);
+        Ok(())
+    }
+
+    /// The account goes by other keys, of which this device has no share: its old ones are gone.
+    pub fn retire(&mut self) {
+        self.current = None;
     }
 
     /// This device may sign, or derive, what has this name: its owner says so, or its rules.
@@ -224,7 +256,7 @@ impl KeyStore {
     }
 
     fn permits(&self, terms: &Digest) -> bool {
-        self.permitted.contains(terms)
+        self.permitted.contains(terms) || self.drawn.values().any(|it| it.signs.contains(terms))
     }
 
     /// Answers a script. The store has to be durable before the answer leaves.
@@ -238,16 +270,18 @@ impl KeyStore {
             Request::Sign(request) => self.sign(&request, rng),
             Request::Derive(request) => self.derive(&request, rng),
             Request::Lock(request) => self.contend(&request),
+            Request::Reshare(request) => self.reshare(&request, rng),
         }
     }
 
-    /// What a session led to counts from now on: the account's control chain says so. The shares before
-    /// are gone (INV-KS3), also where this device holds none any more.
+    /// The shares that a session led to count from now on: the account's control chain says so. The
+    /// old ones are gone (INV-KS3).
     ///
     /// # Errors
-    /// [`Refusal::NoSession`] when it led to nothing here.
+    /// [`Refusal::NoSession`] when there are none.
     pub fn adopt(&mut self, session: SessionId) -> Result<(), Refusal> {
-        self.current = self.pending.remove(&session).ok_or(Refusal::NoSession)?;
+        let keys = self.pending.remove(&session).ok_or(Refusal::NoSession)?;
+        self.current = Some(keys);
         self.end(session);
         Ok(())
     }
@@ -285,7 +319,12 @@ impl KeyStore {
         }
         self.drawn.insert(
             session,
-            Drawn { seed: *rng.bytes(), done: BTreeMap::new(), spent: BTreeSet::new() },
+            Drawn {
+                seed: *rng.bytes(),
+                done: BTreeMap::new(),
+                spent: BTreeSet::new(),
+                signs: BTreeSet::new(),
+            },
         );
         Ok(())
     }

@@ -29,7 +29,7 @@ struct SavedKeys {
 #[derive(BorshSerialize, BorshDeserialize)]
 struct Saved {
     current: Option<SavedKeys>,
-    pending: BTreeMap<SessionId, Option<SavedKeys>>,
+    pending: BTreeMap<SessionId, SavedKeys>,
     drawn: BTreeMap<SessionId, Drawn>,
     permitted: BTreeSet<Digest>,
     locks: BTreeMap<Vec<u8>, Lock>,
@@ -74,11 +74,7 @@ impl KeyStore {
     pub fn save(&self) -> Zeroizing<Vec<u8>> {
         let saved = Saved {
             current: self.current.as_ref().map(SavedKeys::of),
-            pending: self
-                .pending
-                .iter()
-                .map(|(id, it)| (*id, it.as_ref().map(SavedKeys::of)))
-                .collect(),
+            pending: self.pending.iter().map(|(id, it)| (*id, SavedKeys::of(it))).collect(),
             drawn: self.drawn.clone(),
             permitted: self.permitted.clone(),
             locks: self.locks.clone(),
@@ -97,7 +93,7 @@ impl KeyStore {
         let mut store = Self::new(owner);
         store.current = saved.current.map(SavedKeys::read).transpose()?;
         for (session, keys) in saved.pending {
-            store.pending.insert(session, keys.map(SavedKeys::read).transpose()?);
+            store.pending.insert(session, keys.read()?);
         }
         store.drawn = saved.drawn;
         store.permitted = saved.permitted;

@@ -171,10 +171,10 @@ impl KeyStore {
 /// This device's share of a sharing: the current one, or one that waits to be adopted.
 fn held<'a>(
     current: Option<&'a Keys>,
-    pending: &'a BTreeMap<SessionId, Option<Keys>>,
+    pending: &'a BTreeMap<SessionId, Keys>,
     sharing: &Sharing<Ed25519>,
 ) -> Result<&'a KeyShare<Ed25519>, Refusal> {
-    let mut all = current.into_iter().chain(pending.values().flatten()).map(|it| &it.signing.0);
+    let mut all = current.into_iter().chain(pending.values()).map(|it| &it.signing.0);
     all.find(|it| it.sharing() == sharing.id()).ok_or(Refusal::NoKeys)
 }
 

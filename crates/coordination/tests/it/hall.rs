@@ -8,7 +8,7 @@ use std::{
 use aura_choreography::{Dev, Ended, Event, HostCall, Input, Label, Script, Seat, Session, Stop};
 use aura_coordination::{
     choreography::dkg::{Dkg, Terms},
-    keystore::{KeyStore, Owner},
+    keystore::{KeyStore, Owner, Request},
 };
 use aura_crypto::{DualRng, SecretKey};
 use aura_protocol_core::{
@@ -17,6 +17,8 @@ use aura_protocol_core::{
 
 /// What a liar says instead, to this hearer.
 pub type Lie = fn(Dev, &Event) -> Option<Event>;
+/// What a liar's key store answers instead, to this question.
+pub type Bend = fn(&Request, Vec<u8>) -> Vec<u8>;
 /// Epochs after which a session has to be over.
 const EPOCHS_MAX: u64 = 1000;
 
@@ -53,6 +55,7 @@ pub struct Hall {
     air: VecDeque<Event>,
     pub said: Vec<Event>,
     liar: Option<(Dev, Lie)>,
+    bent: Option<(Dev, Bend)>,
     gone: Vec<Dev>,
     /// Everything restarts before every input.
     restarts: bool,
@@ -93,6 +96,7 @@ impl Hall {
             air: VecDeque::new(),
             said: Vec::new(),
             liar: None,
+            bent: None,
             gone: Vec::new(),
             restarts: false,
             restarts_once: None,
@@ -108,6 +112,12 @@ impl Hall {
 
     pub fn with_liar(mut self, dev: u8, lie: Lie) -> Self {
         self.liar = Some((Dev(dev), lie));
+        self
+    }
+
+    /// A liar that believes what it says.
+    pub fn with_bent(mut self, dev: u8, bend: Bend) -> Self {
+        self.bent = Some((Dev(dev), bend));
         self
     }
 
@@ -141,7 +151,8 @@ impl Hall {
             }
         }
         assert!(self.is_over(), "somebody waits for ever: {:?}", self.pending());
-        let liar = self.liar.map(|it| it.0).into_iter().collect();
+        let liars = self.liar.map(|it| it.0).into_iter().chain(self.bent.map(|it| it.0));
+        let liar = liars.collect();
         for ended in self.sessions.iter().filter_map(Session::ended) {
             if let Err(Stop::Aborted(reason) | Stop::Failed(reason)) = ended {
                 assert!(reason.culprits().is_subset(liar), "false blame: {reason}");
@@ -206,8 +217,12 @@ impl Hall {
     fn reply(&mut self, dev: Dev, call: &HostCall) -> EffectReply {
         let HostCall::Use { bytes, .. } = call else { panic!("nobody expected {call:?}") };
         let mut rng = DualRng::from_seed(*self.rng.bytes());
+        let bent = self.bent.filter(|it| it.0 == dev).map(|it| it.1);
         match self.store(dev).1.answer(bytes, &mut rng) {
-            Ok(answer) => EffectReply::Used(answer),
+            Ok(answer) => EffectReply::Used(match bent {
+                Some(bend) => bend(&decode(bytes, bytes.len()).unwrap(), answer),
+                None => answer,
+            }),
             Err(refusal) => EffectReply::Denied(refusal.to_string()),
         }
     }

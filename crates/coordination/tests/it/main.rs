@@ -17,6 +17,7 @@ mod kills;
 mod locking;
 mod native;
 mod replay;
+mod resharing;
 mod sign;
 mod upgrade;
 mod waiting;
