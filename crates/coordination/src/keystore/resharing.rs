@@ -431,12 +431,6 @@ impl Both {
     }
 }
 
-impl From<Report> for Findings {
-    fn from(report: Report) -> Self {
-        Self { report, outcome: None }
-    }
-}
-
 impl Unfit {
     fn refusal(self) -> Refusal {
         match self {

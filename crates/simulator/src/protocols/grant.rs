@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The first grant of a lock that nobody held yet.
-fn terms(signers: u8) -> Terms {
+pub(crate) fn terms(signers: u8) -> Terms {
     let seed = Digest::of(b"the last checkpoint");
     let view = View { account: ACCOUNT, seed, fence: 1, recent: BTreeMap::new() };
     Terms { lock: b"keys".to_vec(), view, number: 1, epoch: 1, expires: Epoch(50), signers }

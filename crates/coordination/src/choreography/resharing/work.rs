@@ -251,6 +251,12 @@ pub struct Findings {
     pub outcome: Option<Outcome>,
 }
 
+impl From<Report> for Findings {
+    fn from(report: Report) -> Self {
+        Self { report, outcome: None }
+    }
+}
+
 /// What dealings lead to.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Outcome {
