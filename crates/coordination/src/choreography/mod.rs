@@ -3,6 +3,7 @@
 pub mod dkd;
 pub mod dkg;
 pub mod locking;
+pub mod recovery;
 mod report;
 pub mod resharing;
 pub mod sign;

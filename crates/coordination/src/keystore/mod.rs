@@ -13,6 +13,7 @@
 
 mod derivation;
 mod generation;
+mod guard;
 mod locks;
 mod resharing;
 mod saved;
@@ -26,15 +27,17 @@ use aura_crypto::{
     dkd::DerivedKey, fence::Signed, sign::NonceId,
 };
 use aura_protocol_core::{
-    AccountId, DeviceId, Digest, Epoch, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX,
+    AccountId, DeviceId, Digest, Epoch, SessionId, UnixTime, decode, encode,
+    limits::UNIT_BODY_BYTES_MAX,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use guard::DOUBLINGS_MAX;
 pub use locks::{GRANT_EPOCHS_MAX, LOCKS_MAX, TRIES_MAX};
 
-use crate::choreography::{Table, dkd, dkg, locking, resharing as reshare, sign};
+use crate::choreography::{Table, dkd, dkg, locking, recovery, resharing as reshare, sign};
 
 /// Most sessions that a store has drawn something for. Each costs a seed and a name for each step.
 pub const SESSIONS_MAX: usize = 64;
@@ -56,6 +59,8 @@ pub enum Request {
     Lock(locking::Request),
     /// A step of a resharing.
     Reshare(reshare::Request),
+    /// A step of a recovery.
+    Recover(recovery::Request),
 }
 
 /// Why a store does not answer. The script's device cannot take its step then.
@@ -95,6 +100,12 @@ pub enum Refusal {
     /// The nonces were lost in a restart, or are spent.
     #[error("the nonces of this session are gone: sign anew, in another session")]
     NoNonces,
+    /// A guardian's time is not over. Its host asks again then.
+    #[error("this guardian waits until {0}: ask again then")]
+    NotYet(UnixTime),
+    /// This guardian approved another recovery, which is not over.
+    #[error("this guardian approved another recovery: discard that one first")]
+    Recovering,
     /// Members rest on different things.
     #[error("members heard different things: somebody told two devices two things, begin anew")]
     Differ,
@@ -152,7 +163,7 @@ struct Drawn {
     done: BTreeMap<u8, Digest>,
     /// Nonces that were used. With the session they are gone for good, and so may be this.
     spent: BTreeSet<NonceId>,
-    /// What its parts sign, since this device found it right itself.
+    /// What its parts do, since this device found it right itself.
     signs: BTreeSet<Digest>,
 }
 
@@ -176,6 +187,8 @@ pub struct KeyStore {
     granted: Signed,
     /// The quorum clock, as far as this device saw it.
     epoch: Epoch,
+    /// Of the recoveries that this device guards.
+    guard: guard::Guard,
     /// What can be computed again.
     dealings: BTreeMap<SessionId, generation::Dealing>,
     /// What a restart loses, and has to.
@@ -196,6 +209,7 @@ impl KeyStore {
             locks: BTreeMap::new(),
             granted: Signed::default(),
             epoch: Epoch(0),
+            guard: guard::Guard::default(),
             dealings: BTreeMap::new(),
             signings: BTreeMap::new(),
             derived: BTreeMap::new(),
@@ -271,6 +285,7 @@ impl KeyStore {
             Request::Derive(request) => self.derive(&request, rng),
             Request::Lock(request) => self.contend(&request),
             Request::Reshare(request) => self.reshare(&request, rng),
+            Request::Recover(request) => self.recover(&request, rng),
         }
     }
 
@@ -289,6 +304,7 @@ impl KeyStore {
     /// A session came to nothing: its shares are gone too.
     pub fn discard(&mut self, session: SessionId) {
         self.pending.remove(&session);
+        self.guard.approved.remove(&session);
         self.end(session);
     }
 

@@ -7,7 +7,7 @@ use aura_protocol_core::{DeviceId, Digest, Epoch, SessionId, decode, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{Drawn, KeyStore, Keys, Owner, Refusal, locks::Lock};
+use super::{Drawn, KeyStore, Keys, Owner, Refusal, guard::Guard, locks::Lock};
 
 /// Largest store, in bytes.
 pub const STORE_BYTES_MAX: usize = 1 << 20;
@@ -35,6 +35,7 @@ struct Saved {
     locks: BTreeMap<Vec<u8>, Lock>,
     granted: Signed,
     epoch: Epoch,
+    guard: Guard,
 }
 
 impl Drop for SavedShare {
@@ -80,6 +81,7 @@ impl KeyStore {
             locks: self.locks.clone(),
             granted: self.granted.clone(),
             epoch: self.epoch,
+            guard: self.guard.clone(),
         };
         Zeroizing::new(encode(&saved))
     }
@@ -100,6 +102,7 @@ impl KeyStore {
         store.locks = saved.locks;
         store.granted = saved.granted;
         store.epoch = saved.epoch;
+        store.guard = saved.guard;
         Ok(store)
     }
 }

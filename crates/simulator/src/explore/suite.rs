@@ -4,7 +4,7 @@
 
 use aura_choreography::{Dev, DeviceSet, Ended, Event, Label, Reason, Script, Stop};
 use aura_coordination::choreography::{
-    Report,
+    Report as Word,
     dkd::Dkd as ShippedDkd,
     dkg::Dkg,
     locking::Locking as ShippedLocking,
@@ -180,7 +180,7 @@ fn complaining(model: Model<'static>) -> Result<Model<'static>, ExploreError> {
     let words = model.words(Dev(2))?;
     let checks = words.into_iter().filter(|it| it.label == resharing::CHECK);
     let model = model.lying_where(Dev(2), |it| it == resharing::CHECK)?;
-    let complaint = Report::Complain(DeviceSet::one(Dev(1)));
+    let complaint = Word::Complain(DeviceSet::one(Dev(1)));
     let model = model.may_say(Dev(2), resharing::CHECK, &complaint);
     Ok(checks.fold(model, |it, check| it.may_write(Event { label: resharing::RECHECK, ..check })))
 }
