@@ -8,7 +8,7 @@ use std::{
 use aura_choreography::{Dev, Ended, Event, HostCall, Input, Label, Script, Seat, Session, Stop};
 use aura_coordination::{
     choreography::dkg::{Dkg, Terms},
-    keystore::{KeyStore, Owner, Request},
+    keystore::{KeyStore, Owner, Refusal, Request},
 };
 use aura_crypto::{DualRng, SecretKey};
 use aura_protocol_core::{
@@ -20,7 +20,9 @@ pub type Lie = fn(Dev, &Event) -> Option<Event>;
 /// What a liar's key store answers instead, to this question.
 pub type Bend = fn(&Request, Vec<u8>) -> Vec<u8>;
 /// Epochs after which a session has to be over.
-const EPOCHS_MAX: u64 = 1000;
+const EPOCHS_MAX: u64 = 3_000_000;
+/// Up to here every epoch is lived through; later ones in steps.
+const EPOCHS: u64 = 1000;
 
 pub fn account() -> AccountId {
     AccountId::from_bytes([3; 32])
@@ -64,6 +66,9 @@ pub struct Hall {
     /// How many things a device says before it is gone.
     leaves: Option<(Dev, usize)>,
     now: u64,
+    /// Whoever has to wait for its clock finds that the time is over.
+    waits: bool,
+    says: Vec<(Dev, &'static [u8])>,
 }
 
 impl Hall {
@@ -102,6 +107,8 @@ impl Hall {
             restarts_once: None,
             leaves: None,
             now: 0,
+            waits: false,
+            says: Vec::new(),
         }
     }
 
@@ -137,15 +144,35 @@ impl Hall {
         self
     }
 
+    /// Time passes for guardians that wait.
+    pub const fn waiting(mut self) -> Self {
+        self.waits = true;
+        self
+    }
+
+    /// The person at a device says something.
+    pub fn saying(mut self, dev: u8, said: &'static [u8]) -> Self {
+        self.says.push((Dev(dev), said));
+        self
+    }
+
+    /// Something that was said before is said again.
+    pub fn repeat(&mut self, event: Event) {
+        self.air.push_back(event);
+    }
+
     pub fn run(mut self) -> Self {
         for place in 0..self.sessions.len() {
             self.input(Dev(place as u8), Input::Clock(Epoch(0)));
+        }
+        for (dev, said) in std::mem::take(&mut self.says) {
+            self.input(dev, Input::Signal(said.to_vec()));
         }
         while !self.is_over() && self.now < EPOCHS_MAX {
             while let Some(event) = self.air.pop_front() {
                 self.spread(&event);
             }
-            self.now += 1;
+            self.now += if self.now < EPOCHS { 1 } else { self.now / 50 };
             for place in 0..self.sessions.len() {
                 self.input(Dev(place as u8), Input::Clock(Epoch(self.now)));
             }
@@ -218,7 +245,14 @@ impl Hall {
         let HostCall::Use { bytes, .. } = call else { panic!("nobody expected {call:?}") };
         let mut rng = DualRng::from_seed(*self.rng.bytes());
         let bent = self.bent.filter(|it| it.0 == dev).map(|it| it.1);
-        match self.store(dev).1.answer(bytes, &mut rng) {
+        let waits = self.waits;
+        let store = self.store(dev).1;
+        let mut answer = store.answer(bytes, &mut rng);
+        if let (Err(Refusal::NotYet(at)), true) = (&answer, waits) {
+            store.observe_time(*at);
+            answer = store.answer(bytes, &mut rng);
+        }
+        match answer {
             Ok(answer) => EffectReply::Used(match bent {
                 Some(bend) => bend(&decode(bytes, bytes.len()).unwrap(), answer),
                 None => answer,
@@ -242,7 +276,12 @@ impl Hall {
     }
 
     pub fn end(&self, dev: u8) -> &Ended {
-        self.sessions[usize::from(dev)].ended().unwrap()
+        self.try_end(dev).unwrap()
+    }
+
+    /// None for a device that is gone.
+    pub fn try_end(&self, dev: u8) -> Option<&Ended> {
+        self.sessions[usize::from(dev)].ended()
     }
 
     /// The result of everybody who finished; these did.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aura_choreography::{Body, Dev, DeviceSet, Event, Reason, Stop};
 use aura_coordination::{
     choreography::{
-        locking::{Locked, Locking, Terms, View, script::locking},
+        locking::{Book, Locked, Locking, Terms, View, script::locking},
         sign::Purpose,
     },
     keystore::{GRANT_EPOCHS_MAX, KeyStore},
@@ -199,4 +199,92 @@ fn a_crash_at_any_step_grants_once() {
             }
         }
     }
+}
+
+/// A grant as an observer who sees everything knows it.
+struct Stand {
+    holder: u8,
+    number: u64,
+    from: u64,
+    until: u64,
+}
+
+/// Random tries of random devices, some of which are not there, leave in the middle, or never learn how it
+/// ended; some holders release, and others are gone. INV-LK1, INV-LK2: no two devices ever hold the lock
+/// at once, and every lock is free again in the end.
+#[test]
+fn conflicting_operations_never_run_together() {
+    let (mut stands, mut expired, mut released) = (Vec::<Stand>::new(), 0, 0);
+    for seed in 0..6 {
+        let mut dice = crate::hall::rng(seed);
+        let mut below = |bound: u64| u64::from(u32::from_le_bytes(*dice.bytes())) % bound;
+        let mut stores = with_keys(3, 4);
+        // What is certified, as every device learns it in time.
+        let mut book = Book::default();
+        let mut now = 0;
+        stands.clear();
+        for session in 0..14 {
+            now += below(30);
+            let seed = Digest::of(&[session]);
+            let view = book.view(account(), LOCK, seed, Epoch(now));
+            let wanting = [below(4) as u8, below(4) as u8];
+            for (dev, store) in &mut stores {
+                store.observe_epoch(Epoch(now));
+                // Whoever knows that it is held asks for nothing; one device has not heard of it.
+                if let Ok(view) = &view {
+                    let wants = wanting.contains(dev);
+                    store.observe_lock(LOCK, view.clone(), wants).unwrap();
+                }
+            }
+            let known = view.clone().map(|it| it.fence).unwrap_or(1);
+            let view = view.unwrap_or_else(|_| View {
+                account: account(),
+                seed,
+                fence: known,
+                recent: BTreeMap::new(),
+            });
+            let number = known + below(3);
+            let (lock, expires) = (LOCK.to_vec(), Epoch(now + 50));
+            let terms = Terms { lock, view, number, epoch: 4, expires, signers: 3 };
+            let hall = Hall::with_stores(&LOCKING, stores, session, &encode(&terms));
+            let hall = match below(3) {
+                0 => hall.leaving(below(4) as u8, below(4) as usize),
+                1 => hall.without(1 + below(3) as u8),
+                _ => hall,
+            };
+            let hall = hall.run();
+            let ended = (0..4).filter_map(|it| hall.try_end(it));
+            let granted = ended.filter_map(|it| match it {
+                Ok(aura_protocol_core::Outcome::Completed { result, .. }) => {
+                    Some(borsh::from_slice::<Locked>(result).unwrap().grant)
+                }
+                _ => None,
+            });
+            let granted: Vec<_> = granted.collect();
+            stores = hall.stores;
+            let Some(grant) = granted.first() else { continue };
+            let holder = (0..8).find(|it| id(*it) == grant.holder).unwrap();
+            let held = |it: &&Stand| it.until > now && it.holder != holder;
+            let beside = stands.iter().find(held).map(|it| (it.holder, it.number));
+            assert_eq!(beside, None, "{holder} got it under {number} too, at {now}");
+            // Its holder releases it soon, and the account certifies that; or it is gone.
+            let mut until = grant.expires.0;
+            if below(2) == 0 {
+                until = now + below(20);
+                book.granted(grant);
+                assert_eq!(book.admit(LOCK, grant.fence, Epoch(now)), Ok(()));
+                book.released(LOCK, grant.fence);
+                released += 1;
+            } else if below(2) == 0 {
+                book.granted(grant);
+                assert!(book.view(account(), LOCK, seed, Epoch(now)).is_err());
+                assert!(book.view(account(), LOCK, seed, grant.expires).is_ok());
+                expired += 1;
+            }
+            now = now.max(if until < grant.expires.0 { until } else { now });
+            stands.push(Stand { holder, number: grant.fence, from: now, until });
+        }
+        assert!(stands.iter().all(|it| it.from <= it.until));
+    }
+    assert!(3 < released && 3 < expired, "{released} {expired}");
 }

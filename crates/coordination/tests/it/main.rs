@@ -16,6 +16,7 @@ mod hall;
 mod kills;
 mod locking;
 mod native;
+mod recovery;
 mod replay;
 mod resharing;
 mod sign;

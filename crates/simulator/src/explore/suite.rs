@@ -8,6 +8,10 @@ use aura_coordination::choreography::{
     dkd::Dkd as ShippedDkd,
     dkg::Dkg,
     locking::Locking as ShippedLocking,
+    recovery::{
+        Recovery,
+        script::{VETO, recovery},
+    },
     resharing::{Resharing, script::resharing},
     sign::Sign,
     upgrade::script::{Prepared, Terms, Upgrade},
@@ -23,7 +27,7 @@ use crate::protocols::{
     dkd_no_ttl::DkdNoTtl,
     dkg, grant,
     locking::Locking,
-    reshare, sign,
+    recover, reshare, sign,
     tour::Tour,
 };
 
@@ -154,6 +158,9 @@ const GRANT: Subject = Subject {
     },
 };
 const RESHARE: Subject = Subject { name: "reshare", model: resharing_model };
+const RECOVER: Subject = Subject { name: "recover", model: |_, n| recovery_model(n, 0) };
+const RECOVER_AGAIN: Subject =
+    Subject { name: "recover-again", model: |_, n| recovery_model(n, 1) };
 const TOUR: Subject = Subject { name: "tour", model: |m, n| by_quorum(&Tour, m, n) };
 
 /// An upgrade of so many devices, the first of which proposes, and the control chain as the last
@@ -190,6 +197,14 @@ fn resharing_model(threshold: u8, devices: u8) -> Model<'static> {
     let ids: Vec<DeviceId> = (0..devices).map(|it| DeviceId::from_bytes([it; 32])).collect();
     let terms = reshare::terms(&ids, threshold, reshare::no_sharings());
     Model::new(&Resharing, devices).params(encode(&terms)).host(|_, call| reshare::answer(call))
+}
+
+/// A recovery with symbolic keys: the first half guards, and the second half is new. Somebody objected so
+/// often before.
+fn recovery_model(devices: u8, round: u32) -> Model<'static> {
+    let ids: Vec<DeviceId> = (0..devices).map(|it| DeviceId::from_bytes([it; 32])).collect();
+    let terms = recover::terms(&ids, round);
+    Model::new(&Recovery, devices).params(encode(&terms)).host(|_, call| recover::answer(call))
 }
 
 /// One device's rehearsal fails.
@@ -239,6 +254,17 @@ pub fn suite() -> Vec<Case> {
     }));
     cases.push(RESHARE.case((2, 3), ", a receiver complains", Holds, |it| {
         Ok(complaining(it)?.states_max(STATES_MAX).invariant(fair(receiver)))
+    }));
+    cases.extend(RECOVER.crashes(&[(2, 3), (2, 4)], 1));
+    cases.extend(RECOVER_AGAIN.crashes(&[(2, 3)], 1));
+    cases.push(RECOVER.silence((2, 4), 1));
+    cases.push(RECOVER.case((2, 4), ", anybody objects", Holds, |it| {
+        Ok((0..4).fold(it, |it, dev| it.signals(Dev(dev), vec![VETO.to_vec()])))
+    }));
+    cases.push(RECOVER.case((2, 4), ", a guardian lies", Holds, |it| {
+        let lies = |it| it == recovery::APPROVE || it == recovery::RIPE;
+        let it = it.lying_where(Dev(1), lies)?.may_say(Dev(1), recovery::VETO, &());
+        Ok(it.states_max(STATES_MAX).invariant(fair(DeviceSet::one(Dev(1)))))
     }));
     cases.push(NO_TTL.case((2, 3), ", 1 crash", Blocks, |it| Ok(it.crashes(1))));
     cases

@@ -43,6 +43,19 @@ pub(crate) fn store_among(seat: &Seat, devices: &[DeviceId], threshold: u16) -> 
     restored.unwrap_or_else(|| KeyStore::new(owner(seat)))
 }
 
+/// The same of a device among others, without a seat.
+pub(crate) fn store_of(
+    all: &[DeviceId],
+    device: DeviceId,
+    devices: &[DeviceId],
+    threshold: u16,
+) -> KeyStore {
+    let place = devices.iter().position(|it| *it == device);
+    let saved = place.and_then(|place| stores(devices, threshold).get(place).cloned());
+    let restored = saved.and_then(|it| KeyStore::restore(owner_of(all, device), &it).ok());
+    restored.unwrap_or_else(|| KeyStore::new(owner_of(all, device)))
+}
+
 /// What is public of the keys that these devices share.
 pub(crate) fn keys<T>(
     devices: &[DeviceId],
