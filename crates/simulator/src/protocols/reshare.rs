@@ -69,8 +69,13 @@ fn real_params(count: u8, threshold: u8) -> Vec<u8> {
 /// that end with three bits, and the sub-shares of its polynomial follow from it.
 pub fn answer(call: &HostCall) -> EffectReply {
     let HostCall::Use { bytes, .. } = call else { return grant::answer(call) };
-    let Ok(keystore::Request::Reshare(request)) = decode(bytes, bytes.len()) else {
-        return grant::answer(call);
+    let request = match decode(bytes, bytes.len()) {
+        Ok(keystore::Request::Reshare(request)) => request,
+        // Whoever coordinates wants the lock, and nobody else.
+        Ok(keystore::Request::Lock(it)) => {
+            return EffectReply::Used(encode(&(it.table.me == Dev(0))));
+        }
+        _ => return grant::answer(call),
     };
     step(&request).map_or_else(|why| EffectReply::Denied(why.to_owned()), EffectReply::Used)
 }

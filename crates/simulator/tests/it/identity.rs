@@ -41,3 +41,30 @@ fn crashes_at_every_step_with_real_keys() {
         }
     }
 }
+
+/// The same for those that name devices, with symbolic keys and with real ones: they need whoever receives
+/// to be there, so fewer of them finish.
+#[test]
+fn resharing_and_recovery_hold() {
+    for protocol in protocols::naming() {
+        let mut subject = Subject::new(protocol, Depth::L1);
+        let mut finished = 0;
+        for seed in 0..60 {
+            let shape = subject.shape(3 + (seed % 3) as u8).unwrap();
+            let plan = Plan::from_seed(seed, &shape);
+            let run = subject.run_twice(&plan);
+            assert_eq!(run.violation, None, "{}", subject.replay(&plan));
+            finished += run.outcomes.finished.len();
+        }
+        assert!(10 < finished, "{}: {finished}", protocol.name);
+        for dev in 0..3 {
+            for boundary in 0..20 {
+                let torn = Fault::TornWrite { dev, boundary, down: 3 };
+                let run = subject.run(&Plan::quiet(4, 3, 2).with(torn));
+                let how = run.outcomes;
+                let ended = how.finished.union(how.aborted).union(how.left);
+                assert_eq!((run.violation, ended.len()), (None, 3), "{}: {torn}", protocol.name);
+            }
+        }
+    }
+}
