@@ -75,6 +75,7 @@ mod compare;
 mod error;
 mod explore;
 mod fault;
+mod late;
 mod local;
 mod mermaid;
 mod parse;

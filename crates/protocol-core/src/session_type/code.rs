@@ -82,7 +82,7 @@ pub(super) enum Op {
         label: Label,
         to: Devices,
         among: Option<Label>,
-        /// What may be sent instead. A run without faults has no reason for it.
+        /// What may be sent instead, if the person at the device wants that.
         no: Option<Label>,
     },
     Await(Awaited),
@@ -111,6 +111,8 @@ pub(super) enum Op {
     Owe(Label),
     Abort,
     Finish,
+    /// The end of a device that waited in vain.
+    GiveUp,
 }
 
 /// What one device runs.
@@ -132,10 +134,16 @@ impl Code {
         writer.steps(&local.steps);
         let finish = writer.ops.len();
         writer.ops.push(Op::Finish);
+        writer.ops.push(Op::GiveUp);
         writer.leave_to(0, finish);
         let mut code = Self { ops: writer.ops, recs: writer.recs.len(), ..Self::default() };
         code.look_ahead();
         code
+    }
+
+    /// Where a device goes that gives up.
+    pub(super) const fn gives_up(&self) -> usize {
+        self.ops.len().saturating_sub(1)
     }
 
     /// Every label whose payload says who does something.
@@ -199,7 +207,7 @@ impl Op {
             }
             Self::Owe(label) => sends.insert(*label),
             Self::Pause(_) | Self::Go(_) | Self::Again { .. } | Self::Enter => {}
-            Self::Leave | Self::Abort | Self::Finish => {}
+            Self::Leave | Self::Abort | Self::Finish | Self::GiveUp => {}
         }
         all
     }
@@ -210,13 +218,21 @@ impl Op {
                 ways.iter().for_each(|it| visit(it.to));
             }
             Self::Go(to) | Self::Again { to, .. } => visit(*to),
-            Self::Abort | Self::Finish => {}
+            Self::Abort | Self::Finish | Self::GiveUp => {}
             _ => visit(at + 1),
         }
     }
 }
 
 impl Awaited {
+    /// What one device waits for, if it waits.
+    pub(super) fn at(op: &Op) -> Option<&Self> {
+        match op {
+            Op::Await(wait) | Op::Decide { on: Some(wait), .. } => Some(wait),
+            _ => None,
+        }
+    }
+
     fn mentions(&self, wants: &mut Labels, subsets: &mut Labels) {
         wants.insert(self.label);
         self.unless.iter().for_each(|it| wants.insert(*it));

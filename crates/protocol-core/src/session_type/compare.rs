@@ -11,7 +11,8 @@ use alloc::{
 use super::{
     Branch, BranchEnd, Condition, MOVES_MAX, STATES_MAX, SessionType, Side, Step, Witness,
     code::Code,
-    explore::{Arena, Explored, TimeOuts},
+    explore::{Arena, Explored},
+    late::TimeOuts,
     spread::{COUNT, Names, Spread},
 };
 
@@ -45,12 +46,17 @@ pub struct Hard {
 /// of these is compared like any other change.
 ///
 /// Otherwise three devices (device 0 opens) run the session in every mix of the two versions, in one
-/// arrangement of roles (four where roles are declared), with every decision that a decider can take, each loop going back at most
+/// arrangement of roles (four where roles are declared), with every decision that a decider can take,
+/// everybody declining or not wherever its own version lets it, each loop going back at most
 /// [`super::CONTINUES_MAX`] times. A device sees an event only if its own version knows the label with
-/// the same layout. A mix is safe if in every run all devices end, all in the same way and knowing the
-/// same decisions, and nobody runs out of time who would not with one version alone. `Soft`: every mix
-/// is safe. This is asynchronous: the order in which things are sent does not matter as long as
-/// everybody gets what it waits for.
+/// the same layout. A mix is safe if in every run all devices end, all of them finish or none does,
+/// those who finish know the same decisions, and nobody runs out of time who would not with one version
+/// alone, unless enough would have come if nobody had declined. `Soft`: every mix is safe. This is
+/// asynchronous: the order in which things are sent does not matter as long as everybody gets what it
+/// waits for.
+///
+/// Who waits without a deadline for what others may decline waits for ever: that version goes wrong by
+/// itself.
 ///
 /// Compatibility is not transitive: a version may send what it does not need itself, so that an older
 /// one can work with it, and the next may stop sending it. Compare a release with every version that
@@ -219,7 +225,8 @@ impl<'a> Pair<'a> {
                     if *side == Side::New {
                         *code = newer;
                     }
-                    let own = alone.get(place).into_iter().flatten().filter(|it| it.0 == index);
+                    let own =
+                        alone.get(place).into_iter().flatten().filter(|it| it.device == index);
                     time_outs.extend(own.copied());
                 }
                 let arena = self.arena(codes, sides, spread, Some(&time_outs));
@@ -375,7 +382,8 @@ mod tests {
                     silent.devices[device].clone_from(&moved.devices[device]);
                 }
             }
-            let mut options = arena.options(&silent);
+            let mut options = arena.answers(&silent);
+            options.extend(arena.options(&silent));
             if next.is_empty() && options.is_empty() {
                 options = arena.out_of_time(&silent, &mut TimeOuts::new());
             }
@@ -436,7 +444,8 @@ mod tests {
                     match arena.one(&mut state, step.0) {
                         Some(act) => assert_eq!((step.0, act), *step, "seed {seed}"),
                         None => {
-                            let mut options = arena.options(&state);
+                            let mut options = arena.answers(&state);
+                            options.extend(arena.options(&state));
                             options.extend(arena.out_of_time(&state, &mut TimeOuts::new()));
                             assert!(options.contains(step), "seed {seed}");
                             arena.take(&mut state, *step).unwrap();

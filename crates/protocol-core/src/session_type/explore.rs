@@ -3,8 +3,9 @@
 //! Logs only grow, and what a device does next depends on more of a log never less: sending, seeing a
 //! quorum and following a decision can be done as soon as they are possible without excluding
 //! anything. So everything but decisions is done eagerly, and only decisions branch: which device
-//! decides next, what, and for which subset of those whom it has seen. Time runs out only when nothing
-//! else can happen.
+//! decides next, what, and for which subset of those whom it has seen; and whether a device that may
+//! decline does. When it declines does not matter, only whether. Time runs out only when nothing else
+//! can happen.
 
 use alloc::{
     boxed::Box,
@@ -15,11 +16,9 @@ use alloc::{
 use super::{
     CONTINUES_MAX, End, MOVES_MAX, STATES_MAX, Side,
     code::{Awaited, Code, Label, Labels, Need, Op, Senders, Way},
+    late::TimeOuts,
     spread::{COUNT, DEVICES, Devices, Names, Spread, threshold},
 };
-
-/// A point at which a device can run out of time: device and instruction.
-pub(super) type TimeOuts = BTreeSet<(usize, usize)>;
 
 /// One event in an author's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +29,8 @@ pub(super) struct Event {
     to: Devices,
     /// The devices that it names.
     payload: Devices,
+    /// Not sent, but declined.
+    declined: bool,
 }
 
 /// Where one device stands.
@@ -63,10 +64,12 @@ pub(super) struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Act {
     Send { label: Label, to: Devices },
+    Decline { label: Label, no: Label },
     See { label: Label, from: Devices },
     Decide { label: Label, payload: Option<Devices> },
     Follow { label: Label },
     TimeOut { awaited: Label, label: Label },
+    GiveUp { awaited: Label },
 }
 
 /// Who does what.
@@ -80,7 +83,7 @@ pub(super) struct Arena<'a> {
     pub(super) spread: &'a Spread,
     /// The labels whose payload some later step uses.
     pub(super) tracked: Labels,
-    /// Where running out of time is nothing unusual; `None`: anywhere, and it is noted.
+    /// Where deciders run out of time although nobody declines; `None`: anywhere, and it is noted.
     pub(super) time_outs: Option<&'a TimeOuts>,
 }
 
@@ -121,7 +124,12 @@ impl Arena<'_> {
             if self.unheard(&state).is_some() {
                 return Explored::Wrong(path(&nodes, index), Box::new(state));
             }
-            let mut options = self.options(&state);
+            let mut options = self.answers(&state);
+            match options.first() {
+                // In which order people answer does not matter.
+                Some(&(first, _)) => options.retain(|it| it.0 == first),
+                None => options = self.options(&state),
+            }
             if options.is_empty() {
                 options = self.out_of_time(&state, &mut noted);
             }
@@ -185,10 +193,12 @@ impl Arena<'_> {
             }
             let op = code.ops.get(device.at)?;
             match op {
-                Op::Send { label, to, among, .. } => {
+                Op::Send { label, to, among, no } => {
                     let here = device_mut(state, index)?;
-                    let named = |it: &Label| here.subset(*it) >> index & 1 == 1;
-                    let sends = among.as_ref().is_none_or(named);
+                    let sends = here.is_among(index, *among);
+                    if sends && no.is_some() {
+                        return None;
+                    }
                     here.at += 1;
                     if sends {
                         let round = here.round;
@@ -212,13 +222,16 @@ impl Arena<'_> {
                     device_mut(state, index)?.go(way, event.payload, self.tracked);
                     return Some(Act::Follow { label: way.label });
                 }
-                Op::Abort | Op::Finish => {
+                Op::Abort | Op::Finish | Op::GiveUp => {
                     let here = device_mut(state, index)?;
                     if let Some((label, round)) = here.owed.pop() {
                         return self.send(state, index, label, DEVICES, round);
                     }
-                    let aborts = matches!(op, Op::Abort);
-                    here.end = Some(if aborts { End::Aborted } else { End::Finished });
+                    here.end = Some(match op {
+                        Op::Abort => End::Aborted,
+                        Op::GiveUp => End::GaveUp,
+                        _ => End::Finished,
+                    });
                 }
                 silent => device_mut(state, index)?.pass(silent),
             }
@@ -233,7 +246,7 @@ impl Arena<'_> {
         to: Devices,
         round: u16,
     ) -> Option<Act> {
-        let event = Event { label, round, to, payload: 0 };
+        let event = Event { label, round, to, payload: 0, declined: false };
         state.logs.get_mut(author)?.push(event);
         Some(Act::Send { label, to })
     }
@@ -249,6 +262,30 @@ impl Arena<'_> {
     /// From whom a device has what it waits for, in its round. Only those count who are
     /// to send it.
     pub(super) fn seen(&self, state: &State, reader: usize, wait: &Awaited) -> Devices {
+        self.answered(state, reader, wait, false)
+    }
+
+    /// Who declined to send what a device waits for and could read, in its round.
+    pub(super) fn declined(&self, state: &State, reader: usize, wait: &Awaited) -> Devices {
+        self.answered(state, reader, wait, true)
+    }
+
+    /// Whether one device declined to send any of these in the round of another.
+    pub(super) fn has_declined(
+        &self,
+        state: &State,
+        reader: usize,
+        author: usize,
+        labels: &[Label],
+    ) -> bool {
+        let (Some(device), Some(log)) = (state.devices.get(reader), state.logs.get(author)) else {
+            return false;
+        };
+        let of = |it: &Event| it.declined && it.round == device.round;
+        log.iter().any(|it| of(it) && labels.contains(&it.label))
+    }
+
+    fn answered(&self, state: &State, reader: usize, wait: &Awaited, declined: bool) -> Devices {
         let label = wait.label;
         let Some(device) = state.devices.get(reader) else { return 0 };
         let from = match wait.from {
@@ -258,8 +295,12 @@ impl Arena<'_> {
         let round = device.round;
         let mut seen = 0;
         for (author, log) in state.logs.iter().enumerate() {
-            let here =
-                |it: &Event| it.label == label && it.round == round && it.to >> reader & 1 == 1;
+            let here = |it: &Event| {
+                it.declined == declined
+                    && it.label == label
+                    && it.round == round
+                    && it.to >> reader & 1 == 1
+            };
             if self.reads(reader, author, label) && log.iter().any(here) {
                 seen |= 1 << author;
             }
@@ -311,6 +352,22 @@ impl Arena<'_> {
         refuses().unwrap_or(false)
     }
 
+    /// What can be answered now by people who are asked for something that they may decline.
+    pub(super) fn answers(&self, state: &State) -> Vec<Step> {
+        let mut answers = Vec::new();
+        for (index, device) in state.devices.iter().enumerate() {
+            let op = self.codes.get(index).and_then(|it| it.ops.get(device.at));
+            if let Some(&Op::Send { label, to, among, no: Some(no) }) = op
+                && device.end.is_none()
+                && device.is_among(index, among)
+            {
+                answers.push((index, Act::Send { label, to }));
+                answers.push((index, Act::Decline { label, no }));
+            }
+        }
+        answers
+    }
+
     /// Everything that can be decided now.
     pub(super) fn options(&self, state: &State) -> Vec<Step> {
         let mut options = Vec::new();
@@ -355,34 +412,32 @@ impl Arena<'_> {
         }
     }
 
-    /// Deciders that can only go on by running out of time, where that is nothing unusual.
-    pub(super) fn out_of_time(&self, state: &State, noted: &mut TimeOuts) -> Vec<Step> {
-        let mut options = Vec::new();
-        for (index, device) in state.devices.iter().enumerate() {
-            let Some((Some(on), ways)) = self.decision(device, index) else { continue };
-            let place = (index, device.at);
-            let usual = self.time_outs.is_none_or(|it| it.contains(&place));
-            let ends = ways.iter().find(|it| it.aborts);
-            if let (true, true, Some(way)) = (on.deadline, usual, ends) {
-                noted.insert(place);
-                options.push((index, Act::TimeOut { awaited: on.label, label: way.label }));
-            }
-        }
-        options
-    }
-
-    /// Takes a decision.
+    /// Does what branches: an answer, a decision, the end of a wait.
     pub(super) fn take(&self, state: &mut State, (index, act): Step) -> Option<()> {
         let (label, payload) = match act {
             Act::Decide { label, payload } => (label, payload.unwrap_or_default()),
             Act::TimeOut { label, .. } => (label, 0),
-            _ => return None,
+            Act::Send { label, .. } => return self.answer(state, index, label, false),
+            Act::Decline { label, .. } => return self.answer(state, index, label, true),
+            Act::GiveUp { .. } => {
+                device_mut(state, index)?.at = self.codes.get(index)?.gives_up();
+                return Some(());
+            }
+            Act::See { .. } | Act::Follow { .. } => return None,
         };
         let device = state.devices.get_mut(index)?;
         let (_, ways) = self.decision(device, index)?;
         let way = *ways.iter().find(|it| it.label == label)?;
-        let event = Event { label, round: device.round, to: DEVICES, payload };
+        let event = Event { label, round: device.round, to: DEVICES, payload, declined: false };
         device.go(way, payload, self.tracked);
+        state.logs.get_mut(index)?.push(event);
+        Some(())
+    }
+
+    fn answer(&self, state: &mut State, index: usize, label: Label, declined: bool) -> Option<()> {
+        let device = device_mut(state, index)?;
+        device.at += 1;
+        let event = Event { label, round: device.round, to: DEVICES, payload: 0, declined };
         state.logs.get_mut(index)?.push(event);
         Some(())
     }
@@ -403,11 +458,12 @@ impl Arena<'_> {
 
     /// Whether a state from which nothing leads on is a bad end.
     pub(super) fn is_wrong(&self, state: &State) -> bool {
+        let finished = |it: &Device| it.end == Some(End::Finished);
         let [first, ..] = &state.devices;
         state.devices.iter().any(|it| {
             it.end.is_none()
-                || it.end != first.end
-                || (it.end == Some(End::Finished) && !it.decided.is_empty())
+                || finished(it) != finished(first)
+                || (finished(it) && !it.decided.is_empty())
         })
     }
 
@@ -464,6 +520,12 @@ fn device_mut(state: &mut State, index: usize) -> Option<&mut Device> {
 impl Device {
     pub(super) fn subset(&self, label: Label) -> Devices {
         self.subsets.get(&label).copied().unwrap_or_default()
+    }
+
+    /// Whether this device is one of those who do something: those that a decision names, if it is for
+    /// them.
+    fn is_among(&self, index: usize, among: Option<Label>) -> bool {
+        among.is_none_or(|it| self.subset(it) >> index & 1 == 1)
     }
 
     /// How many devices a quorum takes.
