@@ -248,7 +248,7 @@ impl Session {
                 if self.call_under_way().is_none() {
                     return Err(Refused::NotAsked);
                 }
-                self.answer(Reply::Host(reply));
+                self.answer(Reply::Host(reply), output);
             }
         }
         self.drive(output);
@@ -284,16 +284,19 @@ impl Session {
     /// Runs the script as far as what is here allows.
     fn drive(&mut self, output: &mut Output) {
         while let Some(reply) = self.reply(output) {
-            self.answer(reply);
+            self.answer(reply, output);
         }
         output.wake = self.wake();
         output.ended = self.machine.ended().cloned();
     }
 
-    fn answer(&mut self, reply: Reply) {
-        self.machine.answer(reply);
+    fn answer(&mut self, reply: Reply, output: &mut Output) {
+        let passed = self.machine.answer_in_passing(reply);
         self.asked_at = self.now;
         self.called = false;
+        if let Some(Ask::Write { label, round, body }) = passed {
+            self.say(output, label, round, body);
+        }
     }
 
     /// The answer to what is pending, if there is one now.

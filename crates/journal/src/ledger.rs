@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     marker::PhantomData,
+    sync::Arc,
 };
 
 use aura_protocol_core::{AccountId, AppId, DeviceId, Digest, Epoch};
@@ -63,7 +64,8 @@ pub enum Outcome {
 /// A device's is a `Ledger`: its units are signed strictly. Only simulations name another scheme.
 #[derive(Debug)]
 pub struct Ledger<S = Strict> {
-    pub(crate) chain: ControlChain,
+    /// Shared until it grows: simulations have many ledgers of one chain.
+    pub(crate) chain: Arc<ControlChain>,
     pub(crate) dag: Dag,
     pub(crate) accounts: Accounts,
     segments: Segments,
@@ -102,7 +104,8 @@ impl Ledger {
 impl<S: UnitScheme> Ledger<S> {
     /// [`Ledger::new`], whose units are signed by this scheme.
     #[must_use]
-    pub fn with_scheme(chain: ControlChain) -> Self {
+    pub fn with_scheme(chain: impl Into<Arc<ControlChain>>) -> Self {
+        let chain = chain.into();
         let batch = StoreBatch { entries: chain.entries().to_vec(), ..StoreBatch::default() };
         let mut ledger = Self::of_chain(chain);
         ledger.fold_everything();
@@ -114,8 +117,11 @@ impl<S: UnitScheme> Ledger<S> {
     ///
     /// # Errors
     /// As [`Ledger::restore`].
-    pub fn restore_units(chain: ControlChain, units: &[Vec<u8>]) -> Result<Self, RestoreError> {
-        let mut ledger = Self::of_chain(chain);
+    pub fn restore_units(
+        chain: impl Into<Arc<ControlChain>>,
+        units: &[Vec<u8>],
+    ) -> Result<Self, RestoreError> {
+        let mut ledger = Self::of_chain(chain.into());
         for (index, bytes) in units.iter().enumerate() {
             let hash = Unit::hash_of(bytes);
             if ledger.dag.contains(&hash) {
@@ -136,7 +142,7 @@ impl<S: UnitScheme> Ledger<S> {
     }
 
     /// A ledger of which nothing but the chain is read yet.
-    fn of_chain(chain: ControlChain) -> Self {
+    fn of_chain(chain: Arc<ControlChain>) -> Self {
         let mut ledger = Self {
             chain,
             dag: Dag::default(),
@@ -174,13 +180,19 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// Whose ledger it is.
     #[must_use]
-    pub const fn account(&self) -> AccountId {
+    pub fn account(&self) -> AccountId {
         self.chain.account()
     }
 
     /// The control chain.
     #[must_use]
-    pub const fn chain(&self) -> &ControlChain {
+    pub fn chain(&self) -> &ControlChain {
+        &self.chain
+    }
+
+    /// The control chain, to share.
+    #[must_use]
+    pub const fn shared_chain(&self) -> &Arc<ControlChain> {
         &self.chain
     }
 
@@ -256,7 +268,7 @@ impl<S: UnitScheme> Ledger<S> {
     /// [`ChainError`]; nothing has changed then.
     pub fn import_entry(&mut self, entry: CertifiedEntry) -> Result<Appended, ChainError> {
         let before = self.chain.config_index();
-        if self.chain.append(entry.clone())? == Appended::Duplicate {
+        if Arc::make_mut(&mut self.chain).append(entry.clone())? == Appended::Duplicate {
             return Ok(Appended::Duplicate);
         }
         let k = entry.slot.k;
@@ -283,7 +295,9 @@ impl<S: UnitScheme> Ledger<S> {
         let hash = candidate.hash;
         self.add(candidate, payer);
         let mut applied = vec![hash];
-        applied.extend(self.release([Need::Unit(hash)].into()));
+        if self.waiting.len() != 0 {
+            applied.extend(self.release([Need::Unit(hash)].into()));
+        }
         applied
     }
 

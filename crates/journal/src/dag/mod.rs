@@ -49,7 +49,8 @@ pub(crate) struct Held {
 /// All units held, with their links.
 #[derive(Debug, Default)]
 pub(crate) struct Dag {
-    units: BTreeMap<Digest, Held>,
+    /// Boxed: the map moves what lies in it.
+    units: BTreeMap<Digest, Box<Held>>,
     arrivals: Vec<Digest>,
     authors: BTreeMap<DeviceId, Chain>,
     heads: BTreeSet<Digest>,
@@ -80,7 +81,8 @@ impl Dag {
         self.authors.entry(author).or_default().insert(seq, hash, prev);
         let index = self.arrivals.len();
         self.arrivals.push(hash);
-        self.units.insert(hash, Held { unit, bytes, index, ticks, arrived_at, spent });
+        let held = Held { unit, bytes, index, ticks, arrived_at, spent };
+        self.units.insert(hash, Box::new(held));
     }
 
     fn cover(&mut self, body: &UnitBody) {
@@ -130,7 +132,7 @@ impl Dag {
     }
 
     pub(crate) fn held(&self, unit: &Digest) -> Option<&Held> {
-        self.units.get(unit)
+        self.units.get(unit).map(Box::as_ref)
     }
 
     pub(crate) fn contains(&self, unit: &Digest) -> bool {

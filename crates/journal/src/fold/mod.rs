@@ -78,7 +78,9 @@ impl From<&Place> for PlaceKey {
 impl Change {
     /// Puts `later` behind this change, so that both are folded at once.
     pub(crate) fn merge(&mut self, later: Self) {
-        self.added.retain(|place| !later.removed.contains(&PlaceKey::from(place)));
+        if !later.removed.is_empty() {
+            self.added.retain(|place| !later.removed.contains(&PlaceKey::from(place)));
+        }
         self.added.extend(later.added);
         self.removed.extend(later.removed);
         self.again = [self.again, later.again].into_iter().flatten().min_by_key(Place::key);
