@@ -10,10 +10,10 @@ use std::{
 };
 
 use aura_journal::{
-    AccountState, AppState, Ledger, ProposalState,
+    AccountState, AppState, Ledger, ProposalState, SnapshotError,
     control::{
         ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, ReAdmit,
-        Release, Revoke, Slot, Verdict,
+        Release, Revoke, Slot, Snapshot, Verdict,
     },
 };
 use aura_protocol_core::{
@@ -51,6 +51,7 @@ impl EntryPolicy for Consent<'_> {
             EntryBody::Release(release) => check_own_release(self.ledger, release),
             EntryBody::Revoke(revoke) => check_revoke(self.ledger, revoke),
             EntryBody::ReAdmit(readmit) => check_readmit(self.ledger, readmit),
+            EntryBody::Snapshot(snapshot) => check_snapshot(self.ledger, value, snapshot),
             _ => deny("UnknownEntry", "this device does not know this kind of entry"),
         }
     }
@@ -105,6 +106,17 @@ fn check_readmit(ledger: &Ledger, readmit: &ReAdmit) -> Verdict {
         return deny("RosterChange", "a device is admitted anew in the role that it had");
     }
     check_forked(ledger, readmit.device)
+}
+
+/// A device votes for what it computed itself, and for nothing else.
+fn check_snapshot(ledger: &Ledger, value: &Entry, snapshot: &Snapshot) -> Verdict {
+    match ledger.snapshot(&value.past) {
+        Ok(own) if own == *snapshot => Verdict::Accept,
+        Ok(_) if !snapshot.keys.is_empty() => deny("UnannouncedKey", "a vote key is not announced"),
+        Ok(_) => deny("SnapshotMismatch", "this device came to something else"),
+        Err(error @ SnapshotError::Behind { .. }) => Verdict::Wait(error.to_string()),
+        Err(error) => deny(error.code(), error.to_string()),
+    }
 }
 
 fn check_installed(state: &AccountState, app: AppId) -> Verdict {

@@ -56,6 +56,11 @@ impl Node {
                 self.invite(id, valid_seconds, entropy);
                 return;
             }
+            Command::Snapshot => {
+                self.ask_for_snapshot(id);
+                return;
+            }
+            Command::Compact => self.compact().map(Some),
             Command::Install(request) => self.install(id, &request, files),
             Command::Upgrade(request) => self.upgrade(id, &request, files),
             Command::Propose(request) => self.propose(id, &request, files),

@@ -53,6 +53,13 @@ pub(super) enum Intent {
         /// Who waits.
         id: RequestId,
     },
+    /// Take a snapshot.
+    Snapshot {
+        /// How many there were when it was asked for.
+        known: usize,
+        /// Who waits.
+        id: RequestId,
+    },
     /// Activate what a proposal proposes.
     Activate {
         /// The proposal.
@@ -216,6 +223,13 @@ impl Node {
     }
 
     fn value(&self, intent: &Intent) -> Option<Entry> {
+        if let Intent::Snapshot { .. } = intent {
+            // A second past would be a second value: one that is proposed already will do.
+            let is_snapshot = |it: &&Entry| matches!(it.body, EntryBody::Snapshot(_));
+            if let Some(proposed) = self.voter.proposals().map(|(_, it)| it).find(is_snapshot) {
+                return Some(proposed.clone());
+            }
+        }
         let body = self.body(intent)?;
         let past = match &body {
             EntryBody::ActivateVersion(activate) => activate.prestate.clone(),
@@ -228,6 +242,10 @@ impl Node {
         match intent {
             Intent::AddDevice { entry, .. } => Some(self.with_device(entry)),
             Intent::Install { install, .. } => Some(EntryBody::Install(install.clone())),
+            // What has not arrived comes, and then it can be computed.
+            Intent::Snapshot { .. } => {
+                self.ledger.snapshot(&self.ledger.heads()).ok().map(EntryBody::Snapshot)
+            }
             Intent::Activate { proposal } => {
                 let known = self.ledger.state().proposals.get(proposal)?;
                 let rehearsal = self.rehearsals.get(proposal)?;
@@ -258,7 +276,7 @@ impl Node {
             Some(Intent::AddDevice { id, .. }) => {
                 self.out.push(Effect::AnswerJoin { id, result: Err(error) });
             }
-            Some(Intent::Install { id, .. }) => {
+            Some(Intent::Install { id, .. } | Intent::Snapshot { id, .. }) => {
                 self.out.push(Effect::Answer { id, result: Err(error) });
             }
             Some(Intent::Activate { proposal }) => {
@@ -278,6 +296,7 @@ impl Node {
                 Intent::Install { install, .. } => {
                     self.ledger.state().apps.contains_key(&install.app)
                 }
+                Intent::Snapshot { known, .. } => *known < self.ledger.chain().snapshots().len(),
                 Intent::Activate { proposal } => {
                     let upgrade = self.upgrades.get(proposal);
                     let waiting =
@@ -299,6 +318,10 @@ impl Node {
             }
             Intent::Install { install, id } => {
                 let result = self.app_response(&install.alias);
+                self.out.push(Effect::Answer { id, result });
+            }
+            Intent::Snapshot { id, .. } => {
+                let result = self.snapshot_taken();
                 self.out.push(Effect::Answer { id, result });
             }
             Intent::Activate { .. } => {}

@@ -22,6 +22,7 @@ mod records;
 mod restore;
 mod running;
 mod sessions;
+mod snapshots;
 mod upgrades;
 mod view;
 mod waits;
@@ -100,6 +101,7 @@ pub struct Node {
     offered: usize,
     pushed: usize,
     sources: BTreeMap<Digest, DeviceId>,
+    incoming: Option<snapshots::Incoming>,
     batch: StoreBatch,
     out: Vec<Effect>,
     logged: usize,
@@ -155,6 +157,7 @@ impl Node {
         self.retry_modules();
         self.expire_upgrades();
         self.watch_contention();
+        self.answer_snapshot();
         self.tick_clock();
         self.watch_patience();
         self.say_hello_when_due();

@@ -83,6 +83,7 @@ impl Node {
             offered: ledger.len(),
             pushed: ledger.len(),
             sources: BTreeMap::new(),
+            incoming: None,
             batch: StoreBatch::default(),
             out: Vec::new(),
             logged: 0,

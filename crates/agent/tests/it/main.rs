@@ -24,5 +24,6 @@ mod publisher;
 mod puppet;
 mod refusals;
 mod sessions;
+mod snapshots;
 mod upgrades;
 mod world;

@@ -15,7 +15,7 @@ use aura_journal::{
         Receipt, RecordPut, SessionMessage,
     },
     session_id,
-    sync::{SyncMessage, answer, hello},
+    sync::{BaseInbox, Gathered, SyncMessage, answer, base_part, hello},
 };
 use aura_protocol_core::{
     Agreement, AppId, Descriptor, DeviceId, Digest, Epoch, Manifest, ModuleRef, Outcome,
@@ -338,6 +338,24 @@ fn take(to: &mut Ledger, from: &mut Ledger, message: SyncMessage, depth: u8) {
         SyncMessage::Units(units) => {
             for outcome in to.import_all(PEER, units.iter().map(Vec::as_slice)) {
                 let _any = outcome.unwrap();
+            }
+        }
+        SyncMessage::Base(part) => {
+            let mut inbox = BaseInbox::default();
+            let mut part = part;
+            loop {
+                match inbox.take(to, part) {
+                    Gathered::Want(SyncMessage::WantBase { k, from: at }) => {
+                        let next = base_part(from, k, at).unwrap();
+                        let SyncMessage::Base(next) = next else { panic!("{next:?}") };
+                        part = next;
+                    }
+                    Gathered::Whole(bytes) => {
+                        to.adopt(DeviceId::from_bytes([0; 32]), bytes).unwrap();
+                        return;
+                    }
+                    other => panic!("{other:?}"),
+                }
             }
         }
         other => panic!("{other:?}"),
