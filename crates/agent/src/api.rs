@@ -22,6 +22,14 @@ pub enum Command {
     Invite {
         /// For how long it can be used, in seconds.
         valid_seconds: u64,
+        /// The device whose seat the new one gets, by name or id; none for one device more.
+        #[serde(default)]
+        replaces: Option<String>,
+    },
+    /// Send a device away, by decision of the account. The persons at m devices say so.
+    Revoke {
+        /// Which device, by name or id.
+        device: String,
     },
     /// Install an app, by decision of the account.
     Install(InstallRequest),
@@ -174,6 +182,8 @@ pub enum Response {
     SnapshotTaken(SnapshotTaken),
     /// To [`Command::Compact`].
     Compacted(Compacted),
+    /// To [`Command::Revoke`].
+    DeviceLeft(DeviceLeft),
 }
 
 /// What goes over the socket in return, as one line.
@@ -421,4 +431,15 @@ pub struct Compacted {
     pub dropped: usize,
     /// How many came after it, and stay.
     pub units: usize,
+}
+
+/// A device has left the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceLeft {
+    /// Its id.
+    pub device: String,
+    /// What it was called.
+    pub name: String,
+    /// The height of the account's chain after that.
+    pub k: u64,
 }

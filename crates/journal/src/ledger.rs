@@ -1,24 +1,24 @@
-//! The ledger: one door in, and everything that can be read from what came through it.
+//! The ledger: one door in, and what comes of what came through it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     marker::PhantomData,
 };
 
-use aura_protocol_core::{AccountId, DeviceId, Digest, Epoch};
+use aura_protocol_core::{AccountId, DeviceId, Digest};
 
 pub use crate::dag::PeerTag;
 use crate::{
     control::{Appended, CertifiedEntry, ChainError, ControlChain, EntryBody},
     dag::{
-        Accounts, Candidate, Chain, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments,
-        Trust, Waiting, check, check_size, read,
+        Accounts, Candidate, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments, Trust,
+        Waiting, check, check_size, read,
     },
-    error::{Missing, Reject, RestoreError},
+    error::{Reject, RestoreError},
     event::Event,
     fold::{
         Change, Fold, Lowered, Place, PlaceKey, Proved, Skips, Sources,
-        state::{AccountState, Position, RecordId},
+        state::{Position, RecordId},
     },
     scheme::{Strict, UnitScheme},
     snapshot::{Computed, Settled},
@@ -569,94 +569,6 @@ impl<S: UnitScheme> Ledger<S> {
         self.fold.change(sources, change);
     }
 
-    /// The unit of this name.
-    #[must_use]
-    pub fn unit(&self, unit: &Digest) -> Option<&Unit> {
-        self.dag.held(unit).map(|it| &it.unit)
-    }
-
-    /// The unit of this name as its author encoded it.
-    #[must_use]
-    pub fn unit_bytes(&self, unit: &Digest) -> Option<&[u8]> {
-        self.dag.held(unit).map(|it| it.bytes.as_slice())
-    }
-
-    /// Whether the unit is here. One that waits is not.
-    #[must_use]
-    pub fn contains(&self, unit: &Digest) -> bool {
-        self.dag.held(unit).is_some()
-    }
-
-    /// How many units are here.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.dag.arrivals().len()
-    }
-
-    /// Whether no unit is here.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.dag.arrivals().is_empty()
-    }
-
-    /// All units, in the order in which they arrived: each after those that it rests on.
-    #[must_use]
-    pub fn arrivals(&self) -> &[Digest] {
-        self.dag.arrivals()
-    }
-
-    /// The units that arrived from place `index` on.
-    #[must_use]
-    pub fn units_after(&self, index: usize) -> &[Digest] {
-        self.dag.arrivals().get(index..).unwrap_or_default()
-    }
-
-    /// The units that no other rests on, sorted.
-    #[must_use]
-    pub fn heads(&self) -> Vec<Digest> {
-        self.dag.heads().iter().copied().collect()
-    }
-
-    /// The segment of a unit: the height of the entry that first closes over it, if one does.
-    #[must_use]
-    pub fn segment(&self, unit: &Digest) -> Option<u64> {
-        Some(self.segments.of(unit)).filter(|it| *it != OPEN_SEGMENT)
-    }
-
-    /// The named units and all that they rest on, but for those that a snapshot stands for here.
-    ///
-    /// # Errors
-    /// [`Missing`] when one of them is not here.
-    pub fn closure(&self, past: &[Digest]) -> Result<BTreeSet<Digest>, Missing> {
-        self.dag.closure(past)
-    }
-
-    /// Where the quorum clock stands: at the newest epoch whose tick m distinct voters of the newest
-    /// configuration have signed, or that a valid tick proves. A function of the units and entries
-    /// held (INV-J28). It goes back by one at most, where a new configuration asks for more votes.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.dag.ticks().stand(self.chain.config())
-    }
-
-    /// The voters that have not signed the tick of the next epoch.
-    #[must_use]
-    pub fn ticks_missing(&self) -> BTreeSet<DeviceId> {
-        self.dag.ticks().missing(self.chain.config())
-    }
-
-    /// Where the clock stood here when a unit arrived. The same after a restart.
-    #[must_use]
-    pub fn arrived_at(&self, unit: &Digest) -> Option<Epoch> {
-        self.dag.held(unit).map(|it| it.arrived_at)
-    }
-
-    /// The state.
-    #[must_use]
-    pub fn state(&self) -> &AccountState {
-        self.fold.state()
-    }
-
     /// The records that changed since the last call.
     pub fn take_record_changes(&mut self) -> Vec<RecordId> {
         self.fold.take_touched()
@@ -681,25 +593,6 @@ impl<S: UnitScheme> Ledger<S> {
     /// Drops what a peer sent and what still waits.
     pub fn forget_peer(&mut self, peer: PeerTag) {
         self.waiting.forget(peer);
-    }
-
-    /// Whether only a snapshot stands here for a unit and what it rests on.
-    #[must_use]
-    pub fn is_settled(&self, unit: &Digest) -> bool {
-        !self.dag.is_above(unit) && (self.dag.held(unit).is_some() || self.dag.contains(unit))
-    }
-
-    /// The configuration that a device's last unit names.
-    #[must_use]
-    pub fn last_config(&self, device: DeviceId) -> Option<u64> {
-        let last = self.dag.chain_of(&device)?.last()?;
-        self.dag.place(&last).map(|it| it.config)
-    }
-
-    /// The next place in a device's chain.
-    #[must_use]
-    pub fn next_seq(&self, device: DeviceId) -> u64 {
-        self.dag.chain_of(&device).map_or(0, Chain::len)
     }
 
     /// Begins a stream of units: first those that are here, then those to come.

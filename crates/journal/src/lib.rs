@@ -10,6 +10,7 @@ mod fold;
 pub mod fork;
 mod frontier;
 pub mod ledger;
+mod reading;
 pub mod roots;
 pub mod scheme;
 pub mod session;

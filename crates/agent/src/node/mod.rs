@@ -93,6 +93,8 @@ pub struct Node {
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
     intents: VecDeque<Intent>,
+    /// The devices that the person here wants to leave.
+    leaving: BTreeSet<DeviceId>,
     /// A slot for which a value was proposed that cannot be judged, and how long it is waited for.
     deferred: Option<(Slot, UnixTime)>,
     invitations: BTreeMap<Digest, Invitation>,

@@ -76,6 +76,7 @@ impl Node {
             rehearsals: BTreeMap::new(),
             rehearsing: BTreeSet::new(),
             intents: std::collections::VecDeque::new(),
+            leaving: BTreeSet::new(),
             deferred: None,
             invitations: prefixed::<_, Invitation>(stored, "ticket/")?,
             pending: BTreeMap::new(),

@@ -19,6 +19,7 @@ mod device;
 mod field;
 mod hostile;
 mod joins;
+mod leaving;
 mod main_job;
 mod publisher;
 mod puppet;

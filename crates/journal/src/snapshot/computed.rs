@@ -12,9 +12,12 @@ use crate::control::Slot;
 /// Most that are remembered: those of a few proposals.
 const COMPUTED_MAX: usize = 16;
 
-/// Past → the digest of its base, and how long that is. It is a function of its past and slot, so nothing else shows.
+/// For one slot: past → the digest of its base, and how long that is.
+type Known = (Option<Slot>, BTreeMap<Vec<Digest>, (Digest, u64)>);
+
+/// What was computed. A base is a function of its past and slot, so nothing else shows.
 #[derive(Debug, Default)]
-pub(crate) struct Computed(Mutex<(Option<Slot>, BTreeMap<Vec<Digest>, (Digest, u64)>)>);
+pub(crate) struct Computed(Mutex<Known>);
 
 impl Computed {
     pub(crate) fn get(&self, slot: &Slot, past: &[Digest]) -> Option<(Digest, u64)> {
@@ -31,7 +34,7 @@ impl Computed {
     }
 
     /// Whoever panicked with the lock left whole values only.
-    fn lock(&self) -> MutexGuard<'_, (Option<Slot>, BTreeMap<Vec<Digest>, (Digest, u64)>)> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

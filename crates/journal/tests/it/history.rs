@@ -161,11 +161,7 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
         }),
         Step::Ready(a, p) => on_proposal(devices, ledgers, a, p, ready),
         Step::Decline(a, p) => on_proposal(devices, ledgers, a, p, decline),
-        Step::Policy(a) => {
-            let policy = UpgradePolicy::Manual;
-            let body = EntryBody::SetUpgradePolicy { app: app(), policy };
-            decide(devices, &mut ledgers[who(a)], decided, body);
-        }
+        Step::Policy(a) => decide(devices, &mut ledgers[who(a)], decided, manual()),
         Step::Install(a) => decide(devices, &mut ledgers[who(a)], decided, install()),
         Step::Activate(a, p) => {
             let ledger = &mut ledgers[who(a)];
@@ -202,6 +198,10 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
             decide(devices, &mut ledgers[who(a)], decided, body);
         }
     }
+}
+
+fn manual() -> EntryBody {
+    EntryBody::SetUpgradePolicy { app: app(), policy: UpgradePolicy::Manual }
 }
 
 /// A device that is up to date with the chain, and has all that is decided, has a snapshot certified.

@@ -216,6 +216,7 @@ fn a_snapshot_covers_what_is_decided() {
 fn a_late_unit_comes_in_for_one_interval() {
     let mut account = Account::of(4);
     account.session(3, "together");
+    account.session(0, "seen by all");
     // The last device writes, and is not heard. It is a reader from here on, so that nobody waits for it.
     let late = write(&mut account.ledgers[3], &account.devices[3], message("late"));
     let entries = account.devices.iter().enumerate().map(|(nth, it)| {
@@ -279,7 +280,7 @@ fn a_crash_leaves_the_old_ledger_or_the_new_one() {
     account.session(0, "text");
     account.settled();
     let full = stored_of(&account.ledgers[0]);
-    account.ledgers[0].take_batch();
+    let _stored = account.ledgers[0].take_batch();
     account.ledgers[0].compact(LATER).unwrap();
     let batch = account.ledgers[0].take_batch();
     for after in [false, true] {
