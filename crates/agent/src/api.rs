@@ -22,6 +22,14 @@ pub enum Command {
     Invite {
         /// For how long it can be used, in seconds.
         valid_seconds: u64,
+        /// The device whose seat the new one gets, by name or id; none for one device more.
+        #[serde(default)]
+        replaces: Option<String>,
+    },
+    /// Send a device away, by decision of the account. The persons at m devices say so.
+    Revoke {
+        /// Which device, by name or id.
+        device: String,
     },
     /// Install an app, by decision of the account.
     Install(InstallRequest),
@@ -63,12 +71,19 @@ pub enum Command {
         /// How many of the newest at most.
         limit: usize,
     },
+    /// Let what the account came to so far stand for all units, by decision of the account.
+    Snapshot,
+    /// Drop the units that the newest snapshot stands for.
+    Compact,
     /// A piece of the ledger as its authors encoded it, for [`crate::copy::LedgerCopy`].
     Copy {
         /// How many entries are there already.
         entries: usize,
         /// How many units are there already.
         units: usize,
+        /// How many bytes are there already of what stands for units that are gone.
+        #[serde(default)]
+        base: usize,
     },
 }
 
@@ -163,6 +178,12 @@ pub enum Response {
     Log(Log),
     /// To [`Command::Copy`].
     Piece(Piece),
+    /// To [`Command::Snapshot`].
+    SnapshotTaken(SnapshotTaken),
+    /// To [`Command::Compact`].
+    Compacted(Compacted),
+    /// To [`Command::Revoke`].
+    DeviceLeft(DeviceLeft),
 }
 
 /// What goes over the socket in return, as one line.
@@ -388,4 +409,37 @@ pub struct Piece {
     pub piece: String,
     /// Whether the ledger had no more at that moment.
     pub whole: bool,
+}
+
+/// What the account came to stands for all units before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotTaken {
+    /// The height of the decision.
+    pub k: u64,
+    /// The digest of what it came to.
+    pub base: String,
+    /// How long that is, in bytes.
+    pub base_bytes: u64,
+}
+
+/// Units were dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compacted {
+    /// The height of the snapshot that stands for them.
+    pub k: u64,
+    /// How many.
+    pub dropped: usize,
+    /// How many came after it, and stay.
+    pub units: usize,
+}
+
+/// A device has left the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceLeft {
+    /// Its id.
+    pub device: String,
+    /// What it was called.
+    pub name: String,
+    /// The height of the account's chain after that.
+    pub k: u64,
 }

@@ -10,10 +10,10 @@ use std::{
 };
 
 use aura_journal::{
-    AccountState, AppState, Ledger, ProposalState,
+    AccountState, AppState, Ledger, ProposalState, SnapshotError,
     control::{
         ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, ReAdmit,
-        Release, Revoke, Slot, Verdict,
+        Release, Revoke, Slot, Snapshot, Verdict,
     },
 };
 use aura_protocol_core::{
@@ -32,13 +32,15 @@ pub struct Consent<'a> {
     pub ledger: &'a Ledger,
     /// Proposal → what its rehearsal led to here.
     pub rehearsals: &'a BTreeMap<Digest, Rehearsal>,
+    /// The devices that the person at this device wants to leave.
+    pub leaving: &'a BTreeSet<DeviceId>,
     /// The time by its own clock.
     pub now: UnixTime,
 }
 
 impl EntryPolicy for Consent<'_> {
     fn check(&self, _slot: &Slot, value: &Entry) -> Verdict {
-        if let Some(missing) = value.past.iter().find(|it| self.ledger.unit(it).is_none()) {
+        if let Some(missing) = value.past.iter().find(|it| self.ledger.place_of(it).is_none()) {
             return Verdict::Wait(format!("unit {} has not arrived", missing.short()));
         }
         let state = self.ledger.state();
@@ -49,8 +51,9 @@ impl EntryPolicy for Consent<'_> {
             EntryBody::SetUpgradePolicy { app, .. } => check_installed(state, *app),
             EntryBody::ActivateVersion(activate) => self.check_activation(state, value, activate),
             EntryBody::Release(release) => check_own_release(self.ledger, release),
-            EntryBody::Revoke(revoke) => check_revoke(self.ledger, revoke),
-            EntryBody::ReAdmit(readmit) => check_readmit(self.ledger, readmit),
+            EntryBody::Revoke(revoke) => self.check_revoke(revoke),
+            EntryBody::ReAdmit(readmit) => self.check_readmit(readmit),
+            EntryBody::Snapshot(snapshot) => check_snapshot(self.ledger, value, snapshot),
             _ => deny("UnknownEntry", "this device does not know this kind of entry"),
         }
     }
@@ -79,32 +82,15 @@ fn check_reconfigure(current: &Configuration, next: &Configuration) -> Verdict {
     }
 }
 
-/// A device that has proved by two signatures that its key is not its own may be sent away by whoever
-/// proposes it. Who else should go is for people, and needs a ceremony of its own.
-fn check_forked(ledger: &Ledger, device: DeviceId) -> Verdict {
-    if ledger.forks().contains_key(&device) {
-        return Verdict::Accept;
+/// A device votes for what it computed itself, and for nothing else.
+fn check_snapshot(ledger: &Ledger, value: &Entry, snapshot: &Snapshot) -> Verdict {
+    match ledger.snapshot(&value.past) {
+        Ok(own) if own == *snapshot => Verdict::Accept,
+        Ok(_) if !snapshot.keys.is_empty() => deny("UnannouncedKey", "a vote key is not announced"),
+        Ok(_) => deny("SnapshotMismatch", "this device came to something else"),
+        Err(error @ SnapshotError::Behind { .. }) => Verdict::Wait(error.to_string()),
+        Err(error) => deny(error.code(), error.to_string()),
     }
-    deny("NotForked", format!("no fork by device {} is known here", device.short()))
-}
-
-fn check_revoke(ledger: &Ledger, revoke: &Revoke) -> Verdict {
-    let Some(last) = ledger.unit(&revoke.last_hash).map(|it| &it.body) else {
-        return Verdict::Wait(format!("unit {} has not arrived", revoke.last_hash.short()));
-    };
-    if (last.author, last.seq) != (revoke.device, revoke.last_seq) {
-        return deny("BadCut", "the cut is not at a unit of the device that leaves");
-    }
-    check_forked(ledger, revoke.device)
-}
-
-/// The seat stays as it is; only the keys are others.
-fn check_readmit(ledger: &Ledger, readmit: &ReAdmit) -> Verdict {
-    let old = ledger.chain().config().roster.get(&readmit.device);
-    if old.is_some_and(|it| it.role != readmit.entry.role) {
-        return deny("RosterChange", "a device is admitted anew in the role that it had");
-    }
-    check_forked(ledger, readmit.device)
 }
 
 fn check_installed(state: &AccountState, app: AppId) -> Verdict {
@@ -186,6 +172,38 @@ fn check_own_release(ledger: &Ledger, release: &Release) -> Verdict {
 }
 
 impl Consent<'_> {
+    /// A device that has proved by two signatures that its key is not its own may be sent away by whoever
+    /// proposes it. Who else should go is for people: each says so at the device that votes for it.
+    fn check_leaving(&self, device: DeviceId) -> Verdict {
+        if self.ledger.forks().contains_key(&device) || self.leaving.contains(&device) {
+            return Verdict::Accept;
+        }
+        let short = device.short();
+        deny(
+            "NotWanted",
+            format!("nobody here wants device {short} to leave, and it has not forked"),
+        )
+    }
+
+    fn check_revoke(&self, revoke: &Revoke) -> Verdict {
+        let Some(last) = self.ledger.place_of(&revoke.last_hash) else {
+            return Verdict::Wait(format!("unit {} has not arrived", revoke.last_hash.short()));
+        };
+        if last != (revoke.device, revoke.last_seq) {
+            return deny("BadCut", "the cut is not at a unit of the device that leaves");
+        }
+        self.check_leaving(revoke.device)
+    }
+
+    /// The seat stays as it is; only the keys are others.
+    fn check_readmit(&self, readmit: &ReAdmit) -> Verdict {
+        let old = self.ledger.chain().config().roster.get(&readmit.device);
+        if old.is_some_and(|it| it.role != readmit.entry.role) {
+            return deny("RosterChange", "a device is admitted anew in the role that it had");
+        }
+        self.check_leaving(readmit.device)
+    }
+
     fn check_activation(
         &self,
         state: &AccountState,

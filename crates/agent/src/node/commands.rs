@@ -52,10 +52,23 @@ impl Node {
         entropy: [u8; 32],
     ) {
         let result = match command {
-            Command::Invite { valid_seconds } => {
-                self.invite(id, valid_seconds, entropy);
+            Command::Invite { valid_seconds, replaces } => {
+                match replaces.as_deref().map(|it| self.device_named(it)).transpose() {
+                    Ok(replaces) => self.invite(id, valid_seconds, replaces, entropy),
+                    Err(error) => self.out.push(Effect::Answer { id, result: Err(error) }),
+                }
                 return;
             }
+            Command::Revoke { device } => self.device_named(&device).map(|device| {
+                self.leaving.insert(device);
+                self.intents.push_back(Intent::Revoke { device, id });
+                None
+            }),
+            Command::Snapshot => {
+                self.ask_for_snapshot(id);
+                return;
+            }
+            Command::Compact => self.compact().map(Some),
             Command::Install(request) => self.install(id, &request, files),
             Command::Upgrade(request) => self.upgrade(id, &request, files),
             Command::Propose(request) => self.propose(id, &request, files),
@@ -343,27 +356,33 @@ impl Node {
         }
         let mut devices = vec![self.me];
         for text in with {
-            // An id names one device, whatever others call themselves.
-            let by_id = roster.keys().copied().filter(|id| id.to_string() == *text);
-            let mut found: Vec<DeviceId> = by_id.collect();
-            if found.is_empty() {
-                let named = |id: &DeviceId| self.device_name(*id) == *text;
-                found = roster.keys().copied().filter(named).collect();
-            }
-            match found.as_slice() {
-                [device] if devices.contains(device) => {}
-                [device] => devices.push(*device),
-                _ => {
-                    return Err(AgentError::new(
-                        "UnknownDevice",
-                        format!("`{text}` names {} devices of the account", found.len()),
-                        Whose::Caller,
-                        "see `aura device list`, and use a device's id where names are alike",
-                    ));
-                }
+            let device = self.device_named(text)?;
+            if !devices.contains(&device) {
+                devices.push(device);
             }
         }
         Ok(devices)
+    }
+
+    /// The device of the account that has this id or name. An id names one device, whatever others call
+    /// themselves.
+    fn device_named(&self, text: &str) -> Result<DeviceId, AgentError> {
+        let roster = &self.ledger.chain().config().roster;
+        let by_id = roster.keys().copied().filter(|id| id.to_string() == text);
+        let mut found: Vec<DeviceId> = by_id.collect();
+        if found.is_empty() {
+            let named = |id: &DeviceId| self.device_name(*id) == text;
+            found = roster.keys().copied().filter(named).collect();
+        }
+        match found.as_slice() {
+            [device] => Ok(*device),
+            _ => Err(AgentError::new(
+                "UnknownDevice",
+                format!("`{text}` names {} devices of the account", found.len()),
+                Whose::Caller,
+                "see `aura device list`, and use a device's id where names are alike",
+            )),
+        }
     }
 
     fn disagreement(&self, error: &NoAgreement) -> AgentError {

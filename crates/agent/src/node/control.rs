@@ -5,14 +5,15 @@ use aura_distribution::{Consent, consent::activation};
 use aura_journal::{
     control::{
         CertifiedEntry, Configuration, ControlMessage, Denied, Entry, EntryBody, EntryPolicy as _,
-        Install, RosterEntry, Slot, Verdict, VoterOutput,
+        Install, ReAdmit, Revoke, RosterEntry, Slot, Verdict, VoterOutput,
     },
     event::Event,
     sync::SyncMessage,
 };
-use aura_protocol_core::{Digest, UnixTime};
+use aura_protocol_core::{DeviceId, Digest, UnixTime};
 
 use crate::{
+    api::{DeviceLeft, Response},
     error::{AgentError, Whose},
     node::{AgentEvent, Effect, Node, RequestId, view},
 };
@@ -46,10 +47,31 @@ pub(super) enum Intent {
         /// Who waits.
         id: RequestId,
     },
+    /// Let a device in, in the place of another one.
+    ReAdmit {
+        /// What is decided.
+        readmit: Box<ReAdmit>,
+        /// Who waits.
+        id: RequestId,
+    },
+    /// Send a device away.
+    Revoke {
+        /// Which device.
+        device: DeviceId,
+        /// Who waits.
+        id: RequestId,
+    },
     /// Install an app.
     Install {
         /// What to install.
         install: Box<Install>,
+        /// Who waits.
+        id: RequestId,
+    },
+    /// Take a snapshot.
+    Snapshot {
+        /// How many there were when it was asked for.
+        known: usize,
         /// Who waits.
         id: RequestId,
     },
@@ -91,7 +113,12 @@ impl Node {
     fn poll_voter(&mut self) -> bool {
         let chain = self.ledger.chain();
         let is_voter = chain.config().voter_with_key(&self.vote_key.public()).is_some();
-        let consent = Consent { ledger: &self.ledger, rehearsals: &self.rehearsals, now: self.now };
+        let consent = Consent {
+            ledger: &self.ledger,
+            rehearsals: &self.rehearsals,
+            leaving: &self.leaving,
+            now: self.now,
+        };
         let key = is_voter.then_some(&self.vote_key);
         let outputs = self.voter.poll(chain, &consent, key);
         let mut moved = false;
@@ -178,7 +205,12 @@ impl Node {
     }
 
     const fn consent(&self) -> Consent<'_> {
-        Consent { ledger: &self.ledger, rehearsals: &self.rehearsals, now: self.now }
+        Consent {
+            ledger: &self.ledger,
+            rehearsals: &self.rehearsals,
+            leaving: &self.leaving,
+            now: self.now,
+        }
     }
 
     /// Whether this value, or another one that this device would vote for, is proposed for the slot.
@@ -216,6 +248,13 @@ impl Node {
     }
 
     fn value(&self, intent: &Intent) -> Option<Entry> {
+        if let Intent::Snapshot { .. } = intent {
+            // A second past would be a second value: one that is proposed already will do.
+            let is_snapshot = |it: &&Entry| matches!(it.body, EntryBody::Snapshot(_));
+            if let Some(proposed) = self.voter.proposals().map(|(_, it)| it).find(is_snapshot) {
+                return Some(proposed.clone());
+            }
+        }
         let body = self.body(intent)?;
         let past = match &body {
             EntryBody::ActivateVersion(activate) => activate.prestate.clone(),
@@ -227,7 +266,16 @@ impl Node {
     fn body(&self, intent: &Intent) -> Option<EntryBody> {
         match intent {
             Intent::AddDevice { entry, .. } => Some(self.with_device(entry)),
+            Intent::ReAdmit { readmit, .. } => Some(EntryBody::ReAdmit(readmit.clone())),
+            Intent::Revoke { device, .. } => {
+                let (last_seq, last_hash) = self.ledger.last_of(*device)?;
+                Some(EntryBody::Revoke(Revoke { device: *device, last_seq, last_hash }))
+            }
             Intent::Install { install, .. } => Some(EntryBody::Install(install.clone())),
+            // What has not arrived comes, and then it can be computed.
+            Intent::Snapshot { .. } => {
+                self.ledger.snapshot(&self.ledger.heads()).ok().map(EntryBody::Snapshot)
+            }
             Intent::Activate { proposal } => {
                 let known = self.ledger.state().proposals.get(proposal)?;
                 let rehearsal = self.rehearsals.get(proposal)?;
@@ -255,10 +303,14 @@ impl Node {
             "change what the message names, and try again",
         );
         match self.intents.remove(at) {
-            Some(Intent::AddDevice { id, .. }) => {
+            Some(Intent::AddDevice { id, .. } | Intent::ReAdmit { id, .. }) => {
                 self.out.push(Effect::AnswerJoin { id, result: Err(error) });
             }
-            Some(Intent::Install { id, .. }) => {
+            Some(
+                Intent::Install { id, .. }
+                | Intent::Snapshot { id, .. }
+                | Intent::Revoke { id, .. },
+            ) => {
                 self.out.push(Effect::Answer { id, result: Err(error) });
             }
             Some(Intent::Activate { proposal }) => {
@@ -275,9 +327,17 @@ impl Node {
                 Intent::AddDevice { entry, .. } => {
                     self.ledger.chain().config().roster.contains_key(&entry.device)
                 }
+                Intent::ReAdmit { readmit, .. } => {
+                    let roster = &self.ledger.chain().config().roster;
+                    roster.contains_key(&readmit.entry.device)
+                }
+                Intent::Revoke { device, .. } => {
+                    !self.ledger.chain().config().roster.contains_key(device)
+                }
                 Intent::Install { install, .. } => {
                     self.ledger.state().apps.contains_key(&install.app)
                 }
+                Intent::Snapshot { known, .. } => *known < self.ledger.chain().snapshots().len(),
                 Intent::Activate { proposal } => {
                     let upgrade = self.upgrades.get(proposal);
                     let waiting =
@@ -293,12 +353,22 @@ impl Node {
 
     fn intent_met(&mut self, intent: Intent) {
         match intent {
-            Intent::AddDevice { id, .. } => {
+            Intent::Revoke { device, id } => {
+                self.leaving.remove(&device);
+                let (name, k) = (self.device_name(device), self.ledger.chain().height());
+                let left = DeviceLeft { device: device.to_string(), name, k };
+                self.out.push(Effect::Answer { id, result: Ok(Response::DeviceLeft(left)) });
+            }
+            Intent::AddDevice { id, .. } | Intent::ReAdmit { id, .. } => {
                 let entries = self.ledger.chain().entries().to_vec();
                 self.out.push(Effect::AnswerJoin { id, result: Ok(entries) });
             }
             Intent::Install { install, id } => {
                 let result = self.app_response(&install.alias);
+                self.out.push(Effect::Answer { id, result });
+            }
+            Intent::Snapshot { id, .. } => {
+                let result = self.snapshot_taken();
                 self.out.push(Effect::Answer { id, result });
             }
             Intent::Activate { .. } => {}

@@ -22,6 +22,7 @@ mod records;
 mod restore;
 mod running;
 mod sessions;
+mod snapshots;
 mod upgrades;
 mod view;
 mod waits;
@@ -92,6 +93,8 @@ pub struct Node {
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
     intents: VecDeque<Intent>,
+    /// The devices that the person here wants to leave.
+    leaving: BTreeSet<DeviceId>,
     /// A slot for which a value was proposed that cannot be judged, and how long it is waited for.
     deferred: Option<(Slot, UnixTime)>,
     invitations: BTreeMap<Digest, Invitation>,
@@ -100,6 +103,7 @@ pub struct Node {
     offered: usize,
     pushed: usize,
     sources: BTreeMap<Digest, DeviceId>,
+    incoming: Option<snapshots::Incoming>,
     batch: StoreBatch,
     out: Vec<Effect>,
     logged: usize,
@@ -155,6 +159,7 @@ impl Node {
         self.retry_modules();
         self.expire_upgrades();
         self.watch_contention();
+        self.answer_snapshot();
         self.tick_clock();
         self.watch_patience();
         self.say_hello_when_due();

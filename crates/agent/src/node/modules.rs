@@ -211,6 +211,15 @@ impl Node {
 
     /// Writes name, addresses and manifest, when they differ from what is written.
     pub(super) fn publish_manifest(&mut self) {
+        self.publish(false);
+    }
+
+    /// Says what this device runs, though everybody was told.
+    pub(super) fn publish_again(&mut self) {
+        self.publish(true);
+    }
+
+    fn publish(&mut self, again: bool) {
         if self.addresses.is_empty() {
             return;
         }
@@ -234,7 +243,7 @@ impl Node {
         let (name, addresses) = (self.name.clone(), self.addresses.clone());
         let metadata = DeviceMetadata { name, addresses, manifest };
         let enrolled = self.ledger.chain().config().roster.contains_key(&self.me);
-        if enrolled && published != Some(&metadata) && fits(&metadata) {
+        if enrolled && (again || published != Some(&metadata)) && fits(&metadata) {
             self.author(None, Event::PublishManifest(metadata));
         }
     }

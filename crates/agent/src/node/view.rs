@@ -49,8 +49,8 @@ impl Node {
                 Ok(Response::Sessions(Sessions { sessions }))
             }
             Command::Log { limit } => Ok(Response::Log(self.log_view(*limit))),
-            Command::Copy { entries, units } => {
-                Ok(Response::Piece(copy::piece(&self.ledger, *entries, *units)))
+            Command::Copy { entries, units, base } => {
+                Ok(Response::Piece(copy::piece(&self.ledger, *entries, *units, *base)))
             }
             _ => Err(AgentError::new(
                 "NotRunning",
@@ -371,6 +371,13 @@ pub(crate) fn entry_says(entry: &Entry) -> String {
                 "device {} leaves, its units after {} do not count",
                 it.device.short(),
                 it.last_seq
+            )
+        }
+        EntryBody::Snapshot(it) => {
+            format!(
+                "a snapshot stands for all units before: {}, {} bytes",
+                it.base.short(),
+                it.bytes
             )
         }
         EntryBody::ReAdmit(it) => {

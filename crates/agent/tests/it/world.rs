@@ -157,6 +157,8 @@ pub struct World {
     pub computes_otherwise: Option<usize>,
     /// A device whose engine is busy: no job of it comes to its end.
     pub is_busy: Option<usize>,
+    /// Devices that went on from a backup: they may sign two units for one place.
+    pub went_back: BTreeSet<usize>,
     /// The protocols that are part of the devices' program.
     pub built_ins: BuiltInProtocols,
     pub requests: u64,
@@ -185,6 +187,7 @@ impl World {
             revives: false,
             computes_otherwise: None,
             is_busy: None,
+            went_back: BTreeSet::new(),
             built_ins,
             requests: 0,
             votes: BTreeMap::new(),

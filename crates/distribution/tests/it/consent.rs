@@ -1,6 +1,6 @@
 //! What a device votes for, for every kind of entry but installations and activations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aura_distribution::Consent;
 use aura_journal::{
@@ -169,7 +169,8 @@ fn a_release_follows_those_on_its_own_chain() {
     let publisher = Publisher::of("1.0.0 1.1.0");
     let ledger = Ledger::new(publisher.chain.clone());
     let rehearsals = BTreeMap::new();
-    let consent = Consent { ledger: &ledger, rehearsals: &rehearsals, now: NOW };
+    let leaving = BTreeSet::new();
+    let consent = Consent { ledger: &ledger, rehearsals: &rehearsals, leaving: &leaving, now: NOW };
     let check = |release, expect: &str| {
         let body = EntryBody::Release(Box::new(release));
         let value = Entry { past: Vec::new(), body };
@@ -218,8 +219,14 @@ fn only_a_forked_device_loses_its_seat() {
         entry.role = role;
         EntryBody::ReAdmit(Box::new(ReAdmit { device: device_1, entry }))
     };
-    account.check_body(revoke(), "NotForked");
-    account.check_body(readmit(Role::Voter), "NotForked");
+    account.check_body(revoke(), "NotWanted");
+    account.check_body(readmit(Role::Voter), "NotWanted");
+    // Or one that a person wants to go, who says so here.
+    account.leaving.insert(device_1);
+    account.check_body(revoke(), "accept");
+    account.check_body(readmit(Role::Voter), "accept");
+    account.leaving.clear();
+    account.check_body(revoke(), "NotWanted");
     let mut body = account.ledger.unit(&unit).unwrap().body.clone();
     body.event = acknowledge(Digest::of(b"another"));
     let twin = encode(&body.sign(&account.devices[1].key));

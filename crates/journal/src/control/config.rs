@@ -131,6 +131,18 @@ impl Configuration {
         next
     }
 
+    /// This one with new vote keys for some of the devices.
+    #[must_use]
+    pub fn with_vote_keys(&self, keys: &BTreeMap<DeviceId, PublicKey>) -> Self {
+        let mut next = self.clone();
+        for (device, key) in keys {
+            if let Some(entry) = next.roster.get_mut(device) {
+                entry.vote_key = *key;
+            }
+        }
+        next
+    }
+
     /// The devices that vote.
     pub fn voters(&self) -> impl Iterator<Item = &RosterEntry> {
         self.roster.values().filter(|it| it.role == Role::Voter)

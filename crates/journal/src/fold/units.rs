@@ -136,7 +136,8 @@ impl Fold {
         let is_known =
             self.state.sessions.contains_key(&id) || self.state.refused_children.contains_key(&id);
         let Some(parent) = self.state.sessions.get(&child.parent) else { return };
-        if is_known || body.session != Some(id) || parent.opener != body.author {
+        let may = parent.opener == body.author && parent.closed_by.is_none();
+        if is_known || body.session != Some(id) || !may {
             return;
         }
         match &child.opening {
