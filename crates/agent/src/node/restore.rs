@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_coordination::execution::ProtocolContext;
-use aura_crypto::SecretKey;
+use aura_crypto::{SecretKey, seal::source_of};
 use aura_journal::{Event, Ledger, StoreBatch, Stored, control::Voter};
 use aura_protocol_core::{DeviceId, SessionId, UnixTime, decode};
 
@@ -11,8 +11,9 @@ use crate::{
     error::{AgentError, Whose},
     identity::Identity,
     node::{
-        Node, Roster, built_ins::BuiltIns, clock::Ticking, joins::Invitation, modules::Modules,
-        records::Records, running::Running, sessions::Waiting,
+        KEYS_ROW, Node, Roster, built_ins::BuiltIns, clock::Ticking, derive::Derivations,
+        joins::Invitation, keys::Making, modules::Modules, records::Records, running::Running,
+        sessions::Waiting,
     },
 };
 
@@ -52,6 +53,10 @@ impl Node {
             name,
             unit_key: keys.unit,
             vote_key: keys.vote,
+            vault: None,
+            sealed: stored.local.get(KEYS_ROW).and_then(|it| source_of(it).ok()),
+            making: Making::default(),
+            derivations: Derivations::default(),
             transport_key: keys.transport,
             voter: Voter::new(stored.vote_record),
             contention: None,

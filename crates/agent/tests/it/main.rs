@@ -19,6 +19,7 @@ mod device;
 mod field;
 mod hostile;
 mod joins;
+mod keys;
 mod main_job;
 mod publisher;
 mod puppet;
