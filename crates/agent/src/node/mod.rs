@@ -22,6 +22,7 @@ mod modules;
 mod peers;
 mod records;
 mod restore;
+mod rights;
 mod running;
 mod sessions;
 mod upgrades;
@@ -32,7 +33,7 @@ mod waits;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aura_coordination::choreography::upgrade::UpgradeCoordinator;
-use aura_crypto::{SecretKey, seal::KeySource};
+use aura_crypto::{HpkeSecretKey, SecretKey, seal::KeySource};
 use aura_distribution::Rehearsal;
 use aura_journal::{
     control::{Slot, Voter},
@@ -68,6 +69,8 @@ pub struct Node {
     me: DeviceId,
     name: String,
     unit_key: SecretKey,
+    hpke_key: HpkeSecretKey,
+    drawing: rights::Drawing,
     vote_key: SecretKey,
     vault: Option<vault::Vault>,
     /// What the store says its secrets are sealed under.

@@ -351,8 +351,8 @@ impl Node {
         asked: Instruction,
     ) -> Option<(u64, EffectReply)> {
         match asked {
-            Instruction::UseCapability { effect, capability, .. } => {
-                self.use_right(session, module, effect, capability)
+            Instruction::UseCapability { effect, capability, bytes } => {
+                self.use_right(session, module, (effect, capability), &bytes)
             }
             Instruction::RunSubProtocol { effect, protocol, params } => {
                 let reply = self.child_reply(session, effect, &protocol, &params)?;

@@ -4,24 +4,20 @@
 //! the script makes of the answer comes later. So a share is durable before anything rests on it, and
 //! nonces are spent before they are used (INV-A8).
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use aura_coordination::{
     choreography::built_in::KeyProtocol,
-    execution::{Instruction, InstructionResult},
     keystore::{self, KeyStore, Owner},
 };
 use aura_crypto::{DualRng, SecretKey, seal::StorageKey};
 use aura_journal::Stored;
-use aura_protocol_core::{
-    Capability, Digest, SessionId, decode, encode, lifecycle::EffectReply,
-    limits::UNIT_BODY_BYTES_MAX,
-};
+use aura_protocol_core::{SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX};
 use zeroize::Zeroizing;
 
 use crate::{
     error::AgentError,
-    node::{Effect, Node, restore::damaged},
+    node::{Node, restore::damaged},
     storage::{source_name, storage_error},
 };
 
@@ -57,8 +53,6 @@ pub(super) struct Vault {
     storage: StorageKey,
     /// From it come the nonces of all that is sealed until the device is started again.
     life: Entropy,
-    /// The questions for which randomness is on its way.
-    drawing: BTreeSet<(SessionId, u64)>,
     /// The height of the chain when the keys were compared with what it certifies.
     pub(super) compared: Option<u64>,
 }
@@ -99,8 +93,7 @@ impl Node {
                 KeyStore::restore(owner, &bytes).map_err(|error| damaged(&error))?
             }
         };
-        let drawing = BTreeSet::new();
-        self.vault = Some(Vault { store, storage, life, drawing, compared: None });
+        self.vault = Some(Vault { store, storage, life, compared: None });
         for descriptor in KeyProtocol::ALL.into_iter().filter_map(KeyProtocol::descriptor) {
             self.add_built_in(descriptor);
         }
@@ -138,61 +131,8 @@ impl Node {
         }
     }
 
-    /// The answer to a session that wants to use a right, once there is one.
-    pub(super) fn use_right(
-        &mut self,
-        session: SessionId,
-        module: &Digest,
-        effect: u64,
-        capability: Capability,
-    ) -> Option<(u64, EffectReply)> {
-        let Some(vault) = &mut self.vault else {
-            return Some((effect, unusable(capability, "it has no key store")));
-        };
-        if KeyProtocol::of_digest(module).is_none() {
-            return Some((effect, unusable(capability, "only its own protocols may use it")));
-        }
-        if vault.drawing.insert((session, effect)) {
-            self.out.push(Effect::Draw { session, effect });
-        }
-        None
-    }
-
-    /// Randomness came for a question: it is answered, and session and key store are stored together.
-    pub(super) fn drawn(&mut self, session: SessionId, effect: u64, entropy: Option<Entropy>) {
-        if let Some(vault) = &mut self.vault {
-            vault.drawing.remove(&(session, effect));
-        }
-        let Some(running) = self.sessions.get(&session) else { return };
-        let question = running.context.unanswered().find_map(|it| match it {
-            Instruction::UseCapability { effect: of, bytes, .. } if of == effect => Some(bytes),
-            _ => None,
-        });
-        let Some(question) = question else { return };
-        let answer = match entropy {
-            Some(entropy) => self.ask_vault(session, &question, &mut entropy.into_rng()),
-            None => Err("this machine has no randomness to give".to_string()),
-        };
-        let reply = match answer {
-            Ok(answer) => EffectReply::Used(answer),
-            Err(reason) => {
-                self.log(format!("session {}: the key store refuses: {reason}", session.short()));
-                EffectReply::Denied(reason)
-            }
-        };
-        if let Some(running) = self.sessions.get_mut(&session) {
-            let replied = running.context.complete(InstructionResult::Replied { effect, reply });
-            if let Err(error) = replied {
-                self.log(error.to_string());
-            }
-        }
-        self.stirred.insert(session);
-        self.keep_vault();
-        self.keep_session(session);
-    }
-
     /// Asks the key store what a script of this program wants to know, if the account's rules allow it.
-    fn ask_vault(
+    pub(super) fn ask_vault(
         &mut self,
         session: SessionId,
         question: &[u8],
@@ -211,9 +151,4 @@ impl Node {
         }
         answer
     }
-}
-
-/// The answer to the use of a right that this device cannot carry out, although it is granted.
-fn unusable(capability: Capability, why: &str) -> EffectReply {
-    EffectReply::Denied(format!("this device does not offer `{capability}`: {why}"))
 }

@@ -24,6 +24,7 @@ mod main_job;
 mod publisher;
 mod puppet;
 mod refusals;
+mod rights;
 mod sessions;
 mod upgrades;
 mod world;
