@@ -52,6 +52,11 @@ pub enum Command {
     /// Begin a session of a protocol that is built into the participants' programs; its name stands in
     /// the place of the alias.
     StartBuiltIn(StartRequest),
+    /// Derive the account's key for a purpose, together with as many devices as are needed.
+    DeriveKey {
+        /// What the key is for. The same text leads to the same key, whichever devices derive it.
+        context: String,
+    },
     /// Say something to a session on this device.
     Signal {
         /// The session's id.
@@ -170,6 +175,8 @@ pub enum Response {
     Proposals(Proposals),
     /// To [`Command::StartSession`] and [`Command::StartBuiltIn`].
     Started(Started),
+    /// To [`Command::DeriveKey`].
+    Key(DerivedKey),
     /// To [`Command::Signal`] and [`Command::Session`].
     Session(Session),
     /// To [`Command::Sessions`].
@@ -231,8 +238,23 @@ pub struct Status {
     pub records: BTreeMap<String, usize>,
     /// Alias → why this device does not run the app any more.
     pub blocked: BTreeMap<String, String>,
+    /// The account's keys, and how this device keeps its share.
+    pub keys: Keys,
     /// Whether nothing is under way: no migration, fetch or vote.
     pub settled: bool,
+}
+
+/// The account's keys, which no device holds, and this device's share of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// The group key; empty while the account has none.
+    pub group_key: String,
+    /// Shares that are needed to use it.
+    pub needed: u16,
+    /// Whether this device holds a share; unknown while no process runs it.
+    pub share: Option<bool>,
+    /// What this device's secrets are sealed under: `a key file`, `a passphrase`; empty before it has any.
+    pub sealed_under: String,
 }
 
 /// How much a ledger holds.
@@ -348,6 +370,57 @@ pub struct Started {
     pub spoken: String,
     /// Participant's name → the version that it runs.
     pub runs: BTreeMap<String, String>,
+}
+
+/// A derived key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DerivedKey {
+    /// What it is for.
+    pub context: String,
+    /// The key: 32 secret bytes.
+    pub key: SecretHex,
+    /// The public half of the key pair that was derived with it. Everybody who reads the ledger can see it.
+    pub public_key: String,
+    /// The session in which it was derived.
+    pub session: String,
+}
+
+/// Secret bytes in hexadecimal digits. Never printed by mistake, and wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretHex(String);
+
+impl SecretHex {
+    /// These bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        // The room that is taken at once is never moved: no copy stays behind.
+        let mut digits = String::with_capacity(64);
+        for byte in bytes {
+            for digit in [byte >> 4, byte & 15] {
+                digits.extend(char::from_digit(u32::from(digit), 16));
+            }
+        }
+        Self(digits)
+    }
+
+    /// The digits: a secret.
+    #[must_use]
+    pub fn danger_digits(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SecretHex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretHex(<redacted>)")
+    }
+}
+
+impl Drop for SecretHex {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
 }
 
 /// Where a session stands.

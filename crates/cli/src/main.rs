@@ -17,6 +17,7 @@ mod context;
 mod device;
 mod exit;
 mod installer;
+mod key;
 mod ledger;
 mod logging;
 mod output;
@@ -69,6 +70,9 @@ enum Group {
     /// Install apps and take their upgrades.
     #[command(subcommand)]
     Installer(installer::Installer),
+    /// Derive keys that no device holds.
+    #[command(subcommand)]
+    Key(key::Key),
     /// Run sessions of an app with other devices.
     #[command(subcommand)]
     Session(session::Session),
@@ -90,6 +94,7 @@ impl Group {
             Self::Protocol(command) => command.run(context),
             Self::Repository(command) => command.run(context),
             Self::Installer(command) => command.run(context).await,
+            Self::Key(command) => command.run(context).await,
             Self::Session(command) => command.run(context).await,
             Self::Upgrade(command) => command.run(context).await,
             Self::Ledger(command) => command.run(context).await,

@@ -9,6 +9,7 @@ use std::{
     error::Error,
 };
 
+use aura_crypto::PublicKey;
 use aura_journal::{
     AccountState, AppState, Ledger, ProposalState, SnapshotError,
     control::{
@@ -34,8 +35,25 @@ pub struct Consent<'a> {
     pub rehearsals: &'a BTreeMap<Digest, Rehearsal>,
     /// The devices that the person at this device wants to leave.
     pub leaving: &'a BTreeSet<DeviceId>,
+    /// The keys that it holds a share of and the account has not certified yet.
+    pub offered_keys: &'a [OfferedKeys],
+    /// Whether it used its share of the keys that are certified.
+    pub keys_used: bool,
     /// The time by its own clock.
     pub now: UnixTime,
+}
+
+/// Keys that a device holds a share of, as the account would certify them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedKeys {
+    /// The group key.
+    pub key: PublicKey,
+    /// The name of the sharings.
+    pub name: Digest,
+    /// Shares needed.
+    pub threshold: u16,
+    /// Who holds a share.
+    pub holders: BTreeSet<DeviceId>,
 }
 
 impl EntryPolicy for Consent<'_> {
@@ -46,7 +64,7 @@ impl EntryPolicy for Consent<'_> {
         let state = self.ledger.state();
         match &value.body {
             EntryBody::Genesis(_) => deny("SecondGenesis", "a chain begins once"),
-            EntryBody::Reconfigure(next) => check_reconfigure(self.ledger.chain().config(), next),
+            EntryBody::Reconfigure(next) => self.check_reconfigure(next),
             EntryBody::Install(install) => check_install(state, install),
             EntryBody::SetUpgradePolicy { app, .. } => check_installed(state, *app),
             EntryBody::ActivateVersion(activate) => self.check_activation(state, value, activate),
@@ -61,25 +79,6 @@ impl EntryPolicy for Consent<'_> {
 
 fn deny(code: &str, reason: impl Into<String>) -> Verdict {
     Verdict::Deny(Denied { code: code.to_string(), reason: reason.into() })
-}
-
-/// One device more at a time, and nothing else changes: removal and key rotation need a ceremony of
-/// their own.
-fn check_reconfigure(current: &Configuration, next: &Configuration) -> Verdict {
-    let kept = current.roster.iter().all(|(id, entry)| next.roster.get(id) == Some(entry));
-    if !kept || next.roster.len() != current.roster.len() + 1 {
-        return deny("RosterChange", "a reconfiguration adds exactly one device");
-    }
-    let expected = Configuration {
-        recovery: current.recovery.clone(),
-        group_key: current.group_key,
-        ..Configuration::with_defaults(next.roster.values().cloned())
-    };
-    if *next == expected {
-        Verdict::Accept
-    } else {
-        deny("RosterChange", "a new device changes the default thresholds and nothing else")
-    }
 }
 
 /// A device votes for what it computed itself, and for nothing else.
@@ -202,6 +201,51 @@ impl Consent<'_> {
             return deny("RosterChange", "a device is admitted anew in the role that it had");
         }
         self.check_leaving(readmit.device)
+    }
+
+    /// One device more at a time or other keys, and nothing else changes: removal needs a ceremony of its
+    /// own.
+    fn check_reconfigure(&self, next: &Configuration) -> Verdict {
+        let current = self.ledger.chain().config();
+        if next.roster == current.roster && next.group_key != current.group_key {
+            return self.check_keys(current, next);
+        }
+        let new: Vec<_> =
+            next.roster.iter().filter(|it| !current.roster.contains_key(it.0)).collect();
+        match new.as_slice() {
+            [(_, entry)] if *next == current.with_device((*entry).clone()) => Verdict::Accept,
+            [_] => {
+                deny("RosterChange", "a new device changes the default thresholds and nothing else")
+            }
+            _ => deny("RosterChange", "a reconfiguration adds exactly one device"),
+        }
+    }
+
+    /// Keys count once every voter holds a share of them. Others take their place only while nobody has
+    /// used them, as far as this device can answer for itself (INV-D5).
+    fn check_keys(&self, current: &Configuration, next: &Configuration) -> Verdict {
+        let held = |it: &&OfferedKeys| next.group_key == Some((it.key, it.name));
+        let Some(keys) = self.offered_keys.iter().find(held) else {
+            return Verdict::Wait("this device holds no share of these keys".to_string());
+        };
+        let (t_sign, t_dkd) = (keys.threshold, keys.threshold);
+        if *next != (Configuration { group_key: next.group_key, t_sign, t_dkd, ..current.clone() })
+        {
+            return deny(
+                "KeyChange",
+                "new keys change the shares that are needed and nothing else",
+            );
+        }
+        if keys.holders != current.voters().map(|it| it.device).collect() {
+            return deny("KeyChange", "not every voter holds a share of these keys");
+        }
+        if self.keys_used {
+            return deny(
+                "KeysInUse",
+                "the account's keys are in use, and no others may take their place",
+            );
+        }
+        Verdict::Accept
     }
 
     fn check_activation(

@@ -17,7 +17,9 @@ use crate::{
         Command, InstallRequest, ProposeRequest, Response, StartRequest, Started, UpgradeRequest,
     },
     error::{AgentError, Whose},
-    node::{Effect, Files, Node, RequestId, control::Intent, sessions::RUNNING_PER_OPENER_MAX},
+    node::{
+        Effect, Entropy, Files, Node, RequestId, control::Intent, sessions::RUNNING_PER_OPENER_MAX,
+    },
 };
 
 /// A command that waits for modules.
@@ -80,6 +82,9 @@ impl Node {
                 .built_in_app(&request.alias)
                 .and_then(|app| self.start_session(app, &request))
                 .map(Some),
+            Command::DeriveKey { context } => {
+                self.derive_key(id, context, Entropy::new(entropy)).map(|()| None)
+            }
             Command::Signal { session, input } => self.signal(id, &session, input),
             read => self.read_command(&read).map(Some),
         };
@@ -292,16 +297,8 @@ impl Node {
         app: AppId,
         request: &StartRequest,
     ) -> Result<Response, AgentError> {
-        self.check_own_turn()?;
         let participants = self.participants(&request.with)?;
-        let open = self.opening(app, &participants, request.params.clone())?;
-        let agreement = open.agreement.clone();
-        let seq = self.ledger.next_seq(self.me);
-        let session = session_id(self.ledger.account(), self.me, seq);
-        let opened = self.author(Some(session), Event::OpenSession(Box::new(open)));
-        opened.ok_or_else(|| too_large("the session's parameters"))?;
-        self.offer_new_units();
-        self.judge_sessions();
+        let (session, agreement) = self.open_session(app, &participants, request.params.clone())?;
         if let Some(input) = request.input.clone() {
             self.say(session, input, None)?;
         }
@@ -314,6 +311,25 @@ impl Node {
             spoken: agreement.spoken.to_string(),
             runs: runs.collect(),
         }))
+    }
+
+    /// Opens a session of `app` among these devices, and takes part.
+    pub(super) fn open_session(
+        &mut self,
+        app: AppId,
+        participants: &[DeviceId],
+        params: Vec<u8>,
+    ) -> Result<(SessionId, Agreement), AgentError> {
+        self.check_own_turn()?;
+        let open = self.opening(app, participants, params)?;
+        let agreement = open.agreement.clone();
+        let seq = self.ledger.next_seq(self.me);
+        let session = session_id(self.ledger.account(), self.me, seq);
+        let opened = self.author(Some(session), Event::OpenSession(Box::new(open)));
+        opened.ok_or_else(|| too_large("the session's parameters"))?;
+        self.offer_new_units();
+        self.judge_sessions();
+        Ok((session, agreement))
     }
 
     /// Whether this device itself can begin at once.

@@ -1,16 +1,19 @@
 //! Taking part in decisions: proposing what this device wants, voting on what others want.
 
 use aura_coordination::choreography::upgrade::{UpgradeCoordinator, UpgradeState};
-use aura_distribution::{Consent, consent::activation};
+use aura_distribution::{
+    Consent,
+    consent::{OfferedKeys, activation},
+};
 use aura_journal::{
     control::{
-        CertifiedEntry, Configuration, ControlMessage, Denied, Entry, EntryBody, EntryPolicy as _,
-        Install, ReAdmit, Revoke, RosterEntry, Slot, Verdict, VoterOutput,
+        CertifiedEntry, ControlMessage, Denied, Entry, EntryBody, EntryPolicy as _, Install,
+        ReAdmit, Revoke, RosterEntry, Slot, Verdict, VoterOutput,
     },
     event::Event,
     sync::SyncMessage,
 };
-use aura_protocol_core::{DeviceId, Digest, UnixTime};
+use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
 
 use crate::{
     api::{DeviceLeft, Response},
@@ -75,6 +78,11 @@ pub(super) enum Intent {
         /// Who waits.
         id: RequestId,
     },
+    /// Certify the keys that a session led to.
+    AdoptKeys {
+        /// The session.
+        session: SessionId,
+    },
     /// Activate what a proposal proposes.
     Activate {
         /// The proposal.
@@ -113,10 +121,13 @@ impl Node {
     fn poll_voter(&mut self) -> bool {
         let chain = self.ledger.chain();
         let is_voter = chain.config().voter_with_key(&self.vote_key.public()).is_some();
+        let (offered, keys_used) = (self.offered_keys(), self.uses_keys());
         let consent = Consent {
             ledger: &self.ledger,
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
+            offered_keys: &offered,
+            keys_used,
             now: self.now,
         };
         let key = is_voter.then_some(&self.vote_key);
@@ -201,14 +212,16 @@ impl Node {
             let (code, reason) = (error.code().to_string(), error.to_string());
             return Verdict::Deny(Denied { code, reason });
         }
-        self.consent().check(slot, value)
+        self.consent(&self.offered_keys()).check(slot, value)
     }
 
-    const fn consent(&self) -> Consent<'_> {
+    fn consent<'a>(&'a self, offered_keys: &'a [OfferedKeys]) -> Consent<'a> {
         Consent {
             ledger: &self.ledger,
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
+            offered_keys,
+            keys_used: self.uses_keys(),
             now: self.now,
         }
     }
@@ -217,7 +230,8 @@ impl Node {
     /// One that it cannot judge yet is given some time, so that two do not split the voters; but not
     /// for ever, since anybody can propose one that nobody will ever be able to judge.
     fn is_under_way(&mut self, slot: &Slot, value: &Entry) -> bool {
-        let consent = self.consent();
+        let offered = self.offered_keys();
+        let consent = self.consent(&offered);
         let mut waits = false;
         for (_, other) in self.voter.proposals() {
             match consent.check(slot, other) {
@@ -255,6 +269,10 @@ impl Node {
                 return Some(proposed.clone());
             }
         }
+        if let Intent::AdoptKeys { session } = intent {
+            let (past, body) = self.with_keys(*session)?;
+            return Some(Entry { past, body });
+        }
         let body = self.body(intent)?;
         let past = match &body {
             EntryBody::ActivateVersion(activate) => activate.prestate.clone(),
@@ -281,18 +299,14 @@ impl Node {
                 let rehearsal = self.rehearsals.get(proposal)?;
                 Some(EntryBody::ActivateVersion(Box::new(activation(known, rehearsal))))
             }
+            Intent::AdoptKeys { session } => self.with_keys(*session).map(|it| it.1),
         }
     }
 
     /// The configuration with one device more.
     pub(super) fn with_device(&self, entry: &RosterEntry) -> EntryBody {
-        let current = self.ledger.chain().config();
-        let entries = current.roster.values().chain([entry]).cloned();
-        EntryBody::Reconfigure(Box::new(Configuration {
-            recovery: current.recovery.clone(),
-            group_key: current.group_key,
-            ..Configuration::with_defaults(entries)
-        }))
+        let next = self.ledger.chain().config().with_device(entry.clone());
+        EntryBody::Reconfigure(Box::new(next))
     }
 
     fn intent_denied(&mut self, at: usize, denied: &Denied) {
@@ -316,6 +330,10 @@ impl Node {
             Some(Intent::Activate { proposal }) => {
                 self.log(format!("proposal {} is not activated: {error}", proposal.short()));
             }
+            Some(Intent::AdoptKeys { session }) => {
+                self.log(format!("the keys of session {} are given up: {error}", session.short()));
+                self.drop_keys(session);
+            }
             None => {}
         }
     }
@@ -338,6 +356,7 @@ impl Node {
                     self.ledger.state().apps.contains_key(&install.app)
                 }
                 Intent::Snapshot { known, .. } => *known < self.ledger.chain().snapshots().len(),
+                Intent::AdoptKeys { session } => self.with_keys(*session).is_none(),
                 Intent::Activate { proposal } => {
                     let upgrade = self.upgrades.get(proposal);
                     let waiting =
@@ -371,7 +390,7 @@ impl Node {
                 let result = self.snapshot_taken();
                 self.out.push(Effect::Answer { id, result });
             }
-            Intent::Activate { .. } => {}
+            Intent::Activate { .. } | Intent::AdoptKeys { .. } => {}
         }
     }
 }

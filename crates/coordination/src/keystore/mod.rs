@@ -156,6 +156,8 @@ pub struct KeyStore {
     owner: Owner,
     /// Everything durable.
     current: Option<Keys>,
+    /// Whether the shares that count were used.
+    used: bool,
     pending: BTreeMap<SessionId, Keys>,
     drawn: BTreeMap<SessionId, Drawn>,
     /// What may be signed or derived, by the names of the terms.
@@ -177,6 +179,7 @@ impl KeyStore {
         Self {
             owner,
             current: None,
+            used: false,
             pending: BTreeMap::new(),
             drawn: BTreeMap::new(),
             permitted: BTreeSet::new(),
@@ -198,6 +201,54 @@ impl KeyStore {
     #[must_use]
     pub fn pending(&self, session: SessionId) -> Option<&Keys> {
         self.pending.get(&session)
+    }
+
+    /// Whether this device used the keys that count: nobody may make others in their place then.
+    #[must_use]
+    pub const fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// The shares that wait to be adopted, by the session that led to them.
+    pub fn all_pending(&self) -> impl Iterator<Item = (SessionId, &Keys)> {
+        self.pending.iter().map(|(session, keys)| (*session, keys))
+    }
+
+    /// The sessions that something is kept for: what they drew, or what they led to.
+    #[must_use]
+    pub fn sessions(&self) -> BTreeSet<SessionId> {
+        let drawn = self.drawn.keys().chain(self.signings.keys());
+        drawn.chain(self.pending.keys()).chain(self.derived.keys()).copied().collect()
+    }
+
+    /// The account's devices are these from now on.
+    pub fn set_roster(&mut self, roster: BTreeMap<DeviceId, PublicKey>) {
+        self.owner.roster = roster;
+    }
+
+    /// The keys of an account that has this device alone. They wait under `session` to be adopted, and
+    /// are made once.
+    ///
+    /// # Errors
+    /// None in practice: one of one is a sharing.
+    pub fn make_sole(&mut self, session: SessionId, rng: &mut DualRng) -> Result<(), Refusal> {
+        if self.pending.contains_key(&session) {
+            return Ok(());
+        }
+        let (account, first) = (self.owner.account, index(&[1], Dev(0))?);
+        let keys = Keys {
+            signing: KeyShare::sole(account, first, rng).map_err(Refusal::of)?,
+            derivation: KeyShare::sole(account, first, rng).map_err(Refusal::of)?,
+            holders: [(self.owner.device, first)].into(),
+        };
+        self.pending.insert(session, keys);
+        Ok(())
+    }
+
+    /// The account goes by other keys, of which this device has no share: its old ones are gone.
+    pub fn retire(&mut self) {
+        self.current = None;
+        self.used = false;
     }
 
     /// This device may sign, or derive, what has this name: its owner says so, or its rules.
@@ -242,6 +293,8 @@ impl KeyStore {
     /// [`Refusal::NoSession`] when there are none.
     pub fn adopt(&mut self, session: SessionId) -> Result<(), Refusal> {
         let keys = self.pending.remove(&session).ok_or(Refusal::NoSession)?;
+        let same = |it: &Keys| it.signing.1.key() == keys.signing.1.key();
+        self.used = self.used && self.current.as_ref().is_some_and(same);
         self.current = Some(keys);
         self.end(session);
         Ok(())
@@ -250,6 +303,7 @@ impl KeyStore {
     /// A session came to nothing: its shares are gone too.
     pub fn discard(&mut self, session: SessionId) {
         self.pending.remove(&session);
+        self.derived.remove(&session);
         self.end(session);
     }
 

@@ -90,6 +90,7 @@ impl KeyStore {
             self.note_grant(&request.terms)?;
         }
         let keys = self.current.as_ref().ok_or(Refusal::NoKeys)?;
+        self.used = true;
         let (share, sharing) = &keys.signing;
         let task = task(request, &context, keys)?;
         let spent = &mut self.drawn.get_mut(&session).ok_or(Refusal::NoSession)?.spent;

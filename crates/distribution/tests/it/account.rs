@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::{HpkeSecretKey, SecretKey};
-use aura_distribution::{Consent, Rehearsal, consent::activation, receipt::personal};
+use aura_distribution::{
+    Consent, Rehearsal,
+    consent::{OfferedKeys, activation},
+    receipt::personal,
+};
 use aura_journal::{
     Event, Ledger,
     control::{
@@ -60,6 +64,8 @@ pub struct Account {
     pub ledger: Ledger,
     pub rehearsals: BTreeMap<Digest, Rehearsal>,
     pub leaving: BTreeSet<DeviceId>,
+    pub offered_keys: Vec<OfferedKeys>,
+    pub keys_used: bool,
     pub now: UnixTime,
 }
 
@@ -74,6 +80,8 @@ impl Account {
             ledger,
             rehearsals: BTreeMap::new(),
             leaving: BTreeSet::new(),
+            offered_keys: vec![],
+            keys_used: false,
             now: NOW,
         };
         let roster = account.devices.iter().map(|it| it.entry.clone());
@@ -181,8 +189,10 @@ impl Account {
 
     /// What this device says to a value for the next slot.
     pub fn verdict(&self, value: &Entry) -> Verdict {
-        let Self { ledger, rehearsals, leaving, now, .. } = self;
-        Consent { ledger, rehearsals, leaving, now: *now }.check(&ledger.chain().next_slot(), value)
+        let Self { ledger, rehearsals, leaving, offered_keys, keys_used, now, .. } = self;
+        let keys_used = *keys_used;
+        let consent = Consent { ledger, rehearsals, leaving, offered_keys, keys_used, now: *now };
+        consent.check(&ledger.chain().next_slot(), value)
     }
 
     /// Whether this device accepts a value for the next slot, or what it says instead.
