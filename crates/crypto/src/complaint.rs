@@ -119,14 +119,15 @@ impl<S: Suite> Dealt<S> {
 
     /// Answers a complaint in public. Fewer answers than the new threshold reveal nothing about what
     /// is shared; an honest dealer meets more complaints only when more receivers than the sharing
-    /// tolerates are corrupt, and stops there.
+    /// tolerates are corrupt, and stops there. The complaint's author has an index among those who receive:
+    /// in a resharing it may be the number that the dealer has among those who deal.
     ///
     /// # Errors
     /// [`AnswerError`].
     pub fn justify(&mut self, complaint: Complaint) -> Result<Justification, AnswerError> {
         let Complaint { session, key, accused, by } = complaint;
         let share = self.shares.get(&by).ok_or(AnswerError::NotOurs)?;
-        if session != self.session || key != S::KEY || accused != self.me || by == self.me {
+        if session != self.session || key != S::KEY || accused != self.me {
             return Err(AnswerError::NotOurs);
         }
         let known = self.answered.contains(&by);

@@ -1,11 +1,12 @@
 //! Who answers what a simulated device's script asks of its host.
 
 pub(crate) mod dealt;
+pub(crate) mod guarded;
 
 use std::collections::BTreeMap;
 
 use aura_choreography::{HostCall, Seat};
-use aura_coordination::keystore::{KeyStore, Owner};
+use aura_coordination::keystore::{KeyStore, Owner, Refusal};
 use aura_crypto::{DualRng, SecretKey};
 use aura_protocol_core::{AccountId, DeviceId, Digest, decode, encode, lifecycle::EffectReply};
 
@@ -58,7 +59,7 @@ pub struct RealKeys {
 }
 
 /// The account of all simulated key stores.
-const ACCOUNT: AccountId = AccountId::from_bytes([0xac; 32]);
+pub(crate) const ACCOUNT: AccountId = AccountId::from_bytes([0xac; 32]);
 
 /// Whose the store of a seat is.
 #[must_use]
@@ -97,7 +98,13 @@ impl Host for RealKeys {
         self.draws += 1;
         let draw = encode(&(self.device, self.lives, self.draws));
         let seed = Digest::tagged("simulated draw", &[&draw]);
-        match self.store.answer(bytes, &mut DualRng::from_seed(*seed.as_bytes())) {
+        let mut answer = self.store.answer(bytes, &mut DualRng::from_seed(*seed.as_bytes()));
+        if let Err(Refusal::NotYet(at)) = answer {
+            // The host of a guardian answers when its time is over: here it is.
+            self.store.observe_time(at);
+            answer = self.store.answer(bytes, &mut DualRng::from_seed(*seed.as_bytes()));
+        }
+        match answer {
             Ok(answer) => EffectReply::Used(answer),
             Err(refusal) => EffectReply::Denied(refusal.to_string()),
         }

@@ -10,7 +10,10 @@ pub mod dkd_machine;
 pub mod dkd_naive;
 pub mod dkd_no_ttl;
 pub mod dkg;
+pub mod grant;
 pub mod locking;
+pub mod recover;
+pub mod reshare;
 pub mod sign;
 pub mod tour;
 
@@ -100,16 +103,18 @@ impl Protocol {
 
 /// The protocols that must hold under every plan within their promise.
 #[must_use]
-pub fn all() -> [&'static Protocol; 7] {
+pub fn all() -> [&'static Protocol; 10] {
+    let symbolic = [&dkd::PROTOCOL, &dkd_certified::PROTOCOL, &locking::PROTOCOL, &tour::PROTOCOL];
+    let [dkd, certified, locking, tour] = symbolic;
     let (generate, sign, derive) = (&dkg::PROTOCOL, &sign::PROTOCOL, &derive::PROTOCOL);
-    let tour = &tour::PROTOCOL;
-    [&dkd::PROTOCOL, &dkd_certified::PROTOCOL, &locking::PROTOCOL, tour, generate, sign, derive]
+    let (grant, reshare) = (&grant::PROTOCOL, &reshare::PROTOCOL);
+    [dkd, certified, locking, tour, generate, sign, derive, grant, reshare, &recover::PROTOCOL]
 }
 
 /// The shipped protocols with real keys: they hold like the others, and take their time.
 #[must_use]
-pub fn real() -> [&'static Protocol; 3] {
-    [&dkg::REAL, &sign::REAL, &derive::REAL]
+pub fn real() -> [&'static Protocol; 6] {
+    [&dkg::REAL, &sign::REAL, &derive::REAL, &grant::REAL, &reshare::REAL, &recover::REAL]
 }
 
 /// The protocols that must fail.

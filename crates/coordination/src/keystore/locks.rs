@@ -1,7 +1,7 @@
 //! What a device knows of locks, and what it signed for them.
 
 use aura_crypto::{Message as _, fence::Grant};
-use aura_protocol_core::{SessionId, encode};
+use aura_protocol_core::{Epoch, SessionId, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{KeyStore, Refusal};
@@ -14,6 +14,9 @@ use crate::choreography::{
 pub const LOCKS_MAX: usize = 64;
 /// How far above the least number a grant's may be: so many tries may come to nothing in a row.
 pub const TRIES_MAX: u64 = 16;
+/// Longest time from now on, in epochs, that a device signs a grant for: whoever is gone keeps a lock for
+/// no longer. As long as a resharing may take, three deliveries included.
+pub const GRANT_EPOCHS_MAX: u64 = 400;
 
 /// A lock as this device knows it.
 #[derive(Clone, BorshSerialize, BorshDeserialize)]
@@ -22,6 +25,8 @@ pub(super) struct Lock {
     wants: bool,
     /// The signature under way. Another one ends it.
     session: Option<SessionId>,
+    /// The last grant that this device signed. It may exist, whether or not this device learnt so.
+    signed: Option<Grant>,
 }
 
 impl KeyStore {
@@ -34,9 +39,15 @@ impl KeyStore {
         if !self.locks.contains_key(lock) && LOCKS_MAX <= self.locks.len() {
             return Err(Refusal::TooManyPermits);
         }
-        let session = self.locks.get(lock).and_then(|it| it.session);
-        self.locks.insert(lock.to_vec(), Lock { view, wants, session });
+        let known = self.locks.get(lock).map(|it| (it.session, it.signed.clone()));
+        let (session, signed) = known.unwrap_or_default();
+        self.locks.insert(lock.to_vec(), Lock { view, wants, session, signed });
         Ok(())
+    }
+
+    /// The quorum clock stands there. It never goes back: an earlier epoch changes nothing.
+    pub fn observe_epoch(&mut self, now: Epoch) {
+        self.epoch = self.epoch.max(now);
     }
 
     pub(super) fn contend(&self, request: &Request) -> Result<Vec<u8>, Refusal> {
@@ -50,12 +61,14 @@ impl KeyStore {
         Ok(encode(&lock.wants))
     }
 
-    /// Whether this device may sign a grant: for the next number of a lock that it knows, and no other
-    /// holder under a number that it signed already.
+    /// Whether this device may sign a grant: for the next number of a lock that it knows, for a while, and
+    /// for nobody else while one that it signed may stand (INV-LK1).
     pub(super) fn permits_grant(&self, terms: &sign::Terms) -> bool {
         let Ok(grant) = Grant::from_bytes(&terms.body) else { return false };
-        let lock = self.locks.get(&grant.lock);
-        lock.is_some_and(|it| it.may_have(grant.fence)) && self.granted.clone().note(&grant).is_ok()
+        let Some(lock) = self.locks.get(&grant.lock) else { return false };
+        let is_short = grant.expires.0 <= self.epoch.0.saturating_add(GRANT_EPOCHS_MAX);
+        let is_new = self.granted.clone().note(&grant).is_ok();
+        lock.may_have(grant.fence) && lock.is_free_for(&grant, self.epoch) && is_short && is_new
     }
 
     /// A grant's signature begins: what an earlier one drew for this lock is forgotten.
@@ -70,12 +83,24 @@ impl KeyStore {
     /// Notes that a grant is signed, before it is.
     pub(super) fn note_grant(&mut self, terms: &sign::Terms) -> Result<(), Refusal> {
         let grant = Grant::from_bytes(&terms.body).map_err(|_| Refusal::Malformed)?;
-        self.granted.note(&grant).map_err(Refusal::of)
+        self.granted.note(&grant).map_err(Refusal::of)?;
+        if let Some(lock) = self.locks.get_mut(&grant.lock) {
+            lock.signed = Some(grant);
+        }
+        Ok(())
     }
 }
 
 impl Lock {
     const fn may_have(&self, number: u64) -> bool {
         self.view.fence <= number && number - self.view.fence < TRIES_MAX
+    }
+
+    /// What this device signed may be a grant by now. It is over when it has expired, or when the account
+    /// certified that numbers as high are over; and it hinders nobody whose it is.
+    fn is_free_for(&self, grant: &Grant, now: Epoch) -> bool {
+        self.signed.as_ref().is_none_or(|it| {
+            it.holder == grant.holder || it.fence < self.view.fence || it.expires <= now
+        })
     }
 }

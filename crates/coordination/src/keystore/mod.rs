@@ -13,7 +13,9 @@
 
 mod derivation;
 mod generation;
+mod guard;
 mod locks;
+mod resharing;
 mod saved;
 mod signing;
 
@@ -25,13 +27,17 @@ use aura_crypto::{
     dkd::DerivedKey, fence::Signed, sign::NonceId,
 };
 use aura_protocol_core::{
-    AccountId, DeviceId, Digest, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX,
+    AccountId, DeviceId, Digest, Epoch, SessionId, UnixTime, decode, encode,
+    limits::UNIT_BODY_BYTES_MAX,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::choreography::{Table, dkd, dkg, locking, sign};
+pub use guard::DOUBLINGS_MAX;
+pub use locks::{GRANT_EPOCHS_MAX, LOCKS_MAX, TRIES_MAX};
+
+use crate::choreography::{Table, dkd, dkg, locking, recovery, resharing as reshare, sign};
 
 /// Most sessions that a store has drawn something for. Each costs a seed and a name for each step.
 pub const SESSIONS_MAX: usize = 64;
@@ -51,6 +57,10 @@ pub enum Request {
     Derive(dkd::Request),
     /// Whether this device wants a lock.
     Lock(locking::Request),
+    /// A step of a resharing.
+    Reshare(reshare::Request),
+    /// A step of a recovery.
+    Recover(recovery::Request),
 }
 
 /// Why a store does not answer. The script's device cannot take its step then.
@@ -90,6 +100,12 @@ pub enum Refusal {
     /// The nonces were lost in a restart, or are spent.
     #[error("the nonces of this session are gone: sign anew, in another session")]
     NoNonces,
+    /// A guardian's time is not over. Its host asks again then.
+    #[error("this guardian waits until {0}: ask again then")]
+    NotYet(UnixTime),
+    /// This guardian approved another recovery, which is not over.
+    #[error("this guardian approved another recovery: discard that one first")]
+    Recovering,
     /// Members rest on different things.
     #[error("members heard different things: somebody told two devices two things, begin anew")]
     Differ,
@@ -131,9 +147,13 @@ impl Keys {
     /// The name of the keys: of both sharings.
     #[must_use]
     pub fn name(&self) -> Digest {
-        let ids = encode(&(self.signing.1.id(), self.derivation.1.id()));
-        Digest::tagged("aura account keys v1", &[&ids])
+        name_of(self.signing.1.id(), self.derivation.1.id())
     }
+}
+
+/// The name of an account's keys, by those of their sharings.
+fn name_of(signing: Digest, derivation: Digest) -> Digest {
+    Digest::tagged("aura account keys v1", &[&encode(&(signing, derivation))])
 }
 
 /// What one session drew, and which steps were done for which question.
@@ -143,6 +163,8 @@ struct Drawn {
     done: BTreeMap<u8, Digest>,
     /// Nonces that were used. With the session they are gone for good, and so may be this.
     spent: BTreeSet<NonceId>,
+    /// What its parts do, since this device found it right itself.
+    signs: BTreeSet<Digest>,
 }
 
 impl Drop for Drawn {
@@ -165,6 +187,10 @@ pub struct KeyStore {
     locks: BTreeMap<Vec<u8>, locks::Lock>,
     /// The grants that this device signed.
     granted: Signed,
+    /// The quorum clock, as far as this device saw it.
+    epoch: Epoch,
+    /// Of the recoveries that this device guards.
+    guard: guard::Guard,
     /// What can be computed again.
     dealings: BTreeMap<SessionId, generation::Dealing>,
     /// What a restart loses, and has to.
@@ -185,6 +211,8 @@ impl KeyStore {
             permitted: BTreeSet::new(),
             locks: BTreeMap::new(),
             granted: Signed::default(),
+            epoch: Epoch(0),
+            guard: guard::Guard::default(),
             dealings: BTreeMap::new(),
             signings: BTreeMap::new(),
             derived: BTreeMap::new(),
@@ -269,7 +297,7 @@ impl KeyStore {
     }
 
     fn permits(&self, terms: &Digest) -> bool {
-        self.permitted.contains(terms)
+        self.permitted.contains(terms) || self.drawn.values().any(|it| it.signs.contains(terms))
     }
 
     /// Answers a script. The store has to be durable before the answer leaves.
@@ -283,6 +311,8 @@ impl KeyStore {
             Request::Sign(request) => self.sign(&request, rng),
             Request::Derive(request) => self.derive(&request, rng),
             Request::Lock(request) => self.contend(&request),
+            Request::Reshare(request) => self.reshare(&request, rng),
+            Request::Recover(request) => self.recover(&request, rng),
         }
     }
 
@@ -304,6 +334,7 @@ impl KeyStore {
     pub fn discard(&mut self, session: SessionId) {
         self.pending.remove(&session);
         self.derived.remove(&session);
+        self.guard.approved.remove(&session);
         self.end(session);
     }
 
@@ -334,7 +365,12 @@ impl KeyStore {
         }
         self.drawn.insert(
             session,
-            Drawn { seed: *rng.bytes(), done: BTreeMap::new(), spent: BTreeSet::new() },
+            Drawn {
+                seed: *rng.bytes(),
+                done: BTreeMap::new(),
+                spent: BTreeSet::new(),
+                signs: BTreeSet::new(),
+            },
         );
         Ok(())
     }

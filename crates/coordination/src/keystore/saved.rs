@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::{KeyShare, Message as _, ShareIndex, Sharing, Suite, fence::Signed};
-use aura_protocol_core::{DeviceId, Digest, SessionId, decode, encode};
+use aura_protocol_core::{DeviceId, Digest, Epoch, SessionId, decode, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{Drawn, KeyStore, Keys, Owner, Refusal, locks::Lock};
+use super::{Drawn, KeyStore, Keys, Owner, Refusal, guard::Guard, locks::Lock};
 
 /// Largest store, in bytes.
 pub const STORE_BYTES_MAX: usize = 1 << 20;
@@ -35,6 +35,8 @@ struct Saved {
     permitted: BTreeSet<Digest>,
     locks: BTreeMap<Vec<u8>, Lock>,
     granted: Signed,
+    epoch: Epoch,
+    guard: Guard,
 }
 
 impl Drop for SavedShare {
@@ -80,6 +82,8 @@ impl KeyStore {
             permitted: self.permitted.clone(),
             locks: self.locks.clone(),
             granted: self.granted.clone(),
+            epoch: self.epoch,
+            guard: self.guard.clone(),
         };
         Zeroizing::new(encode(&saved))
     }
@@ -100,6 +104,8 @@ impl KeyStore {
         store.permitted = saved.permitted;
         store.locks = saved.locks;
         store.granted = saved.granted;
+        store.epoch = saved.epoch;
+        store.guard = saved.guard;
         Ok(store)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use aura_choreography::{Dev, Ended, Event, HostCall, Input, Label, Script, Seat, Session, Stop};
 use aura_coordination::{
     choreography::dkg::{Dkg, Terms},
-    keystore::{KeyStore, Owner},
+    keystore::{KeyStore, Owner, Refusal, Request},
 };
 use aura_crypto::{DualRng, SecretKey};
 use aura_protocol_core::{
@@ -17,8 +17,12 @@ use aura_protocol_core::{
 
 /// What a liar says instead, to this hearer.
 pub type Lie = fn(Dev, &Event) -> Option<Event>;
+/// What a liar's key store answers instead, to this question.
+pub type Bend = fn(&Request, Vec<u8>) -> Vec<u8>;
 /// Epochs after which a session has to be over.
-const EPOCHS_MAX: u64 = 1000;
+const EPOCHS_MAX: u64 = 3_000_000;
+/// Up to here every epoch is lived through; later ones in steps.
+const EPOCHS: u64 = 1000;
 
 pub fn account() -> AccountId {
     AccountId::from_bytes([3; 32])
@@ -53,6 +57,7 @@ pub struct Hall {
     air: VecDeque<Event>,
     pub said: Vec<Event>,
     liar: Option<(Dev, Lie)>,
+    bent: Option<(Dev, Bend)>,
     gone: Vec<Dev>,
     /// Everything restarts before every input.
     restarts: bool,
@@ -61,6 +66,9 @@ pub struct Hall {
     /// How many things a device says before it is gone.
     leaves: Option<(Dev, usize)>,
     now: u64,
+    /// Whoever has to wait for its clock finds that the time is over.
+    waits: bool,
+    says: Vec<(Dev, &'static [u8])>,
 }
 
 impl Hall {
@@ -93,11 +101,14 @@ impl Hall {
             air: VecDeque::new(),
             said: Vec::new(),
             liar: None,
+            bent: None,
             gone: Vec::new(),
             restarts: false,
             restarts_once: None,
             leaves: None,
             now: 0,
+            waits: false,
+            says: Vec::new(),
         }
     }
 
@@ -108,6 +119,12 @@ impl Hall {
 
     pub fn with_liar(mut self, dev: u8, lie: Lie) -> Self {
         self.liar = Some((Dev(dev), lie));
+        self
+    }
+
+    /// A liar that believes what it says.
+    pub fn with_bent(mut self, dev: u8, bend: Bend) -> Self {
+        self.bent = Some((Dev(dev), bend));
         self
     }
 
@@ -127,21 +144,42 @@ impl Hall {
         self
     }
 
+    /// Time passes for guardians that wait.
+    pub const fn waiting(mut self) -> Self {
+        self.waits = true;
+        self
+    }
+
+    /// The person at a device says something.
+    pub fn saying(mut self, dev: u8, said: &'static [u8]) -> Self {
+        self.says.push((Dev(dev), said));
+        self
+    }
+
+    /// Something that was said before is said again.
+    pub fn repeat(&mut self, event: Event) {
+        self.air.push_back(event);
+    }
+
     pub fn run(mut self) -> Self {
         for place in 0..self.sessions.len() {
             self.input(Dev(place as u8), Input::Clock(Epoch(0)));
+        }
+        for (dev, said) in std::mem::take(&mut self.says) {
+            self.input(dev, Input::Signal(said.to_vec()));
         }
         while !self.is_over() && self.now < EPOCHS_MAX {
             while let Some(event) = self.air.pop_front() {
                 self.spread(&event);
             }
-            self.now += 1;
+            self.now += if self.now < EPOCHS { 1 } else { self.now / 50 };
             for place in 0..self.sessions.len() {
                 self.input(Dev(place as u8), Input::Clock(Epoch(self.now)));
             }
         }
         assert!(self.is_over(), "somebody waits for ever: {:?}", self.pending());
-        let liar = self.liar.map(|it| it.0).into_iter().collect();
+        let liars = self.liar.map(|it| it.0).into_iter().chain(self.bent.map(|it| it.0));
+        let liar = liars.collect();
         for ended in self.sessions.iter().filter_map(Session::ended) {
             if let Err(Stop::Aborted(reason) | Stop::Failed(reason)) = ended {
                 assert!(reason.culprits().is_subset(liar), "false blame: {reason}");
@@ -206,8 +244,19 @@ impl Hall {
     fn reply(&mut self, dev: Dev, call: &HostCall) -> EffectReply {
         let HostCall::Use { bytes, .. } = call else { panic!("nobody expected {call:?}") };
         let mut rng = DualRng::from_seed(*self.rng.bytes());
-        match self.store(dev).1.answer(bytes, &mut rng) {
-            Ok(answer) => EffectReply::Used(answer),
+        let bent = self.bent.filter(|it| it.0 == dev).map(|it| it.1);
+        let waits = self.waits;
+        let store = self.store(dev).1;
+        let mut answer = store.answer(bytes, &mut rng);
+        if let (Err(Refusal::NotYet(at)), true) = (&answer, waits) {
+            store.observe_time(*at);
+            answer = store.answer(bytes, &mut rng);
+        }
+        match answer {
+            Ok(answer) => EffectReply::Used(match bent {
+                Some(bend) => bend(&decode(bytes, bytes.len()).unwrap(), answer),
+                None => answer,
+            }),
             Err(refusal) => EffectReply::Denied(refusal.to_string()),
         }
     }
@@ -227,7 +276,12 @@ impl Hall {
     }
 
     pub fn end(&self, dev: u8) -> &Ended {
-        self.sessions[usize::from(dev)].ended().unwrap()
+        self.try_end(dev).unwrap()
+    }
+
+    /// None for a device that is gone.
+    pub fn try_end(&self, dev: u8) -> Option<&Ended> {
+        self.sessions[usize::from(dev)].ended()
     }
 
     /// The result of everybody who finished; these did.

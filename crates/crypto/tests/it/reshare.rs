@@ -162,6 +162,18 @@ fn answers_do_not_give_the_secret_away() {
     assert_eq!(ask(ix(5), ix(2), session(2)), Err(AnswerError::NotOurs));
 }
 
+/// Receivers have other indices than dealers: one whose number is a dealer's may complain about it too.
+#[test]
+fn a_receiver_with_a_dealers_number_is_answered() {
+    let old = group::<Signing>();
+    let mut run = deal(&old, &indices([1, 2, 3]), (DEVICES, 2), &indices([1, 2]), &mut rng(13));
+    let key = aura_crypto::KeyKind::Signing;
+    let complaint = Complaint { session: session(2), key, accused: ix(2), by: ix(2) };
+    let answer = run.dealt.get_mut(&ix(2)).unwrap().justify(complaint).unwrap();
+    let commitment = &run.dealings[&ix(2)].commitment;
+    assert!(complaint::judge(commitment, &complaint, &answer).is_ok());
+}
+
 /// A receiver that was away gets its sub-share again, under a new key: the old one is gone (trap 2).
 #[test]
 fn late_receivers_are_served_again() {

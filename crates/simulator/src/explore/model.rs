@@ -135,6 +135,19 @@ impl<'s> Model<'s> {
     /// # Errors
     /// As [`Self::explore`]: what the device might say is found by exploring.
     pub fn lying(self, dev: Dev) -> Result<Self, ExploreError> {
+        self.lying_where(dev, |_| true)
+    }
+
+    /// The same, but it turns bits only in what it says under some labels. Where a session has parts that
+    /// are explored by themselves, their lies need not be tried at every state of the whole.
+    ///
+    /// # Errors
+    /// As [`Self::lying`].
+    pub fn lying_where(
+        self,
+        dev: Dev,
+        lies_under: impl Fn(Label) -> bool,
+    ) -> Result<Self, ExploreError> {
         let mut words = self.words(dev)?;
         let turned = |event: &Event, last: bool| {
             let mut bytes = event.body.bytes().to_vec();
@@ -142,8 +155,9 @@ impl<'s> Model<'s> {
             byte.into_iter().for_each(|it| *it ^= 1);
             Event { body: Body::new(&bytes), ..event.clone() }
         };
+        let candidates = words.iter().filter(|it| lies_under(it.label));
         let lies: Vec<_> =
-            words.iter().flat_map(|it| [turned(it, false), turned(it, true)]).collect();
+            candidates.flat_map(|it| [turned(it, false), turned(it, true)]).collect();
         words.extend(lies.into_iter().filter(|it| self.script.accepts(it.label, it.body.bytes())));
         Ok(words.into_iter().fold(self, Self::may_write))
     }

@@ -2,14 +2,21 @@
 //!
 //! A new choreography is one line in [`suite`].
 
-use aura_choreography::{Dev, DeviceSet, Ended, Label, Reason, Script, Stop};
+use aura_choreography::{Dev, DeviceSet, Ended, Event, Label, Reason, Script, Stop};
 use aura_coordination::choreography::{
+    Report as Word,
     dkd::Dkd as ShippedDkd,
     dkg::Dkg,
+    locking::Locking as ShippedLocking,
+    recovery::{
+        Recovery,
+        script::{VETO, recovery},
+    },
+    resharing::{Resharing, script::resharing},
     sign::Sign,
     upgrade::script::{Prepared, Terms, Upgrade},
 };
-use aura_protocol_core::{Digest, encode};
+use aura_protocol_core::{DeviceId, Digest, encode};
 
 use super::{ExploreError, Model, Property, Reduction, Report, Verdict};
 use crate::protocols::{
@@ -18,9 +25,9 @@ use crate::protocols::{
     dkd_certified::{DkdCertified, certified},
     dkd_naive::DkdNaive,
     dkd_no_ttl::DkdNoTtl,
-    dkg,
+    dkg, grant,
     locking::Locking,
-    sign,
+    recover, reshare, sign,
     tour::Tour,
 };
 
@@ -142,6 +149,18 @@ const DERIVE: Subject = Subject {
         Model::new(&ShippedDkd, n).params(derive::params(n, m)).host(|_, call| derive::answer(call))
     },
 };
+const GRANT: Subject = Subject {
+    name: "grant",
+    model: |m, n| {
+        Model::new(&ShippedLocking, n)
+            .params(grant::params(n, m))
+            .host(|_, call| grant::answer(call))
+    },
+};
+const RESHARE: Subject = Subject { name: "reshare", model: resharing_model };
+const RECOVER: Subject = Subject { name: "recover", model: |_, n| recovery_model(n, 0) };
+const RECOVER_AGAIN: Subject =
+    Subject { name: "recover-again", model: |_, n| recovery_model(n, 1) };
 const TOUR: Subject = Subject { name: "tour", model: |m, n| by_quorum(&Tour, m, n) };
 
 /// An upgrade of so many devices, the first of which proposes, and the control chain as the last
@@ -158,6 +177,34 @@ fn upgrade(quorum: u8, devices: u8) -> Model<'static> {
 fn generation(threshold: u8, devices: u8) -> Model<'static> {
     let model = Model::new(&Dkg, devices).params(dkg::params(devices, threshold));
     model.host(|_, call| dkg::answer(call))
+}
+
+/// Most states of a model whose parts are explored by themselves: 1 GB of them.
+const STATES_MAX: usize = 5_000_000;
+
+/// The receiver that deals nothing complains about the other one, and is content with what it is shown.
+fn complaining(model: Model<'static>) -> Result<Model<'static>, ExploreError> {
+    let words = model.words(Dev(2))?;
+    let checks = words.into_iter().filter(|it| it.label == resharing::CHECK);
+    let model = model.lying_where(Dev(2), |it| it == resharing::CHECK)?;
+    let complaint = Word::Complain(DeviceSet::one(Dev(1)));
+    let model = model.may_say(Dev(2), resharing::CHECK, &complaint);
+    Ok(checks.fold(model, |it, check| it.may_write(Event { label: resharing::RECHECK, ..check })))
+}
+
+/// A resharing with symbolic keys: all but the last hold shares, all but the first will.
+fn resharing_model(threshold: u8, devices: u8) -> Model<'static> {
+    let ids: Vec<DeviceId> = (0..devices).map(|it| DeviceId::from_bytes([it; 32])).collect();
+    let terms = reshare::terms(&ids, threshold, reshare::no_sharings());
+    Model::new(&Resharing, devices).params(encode(&terms)).host(|_, call| reshare::answer(call))
+}
+
+/// A recovery with symbolic keys: the first half guards, and the second half is new. Somebody objected so
+/// often before.
+fn recovery_model(devices: u8, round: u32) -> Model<'static> {
+    let ids: Vec<DeviceId> = (0..devices).map(|it| DeviceId::from_bytes([it; 32])).collect();
+    let terms = recover::terms(&ids, round);
+    Model::new(&Recovery, devices).params(encode(&terms)).host(|_, call| recover::answer(call))
 }
 
 /// One device's rehearsal fails.
@@ -192,19 +239,49 @@ pub fn suite() -> Vec<Case> {
     cases.extend(DKG.crashes(&[(2, 2), (2, 3)], 1));
     cases.extend([DKG.silence((2, 3), 1), blames(&DKG, (2, 3), 1, Holds)]);
     cases.extend([blames(&DKG, (2, 2), 1, Holds), blames(&DKG, (2, 3), 0, Divides)]);
-    for shipped in [&SIGN, &DERIVE] {
+    for shipped in [&SIGN, &DERIVE, &GRANT] {
         cases.extend(shipped.crashes(&[(2, 3), (3, 4)], 1));
         cases.extend([shipped.silence((2, 3), 1), blames(shipped, (2, 3), 1, Holds)]);
         cases.push(blames(shipped, (2, 3), 0, Divides));
     }
+    cases.extend(RESHARE.crashes(&[(2, 3)], 2));
+    cases.extend(RESHARE.crashes(&[(2, 4)], 1));
+    cases.extend([RESHARE.silence((2, 3), 1), RESHARE.silence((2, 3), 2)]);
+    let (dealer, receiver) = (DeviceSet::one(Dev(1)), DeviceSet::one(Dev(2)));
+    cases.push(RESHARE.case((2, 3), ", a dealer lies", Holds, |it| {
+        let it = it.lying_where(Dev(1), |it| it == resharing::DEAL || it == resharing::CHECK)?;
+        Ok(it.states_max(STATES_MAX).invariant(fair(dealer)))
+    }));
+    cases.push(RESHARE.case((2, 3), ", a receiver complains", Holds, |it| {
+        Ok(complaining(it)?.states_max(STATES_MAX).invariant(fair(receiver)))
+    }));
+    cases.extend(RECOVER.crashes(&[(2, 3), (2, 4)], 1));
+    cases.extend(RECOVER_AGAIN.crashes(&[(2, 3)], 1));
+    cases.push(RECOVER.silence((2, 4), 1));
+    cases.push(RECOVER.case((2, 4), ", anybody objects", Holds, |it| {
+        Ok((0..4).fold(it, |it, dev| it.signals(Dev(dev), vec![VETO.to_vec()])))
+    }));
+    cases.push(RECOVER.case((2, 4), ", a guardian lies", Holds, |it| {
+        let lies = |it| it == recovery::APPROVE || it == recovery::RIPE;
+        let it = it.lying_where(Dev(1), lies)?.may_say(Dev(1), recovery::VETO, &());
+        Ok(it.states_max(STATES_MAX).invariant(fair(DeviceSet::one(Dev(1)))))
+    }));
     cases.push(NO_TTL.case((2, 3), ", 1 crash", Blocks, |it| Ok(it.crashes(1))));
     cases
 }
 
 /// One device lies, and no other is ever blamed.
 fn blames(subject: &Subject, size: (u8, u8), dev: u8, expected: Expected) -> Case {
-    let guilty = DeviceSet::one(Dev(dev));
-    let fair = move |ended: &[Option<Ended>]| {
+    subject.case(size, &format!(", device {dev} lies"), expected, |it| {
+        // A decider's own word may blame whom it likes.
+        let it = it.lying(Dev(dev))?;
+        Ok(if dev == 0 { it } else { it.invariant(fair(DeviceSet::one(Dev(dev)))) })
+    })
+}
+
+/// Nobody else is blamed.
+fn fair(guilty: DeviceSet) -> impl Fn(&[Option<Ended>]) -> Result<(), String> {
+    move |ended: &[Option<Ended>]| {
         let blamed = ended.iter().flatten().find_map(|it| match it {
             Err(Stop::Aborted(reason) | Stop::Failed(reason)) => {
                 (!reason.culprits().is_subset(guilty)).then(|| reason.to_string())
@@ -212,12 +289,7 @@ fn blames(subject: &Subject, size: (u8, u8), dev: u8, expected: Expected) -> Cas
             _ => None,
         });
         blamed.map_or(Ok(()), Err)
-    };
-    subject.case(size, &format!(", device {dev} lies"), expected, |it| {
-        // A decider's own word may blame whom it likes.
-        let it = it.lying(Dev(dev))?;
-        Ok(if dev == 0 { it } else { it.invariant(fair) })
-    })
+    }
 }
 
 /// Without leaving out anything.

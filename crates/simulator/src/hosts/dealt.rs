@@ -11,7 +11,7 @@ use aura_coordination::{
         Table,
         dkg::{Delivery, Record, Report, Request, Step, Terms},
     },
-    keystore::{self, KeyStore},
+    keystore::{self, KeyStore, Keys},
 };
 use aura_crypto::DualRng;
 use aura_protocol_core::{DeviceId, Digest, SessionId, decode, encode};
@@ -30,15 +30,49 @@ const SESSION: SessionId = SessionId::from_bytes([0xd9; 32]);
 
 /// The store of a seat's device, whose session's participants share keys among so many.
 pub(crate) fn store(seat: &Seat, threshold: u16) -> KeyStore {
-    let mut dealt = DEALT.lock().unwrap_or_else(PoisonError::into_inner);
-    let group = (seat.devices.clone(), threshold);
-    let saved = dealt
-        .entry(group)
-        .or_insert_with(|| deal(&seat.devices, threshold).unwrap_or_default())
-        .get(usize::from(seat.me.0));
-    let restored = saved.and_then(|it| KeyStore::restore(owner(seat), it).ok());
+    store_among(seat, &seat.devices, threshold)
+}
+
+/// The same, where these devices share keys. Any other has a store without shares.
+pub(crate) fn store_among(seat: &Seat, devices: &[DeviceId], threshold: u16) -> KeyStore {
+    let me = seat.devices.get(usize::from(seat.me.0));
+    let place = devices.iter().position(|it| Some(it) == me);
+    let saved = place.and_then(|place| stores(devices, threshold).get(place).cloned());
+    let restored = saved.and_then(|it| KeyStore::restore(owner(seat), &it).ok());
     // Without shares its device takes no part, and whoever simulates sees that.
     restored.unwrap_or_else(|| KeyStore::new(owner(seat)))
+}
+
+/// The same of a device among others, without a seat.
+pub(crate) fn store_of(
+    all: &[DeviceId],
+    device: DeviceId,
+    devices: &[DeviceId],
+    threshold: u16,
+) -> KeyStore {
+    let place = devices.iter().position(|it| *it == device);
+    let saved = place.and_then(|place| stores(devices, threshold).get(place).cloned());
+    let restored = saved.and_then(|it| KeyStore::restore(owner_of(all, device), &it).ok());
+    restored.unwrap_or_else(|| KeyStore::new(owner_of(all, device)))
+}
+
+/// What is public of the keys that these devices share.
+pub(crate) fn keys<T>(
+    devices: &[DeviceId],
+    threshold: u16,
+    look: impl FnOnce(&Keys) -> T,
+) -> Option<T> {
+    let saved = stores(devices, threshold).into_iter().next()?;
+    let owner = owner_of(devices, *devices.first()?);
+    KeyStore::restore(owner, &saved).ok()?.keys().map(look)
+}
+
+/// The stores of devices that share keys.
+fn stores(devices: &[DeviceId], threshold: u16) -> Vec<Vec<u8>> {
+    let mut dealt = DEALT.lock().unwrap_or_else(PoisonError::into_inner);
+    let group = (devices.to_vec(), threshold);
+    let made = || deal(devices, threshold).unwrap_or_default();
+    dealt.entry(group).or_insert_with(made).clone()
 }
 
 /// Makes keys, as honest devices would, without anything on the way.

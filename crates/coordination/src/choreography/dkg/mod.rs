@@ -17,5 +17,6 @@
 pub mod script;
 mod work;
 
+pub use super::report::Report;
 pub use script::Dkg;
-pub use work::{Delivery, Record, Report, Request, Step, Terms};
+pub use work::{Delivery, Record, Request, Step, Terms};

@@ -1,14 +1,16 @@
 //! The text of a key generation.
 
 use aura_choreography::{
-    Cast, Dev, DeviceSet, Each, FromHost, Me, Opening, Pub, Reason, Steps, Stop, choreography,
-    session,
+    Cast, Dev, Each, FromHost, Me, Opening, Pub, Reason, Steps, Stop, choreography, session,
 };
 use aura_protocol_core::{Capability, Digest, encode};
 
-use super::work::{Delivery, Record, Report, Request, Step, Terms, judge};
+use super::work::{Delivery, Record, Request, Step, Terms};
 use crate::{
-    choreography::table::{Heard, Rested, Seats, answer, heard, table},
+    choreography::{
+        report::{Report, complaints, judge, union, words},
+        table::{Rested, Seats, answer, heard, table},
+    },
     keystore,
 };
 
@@ -231,10 +233,6 @@ async fn accept(
     Ok(s.finish(generated))
 }
 
-fn union(sets: impl Iterator<Item = DeviceSet>) -> DeviceSet {
-    sets.fold(DeviceSet::EMPTY, DeviceSet::union)
-}
-
 fn way(own: &Report, said: &[(Dev, Report)]) -> Result<(dkg::CheckedChoice, ()), Reason> {
     judge(own.verdict(), said.iter().map(|it| it.1.verdict()))?;
     let complaints = union(said.iter().map(|it| it.1.complaints()));
@@ -242,13 +240,4 @@ fn way(own: &Report, said: &[(Dev, Report)]) -> Result<(dkg::CheckedChoice, ()),
     let way =
         if agreed { dkg::CheckedChoice::Agreed(()) } else { dkg::CheckedChoice::Disputed(()) };
     Ok((way, ()))
-}
-
-fn complaints(said: &Each<Vec<(Dev, Report)>>, me: &Me) -> Result<Heard<DeviceSet>, Reason> {
-    let complaints = said.here(me)?.iter().map(|(by, it)| (*by, it.complaints()));
-    Ok(complaints.filter(|it| !it.1.is_empty()).collect())
-}
-
-fn words(said: &Each<Vec<(Dev, Report)>>, me: &Me) -> Result<Heard<Vec<u8>>, Reason> {
-    Ok(said.here(me)?.iter().filter_map(|(by, it)| Some((*by, it.word()?))).collect())
 }

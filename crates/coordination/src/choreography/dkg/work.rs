@@ -6,7 +6,10 @@ use aura_choreography::{Dev, DeviceSet, Opening, Payload, Reason};
 use aura_protocol_core::{Digest, decode, encode, limits::UNIT_BODY_BYTES_MAX};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::choreography::table::{Heard, Rested, Table};
+use crate::choreography::{
+    report::Verdict,
+    table::{Heard, Rested, Table},
+};
 
 /// What a key generation is for: the session's parameters. All participants are members.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -29,20 +32,6 @@ pub enum Delivery {
     Accuse(DeviceSet),
     /// What others say rests on something else than this device heard: somebody told two devices two
     /// things, and this device cannot know who.
-    Differ,
-}
-
-/// A member's word on what it received.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Payload)]
-#[borsh(use_discriminant = false)]
-pub enum Report {
-    /// Everything fits: its signature on how the keys came about.
-    Confirm(Vec<u8>),
-    /// What these members sealed for it does not open or does not fit.
-    Complain(DeviceSet),
-    /// These members broke the rules, as everybody can check.
-    Accuse(DeviceSet),
-    /// What others say rests on something else than this device heard.
     Differ,
 }
 
@@ -88,11 +77,11 @@ pub enum Step {
     Commit,
     /// Shares for the others: [`Delivery`].
     Deliver,
-    /// What came of the others' shares: [`Report`].
+    /// What came of the others' shares: [`Report`](crate::choreography::Report).
     Check,
     /// The shares that others complained about, for all to see: [`Rested`].
     Justify,
-    /// What came of the answers: [`Report`].
+    /// What came of the answers: [`Report`](crate::choreography::Report).
     Recheck,
     /// Everybody signed: keep the share until the account adopts it. The keys' name, as a digest.
     Accept,
@@ -135,24 +124,6 @@ impl Terms {
     }
 }
 
-/// What a device makes of what it heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Fits,
-    Differs,
-    Accuses(DeviceSet),
-}
-
-/// What the decider makes of all verdicts. Whom it found guilty itself it names; others' say-so names
-/// nobody.
-pub(super) fn judge(own: Verdict, mut others: impl Iterator<Item = Verdict>) -> Result<(), Reason> {
-    match own {
-        Verdict::Accuses(culprits) => Err(Reason::Byzantine { culprits }),
-        Verdict::Fits if others.all(|it| it == Verdict::Fits) => Ok(()),
-        Verdict::Fits | Verdict::Differs => Err(Reason::VerificationFailed),
-    }
-}
-
 impl Delivery {
     pub(super) const fn verdict(&self) -> Verdict {
         match self {
@@ -167,30 +138,6 @@ impl Delivery {
         match self {
             Self::Sealed(sealed) => sealed.get(&dev).cloned().unwrap_or_default(),
             Self::Accuse(_) | Self::Differ => Vec::new(),
-        }
-    }
-}
-
-impl Report {
-    pub(super) const fn verdict(&self) -> Verdict {
-        match self {
-            Self::Confirm(_) | Self::Complain(_) => Verdict::Fits,
-            Self::Accuse(devices) => Verdict::Accuses(*devices),
-            Self::Differ => Verdict::Differs,
-        }
-    }
-
-    pub(super) const fn complaints(&self) -> DeviceSet {
-        match self {
-            Self::Complain(devices) => *devices,
-            Self::Confirm(_) | Self::Accuse(_) | Self::Differ => DeviceSet::EMPTY,
-        }
-    }
-
-    pub(super) fn word(&self) -> Option<Vec<u8>> {
-        match self {
-            Self::Confirm(word) => Some(word.clone()),
-            Self::Complain(_) | Self::Accuse(_) | Self::Differ => None,
         }
     }
 }

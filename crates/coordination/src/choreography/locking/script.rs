@@ -1,14 +1,15 @@
 //! The text of a lock.
 
-use aura_choreography::{
-    Completed, DeviceSet, Me, Opening, Pub, Reason, Steps, Stop, choreography, session,
-};
+use aura_choreography::{DeviceSet, Me, Opening, Pub, Reason, Steps, Stop, choreography, session};
 use aura_protocol_core::{Capability, encode};
 
 use super::work::{Locked, Request, Step, Terms};
 use crate::{
     choreography::{
-        sign::script::{self as signing, sign},
+        sign::{
+            Group,
+            script::{self as signing, sign},
+        },
         table::{answer, table},
     },
     keystore,
@@ -37,8 +38,21 @@ fn assign(opening: &Opening<'_>) -> Result<aura_choreography::Cast, Reason> {
 
 /// Says whether it wants the lock, draws the winner, and signs its grant.
 #[choreography(pub Locking, roles = assign)]
-pub async fn acquire(mut s: locking::Start) -> Result<locking::Finished<Completed>, Stop> {
-    let terms = s.params::<Terms>()?;
+pub async fn run(s: locking::Start) -> Result<locking::Finished<Locked>, Stop> {
+    let terms = s.params()?;
+    acquire(s, terms, |_| Ok(None)).await
+}
+
+/// The same as a part of another session, whose participants all know the lock; the grant is signed by
+/// whom that session says.
+///
+/// # Errors
+/// [`Stop`] when nobody gets the lock.
+pub async fn acquire(
+    mut s: locking::Start,
+    terms: Pub<Terms>,
+    group: impl Fn(&Me) -> Result<Option<Group>, Reason> + Send + Sync,
+) -> Result<locking::Finished<Locked>, Stop> {
     let seats = s.session().zip(s.participants());
     let question = |me: &Me| {
         let (table, terms) = (table(&seats, me), (*terms).clone());
@@ -55,18 +69,13 @@ pub async fn acquire(mut s: locking::Start) -> Result<locking::Finished<Complete
     // Everybody draws: nobody's word on who won counts.
     let drawn = terms.zip(seats).zip(contenders);
     let grant = drawn.map(|((terms, (_, devices)), contenders)| {
-        terms.grant(devices, *contenders).map(|it| (terms.signature(&it), it))
+        let grant = terms.grant(devices, *contenders)?;
+        Some((terms.signature(&grant), grant))
     });
-    let Some((signed, _)) = &*grant else {
+    let Some((signed, granted)) = &*grant else {
         return Err(Stop::Failed(Reason::Insufficient));
     };
-    let wanted: Pub<crate::choreography::sign::Terms> = grant.map(|_| signed.clone());
-    let (s, signature) = s.grant(|s| signing::sign(s, wanted)).await?;
-    let locked = grant.zip(signature).map(|(grant, signature)| {
-        let locked = grant
-            .as_ref()
-            .map(|(_, grant)| Locked { grant: grant.clone(), signature: signature.clone() });
-        Completed::of(&locked)
-    });
-    Ok(s.finish(locked))
+    let wanted = grant.map(|_| signed.clone());
+    let (s, signature) = s.grant(|s| signing::sign_for(s, wanted, group)).await?;
+    Ok(s.finish(signature.map(|it| Locked { grant: granted.clone(), signature: it.clone() })))
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use aura_choreography::{Cast, Dev, DeviceSet, Opening, Reason};
+use aura_choreography::{Cast, Completed, Conclude, Dev, DeviceSet, Opening, Reason};
 use aura_crypto::{
     fence::Grant,
     lottery::{Contender, Draw},
 };
 use aura_protocol_core::{
-    AccountId, DeviceId, Digest, Epoch, decode, encode, limits::UNIT_BODY_BYTES_MAX,
+    AccountId, DeviceId, Digest, Epoch, Outcome, decode, encode, limits::UNIT_BODY_BYTES_MAX,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -85,6 +85,12 @@ pub struct Locked {
     pub grant: Grant,
     /// The group's signature on it.
     pub signature: Vec<u8>,
+}
+
+impl Conclude for Locked {
+    fn conclude(self) -> Outcome {
+        Completed::of(&self).conclude()
+    }
 }
 
 /// Which step the key store is asked to take.

@@ -5,7 +5,7 @@ use aura_choreography::{
 };
 use aura_protocol_core::{Capability, encode};
 
-use super::work::{Made, Record, Request, Step, Terms};
+use super::work::{Group, Made, Record, Request, Step, Terms};
 use crate::{
     choreography::table::{Rested, Seats, answer, heard, table},
     keystore,
@@ -40,12 +40,13 @@ fn assign(opening: &Opening<'_>) -> Result<aura_choreography::Cast, Reason> {
 }
 
 /// What is common to all questions of a session.
-struct Desk {
+struct Desk<G> {
     seats: Seats,
     terms: Pub<Terms>,
+    group: G,
 }
 
-impl Desk {
+impl<G: Fn(&Me) -> Result<Option<Group>, Reason> + Send + Sync> Desk<G> {
     async fn ask(
         &self,
         state: &mut impl Steps,
@@ -54,7 +55,8 @@ impl Desk {
     ) -> Result<FromHost<Vec<u8>>, Stop> {
         let question = |me: &Me| {
             let (table, terms) = (table(&self.seats, me), (*self.terms).clone());
-            let request = Request { table, terms, step, record: record(me)? };
+            let (group, record) = ((self.group)(me)?, record(me)?);
+            let request = Request { table, terms, group, step, record };
             Ok(encode(&keystore::Request::Sign(request)))
         };
         state.invoke(Capability::Sign, question).await
@@ -72,8 +74,20 @@ pub async fn run(s: sign::Start) -> Result<sign::Finished<Vec<u8>>, Stop> {
 ///
 /// # Errors
 /// [`Stop`] when there is no signature.
-pub async fn sign(mut s: sign::Start, terms: Pub<Terms>) -> Result<sign::Finished<Vec<u8>>, Stop> {
-    let desk = Desk { seats: s.session().zip(s.participants()), terms };
+pub async fn sign(s: sign::Start, terms: Pub<Terms>) -> Result<sign::Finished<Vec<u8>>, Stop> {
+    sign_for(s, terms, |_| Ok(None)).await
+}
+
+/// The same, by whom the session around it says.
+///
+/// # Errors
+/// [`Stop`] when there is no signature.
+pub async fn sign_for(
+    mut s: sign::Start,
+    terms: Pub<Terms>,
+    group: impl Fn(&Me) -> Result<Option<Group>, Reason> + Send + Sync,
+) -> Result<sign::Finished<Vec<u8>>, Stop> {
+    let desk = Desk { seats: s.session().zip(s.participants()), terms, group };
     let nonces = desk.ask(&mut s, Step::Nonces, |_| Ok(Record::default())).await?;
     let (s, _) = s.nonces(|me| Ok((answer(&nonces, me)?, ()))).await?;
     let needed = usize::from(desk.terms.signers);

@@ -1,8 +1,10 @@
 //! What a group signature asks of a device's key store.
 
+use std::collections::BTreeMap;
+
 use aura_choreography::{Cast, DeviceSet, Opening, Reason};
 use aura_crypto::Domain;
-use aura_protocol_core::{Digest, decode, encode, limits::UNIT_BODY_BYTES_MAX};
+use aura_protocol_core::{DeviceId, Digest, decode, encode, limits::UNIT_BODY_BYTES_MAX};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::choreography::table::{Heard, Rested, Table};
@@ -22,6 +24,10 @@ pub enum Purpose {
     DerivedKey,
     /// Nothing: a device shows that it takes part again.
     Redemption,
+    /// A resharing worked: by those who hold the new shares.
+    ResharingProof,
+    /// A resharing worked, and is to count: by those who hold the old ones.
+    ResharingAuthority,
 }
 
 impl Purpose {
@@ -34,6 +40,8 @@ impl Purpose {
             Self::KeyRotation => Domain::KeyRotation,
             Self::DerivedKey => Domain::DerivedKeyGroup,
             Self::Redemption => Domain::Redemption,
+            Self::ResharingProof => Domain::ResharingProof,
+            Self::ResharingAuthority => Domain::ResharingAuthority,
         }
     }
 }
@@ -63,6 +71,16 @@ impl Terms {
         let terms: Self = decode(opening.params, UNIT_BODY_BYTES_MAX).map_err(other)?;
         Ok(opening.with_threshold(terms.signers))
     }
+}
+
+/// Whose signature it is, where not everybody who takes part holds a share of the key, or not of the one
+/// that is current.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Group {
+    /// The public part of the sharing.
+    pub sharing: Vec<u8>,
+    /// Who holds which share.
+    pub holders: BTreeMap<DeviceId, u16>,
 }
 
 /// What was heard so far.
@@ -119,6 +137,8 @@ pub struct Request {
     pub table: Table,
     /// What is signed.
     pub terms: Terms,
+    /// Whose signature it is; without it, that of those who hold this device's current key.
+    pub group: Option<Group>,
     /// The step.
     pub step: Step,
     /// What was heard.
