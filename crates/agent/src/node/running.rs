@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use aura_coordination::execution::{
-    Instruction, InstructionResult, ProtocolContext, SessionStatus,
+    ChildAsked, Instruction, InstructionResult, ProtocolContext, SessionStatus,
 };
 use aura_journal::{
     Ledger, SessionState,
@@ -352,8 +352,9 @@ impl Node {
             Instruction::UseCapability { effect, capability, .. } => {
                 Some((effect, unusable(capability)))
             }
-            Instruction::RunSubProtocol { effect, protocol, params } => {
-                let reply = self.child_reply(session, effect, &protocol, &params)?;
+            Instruction::RunSubProtocol { effect, part, protocol, params } => {
+                let asked = ChildAsked { part, protocol, params };
+                let reply = self.child_reply(session, &asked)?;
                 Some((effect, reply))
             }
             read if self.built_ins.has(app) => self.read_built_in(module, app, read),

@@ -20,6 +20,7 @@ mod field;
 mod hostile;
 mod joins;
 mod main_job;
+mod motions;
 mod publisher;
 mod puppet;
 mod refusals;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aura_coordination::execution::{
-    ContextError, Instruction, InstructionResult, ProtocolContext, SessionStatus,
+    ChildAsked, ContextError, Instruction, InstructionResult, ProtocolContext, SessionStatus,
 };
 use aura_protocol_core::{
     Capability, DeviceId, Digest, Epoch, Outcome, ProtocolCapabilities, ProtocolEffect,
@@ -207,9 +207,9 @@ fn a_session_has_a_few_children_at_a_time() {
     session.next_step().unwrap();
     let asked = session.complete(stepped(b"", vec![child; 9])).unwrap();
     assert_eq!(asked.len(), 8);
-    let counter = "counter".parse().unwrap();
-    assert_eq!(session.waits_for_child(7), Some((&counter, &b"p"[..])));
-    assert_eq!(session.waits_for_child(8), None);
+    let (protocol, params) = ("counter".parse().unwrap(), b"p".to_vec());
+    assert_eq!(session.waits_for_part(7), Some(&ChildAsked { part: 7, protocol, params }));
+    assert_eq!((session.waits_for_part(8), session.parts()), (None, 9));
     assert!(matches!(
         input(session.next_step()),
         ProtocolInput::Reply { effect: 8, result: EffectReply::Denied(_) }
