@@ -93,6 +93,10 @@ impl Node {
         let (of, participants) = (known.open.app, known.open.agreement.runs.keys().copied());
         let participants: Vec<DeviceId> = participants.collect();
         let app = self.may_begin(parent).and_then(|()| self.child_app(of, protocol));
+        // What is being prepared will be ready or fail, and that is the time to say whether it begins.
+        if app.as_ref().is_ok_and(|it| self.is_preparing(*it)) {
+            return;
+        }
         let opening = app.and_then(|app| {
             self.opening(app, &participants, params.clone()).map_err(|it| it.message)
         });

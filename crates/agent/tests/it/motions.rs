@@ -162,7 +162,7 @@ fn the_failure_of_a_part_reaches_the_session_around_it() {
     start(&mut world, 1);
     answer(&mut world, &["yes", "perhaps", "yes"]);
     world.settle(2);
-    let reason = "the session was aborted: this device cannot go on: an answer is `yes` or `no`";
+    let reason = "aborted: failed here: an answer is `yes` or `no`";
     for index in 0..3 {
         assert_ended(&world, index, "aborted", reason);
     }
@@ -171,7 +171,7 @@ fn the_failure_of_a_part_reaches_the_session_around_it() {
     start(&mut world, 1);
     answer(&mut world, &["", "", ""]);
     for index in 0..3 {
-        assert_ended(&world, index, "aborted", "the session was aborted: `poll` is not installed");
+        assert_ended(&world, index, "aborted", "aborted: `poll` is not installed");
         assert_eq!(poll_of(&world, index), None);
     }
 }

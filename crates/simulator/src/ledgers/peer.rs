@@ -154,6 +154,7 @@ impl<S: Signing> Peer<S> {
             };
             let host = host(&self.table, &start, None);
             let rights = [
+                Capability::WriteRecords,
                 Capability::Sign,
                 Capability::DeriveKey,
                 Capability::Seal,

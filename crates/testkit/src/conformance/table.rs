@@ -181,7 +181,10 @@ impl<'a> Table<'a> {
             HostCall::Run { .. } => EffectReply::SubProtocol(match self.random.below(3) {
                 0 => Outcome::Aborted { reason: "it was aborted".to_owned() },
                 1 => Outcome::Left { reason: "its opener gave up".to_owned() },
-                _ => Outcome::Completed { result: self.random.bytes(8), batch: Vec::new() },
+                _ => {
+                    let result = (self.subject.says)(Dev(0), &mut self.random);
+                    Outcome::Completed { result, batch: Vec::new() }
+                }
             }),
             _ => EffectReply::Records(Vec::new()),
         }
