@@ -428,6 +428,8 @@ impl Drop for SecretHex {
 pub struct Session {
     /// Its id.
     pub session: String,
+    /// The session that it runs as a part of, if it does.
+    pub part_of: Option<String>,
     /// The app's alias.
     pub alias: String,
     /// `pending`, `active`, `stalled`, `completed`, `aborted`, `left` or `failed`. A stalled session waits

@@ -276,7 +276,7 @@ impl Session {
                     || unless.is_some_and(|it| matches(&it, me, event))
                     || self.is_late()
             }
-            Some(Ask::Pause { .. }) => self.is_late(),
+            Some(Ask::Pause { .. } | Ask::Host(_)) => self.is_late(),
             _ => true,
         }
     }
@@ -312,10 +312,11 @@ impl Session {
                 Some(Reply::Done)
             }
             Ask::Host(call) => {
-                if !self.called {
-                    output.call = Some(call.clone());
-                    self.called = true;
+                if self.called {
+                    return self.timeout();
                 }
+                output.call = Some(call.clone());
+                self.called = true;
                 None
             }
             Ask::Now => self.now.map(Reply::Epoch),
@@ -371,6 +372,7 @@ impl Session {
         match self.machine.pending()? {
             Ask::Await { within, .. } | Ask::Signal { within } => *within,
             Ask::Pause { epochs } => Some(*epochs),
+            Ask::Host(call) => call.within(),
             _ => None,
         }
     }

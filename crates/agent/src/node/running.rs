@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use aura_coordination::execution::{
-    Instruction, InstructionResult, ProtocolContext, SessionStatus,
+    ChildAsked, Instruction, InstructionResult, ProtocolContext, SessionStatus,
 };
 use aura_journal::{
     Ledger, SessionState,
@@ -354,8 +354,9 @@ impl Node {
             Instruction::UseCapability { effect, capability, bytes } => {
                 self.use_right(session, module, (effect, capability), &bytes)
             }
-            Instruction::RunSubProtocol { effect, protocol, params } => {
-                let reply = self.child_reply(session, effect, &protocol, &params)?;
+            Instruction::RunSubProtocol { effect, part, protocol, params } => {
+                let asked = ChildAsked { part, protocol, params };
+                let reply = self.child_reply(session, &asked)?;
                 Some((effect, reply))
             }
             read if self.built_ins.has(app) => self.read_built_in(module, app, read),

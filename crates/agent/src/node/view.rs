@@ -277,6 +277,7 @@ impl Node {
             .collect();
         Some(Session {
             session: session.to_string(),
+            part_of: known.parent.map(|(parent, _)| parent.to_string()),
             alias: self.alias(open.app),
             status: status.to_string(),
             spoken: open.agreement.spoken.to_string(),

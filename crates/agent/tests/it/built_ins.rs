@@ -122,14 +122,14 @@ fn a_part_that_nobody_asked_for_is_not_joined() {
     };
     let asked = census(&mut world, &params);
     let others = [
-        // Of a session that asks for nothing, or not as this effect.
+        // Of a session that asks for nothing, or not as this part.
         (none, 0, asked.clone()),
         (parent, 1, asked.clone()),
     ];
-    for (parent, effect, opening) in others {
-        let child = world.open_part(2, parent, effect, opening);
+    for (parent, part, opening) in others {
+        let child = world.open_part(2, parent, part, opening);
         world.settle(2);
-        assert!(!world.has_joined(0, &child.to_string()), "effect {effect} of {parent}");
+        assert!(!world.has_joined(0, &child.to_string()), "part {part} of {parent}");
     }
     let wrong = census(&mut world, &encode(&51u64));
     let child = world.open_part(2, parent, 0, wrong);

@@ -22,6 +22,7 @@ mod joins;
 mod keys;
 mod leaving;
 mod main_job;
+mod motions;
 mod publisher;
 mod puppet;
 mod refusals;

@@ -10,6 +10,7 @@ pub mod types;
 pub mod waiting;
 mod wake;
 
+pub use asked::ChildAsked;
 pub use context::ProtocolContext;
 pub use error::ContextError;
 pub use native::{BuiltIn, Native, NativeProtocol, NativeScript};

@@ -61,6 +61,8 @@ pub enum Instruction {
     RunSubProtocol {
         /// Which effect is answered.
         effect: u64,
+        /// Which of the parts that the session asked for, from 0: the same at every participant.
+        part: u64,
         /// Which protocol.
         protocol: ProtocolName,
         /// Its parameters.

@@ -141,7 +141,7 @@ pub enum SessionStatus {
 pub struct SessionState {
     /// Its id.
     pub id: SessionId,
-    /// The session that it is a part of, and as which effect of it.
+    /// The session that it is a part of, and as which part of it.
     pub parent: Option<(SessionId, u64)>,
     /// Who opened it.
     pub opener: DeviceId,

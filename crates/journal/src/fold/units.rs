@@ -132,7 +132,7 @@ impl Fold {
         child: &OpenChild,
         undo: &mut Vec<Undo>,
     ) {
-        let id = child_session_id(child.parent, child.effect);
+        let id = child_session_id(child.parent, child.part);
         let is_known =
             self.state.sessions.contains_key(&id) || self.state.refused_children.contains_key(&id);
         let Some(parent) = self.state.sessions.get(&child.parent) else { return };
@@ -143,7 +143,7 @@ impl Fold {
         match &child.opening {
             ChildOpening::Opened(open) => {
                 if open.agreement.runs.keys().eq(parent.open.agreement.runs.keys()) {
-                    let parent = Some((child.parent, child.effect));
+                    let parent = Some((child.parent, child.part));
                     self.begin(SessionState::new(id, parent, unit, body.author, open), undo);
                 }
             }

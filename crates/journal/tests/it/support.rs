@@ -222,12 +222,12 @@ pub fn open(participants: &[Device]) -> Event {
 }
 
 /// A part of a session begins among these, or does not.
-pub fn open_child(parent: SessionId, effect: u64, participants: Option<&[Device]>) -> Event {
+pub fn open_child(parent: SessionId, part: u64, participants: Option<&[Device]>) -> Event {
     let opening = match participants {
         Some(participants) => ChildOpening::Opened(opening(participants)),
         None => ChildOpening::Refused("no".to_owned()),
     };
-    Event::OpenChild(Box::new(OpenChild { parent, effect, opening }))
+    Event::OpenChild(Box::new(OpenChild { parent, part, opening }))
 }
 
 fn opening(participants: &[Device]) -> OpenSession {

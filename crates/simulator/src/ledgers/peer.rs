@@ -155,7 +155,13 @@ impl<S: Signing> Peer<S> {
                 params: state.open.params.clone(),
             };
             let host = host(&self.table, &start, None);
-            let rights = [Capability::Sign, Capability::DeriveKey, Capability::Seal];
+            let rights = [
+                Capability::WriteRecords,
+                Capability::Sign,
+                Capability::DeriveKey,
+                Capability::Seal,
+                Capability::RunSubProtocol,
+            ];
             let mut context = ProtocolContext::new(start, MODULE, rights.into_iter().collect());
             if let Some(says) = self.table.says {
                 // A session that has just begun listens.
@@ -215,9 +221,11 @@ impl<S: Signing> Peer<S> {
                     running.reply(effect, reply);
                 }
             }
-            Instruction::RunSubProtocol { effect, .. } => {
-                let why = "a simulated host does not do this".to_owned();
-                running.reply(effect, EffectReply::Denied(why));
+            Instruction::RunSubProtocol { effect, protocol, params, .. } => {
+                let call = HostCall::Run { protocol, params, within: None };
+                if let Some(reply) = running.host.as_mut().map(|it| it.reply(&call)) {
+                    running.reply(effect, reply);
+                }
             }
             Instruction::Fail { reason, .. } => {
                 running.failed = Some(Err(Stop::Failed(Reason::Other(reason))));

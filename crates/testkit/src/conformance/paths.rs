@@ -23,7 +23,8 @@ pub struct Subject<'a> {
     pub devices: u8,
     /// What the opener passes to everybody.
     pub params: Vec<u8>,
-    /// What the person at a device says, good or bad, when the script asks.
+    /// What the person at a device says, good or bad, when the script asks; and what a session of another
+    /// protocol comes to that the script runs, when it completes.
     pub says: fn(Dev, &mut Seeded) -> Vec<u8>,
 }
 

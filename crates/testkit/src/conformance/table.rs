@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use aura_choreography::{
     Ask, Body, Dev, DeviceSet, Event, HostCall, Machine, Reason, Reply, Seat, Want,
 };
-use aura_protocol_core::{DeviceId, Epoch, SessionId, lifecycle::EffectReply};
+use aura_protocol_core::{DeviceId, Epoch, Outcome, SessionId, lifecycle::EffectReply};
 
 use super::paths::{Departed, Subject};
 use crate::seed::Seeded;
@@ -136,7 +136,9 @@ impl<'a> Table<'a> {
                 self.say(&Event { author, label: *label, round: *round, body: body.clone() });
                 Some(Reply::Done)
             }
-            Ask::Host(call) => Some(Reply::Host(self.host(call))),
+            Ask::Host(call) => {
+                self.hurries(call.within()).or_else(|| Some(Reply::Host(self.host(call))))
+            }
             Ask::Now => Some(Reply::Epoch(Epoch(self.now))),
             Ask::HasPassed { since, epochs, .. } => {
                 let end = since.saturating_add(u64::from(*epochs));
@@ -176,6 +178,14 @@ impl<'a> Table<'a> {
             _ if self.random.below(8) == 0 => EffectReply::Denied("not here".to_owned()),
             HostCall::Use { .. } => EffectReply::Used(self.random.bytes(32)),
             HostCall::Read(_) => EffectReply::Record(None),
+            HostCall::Run { .. } => EffectReply::SubProtocol(match self.random.below(3) {
+                0 => Outcome::Aborted { reason: "it was aborted".to_owned() },
+                1 => Outcome::Left { reason: "its opener gave up".to_owned() },
+                _ => {
+                    let result = (self.subject.says)(Dev(0), &mut self.random);
+                    Outcome::Completed { result, batch: Vec::new() }
+                }
+            }),
             _ => EffectReply::Records(Vec::new()),
         }
     }
