@@ -14,6 +14,7 @@ mod device;
 mod document;
 mod help;
 mod in_use;
+mod protocol;
 mod refusal;
 mod statements;
 mod usage;
