@@ -15,6 +15,7 @@ mod document;
 mod help;
 mod in_use;
 mod key;
+mod protocol;
 mod refusal;
 mod statements;
 mod usage;
