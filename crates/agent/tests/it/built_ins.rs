@@ -107,6 +107,15 @@ fn parts_of_parts_end_somewhere() {
     world.until_ended(&[0, 1, 2], &session, result);
 }
 
+/// A session leads to so many others and no more, one after the other as well.
+#[test]
+fn parts_end_sometime() {
+    let mut world = World::of_census(1, 2);
+    let session = world.start_built_in(0, "many", &[0, 1], vec![]).unwrap();
+    let result = "64 parts: one session leads to 64 others at most";
+    world.until_ended(&[0, 1], &session, result);
+}
+
 /// A part that the session did not ask for is not joined, whoever opens it.
 #[test]
 fn a_part_that_nobody_asked_for_is_not_joined() {
