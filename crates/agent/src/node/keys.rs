@@ -178,10 +178,14 @@ impl Node {
         finished.filter_map(|it| offered(it.1)).collect()
     }
 
-    /// The configuration that certifies the keys of a session, and what it rests on.
+    /// The configuration that certifies the keys of a session, and what it rests on; none once it is in
+    /// force.
     pub(super) fn with_keys(&self, session: SessionId) -> Option<(Vec<Digest>, EntryBody)> {
         let keys = offered(self.vault.as_ref()?.store.pending(session)?)?;
         let current = self.ledger.chain().config().clone();
+        if current.group_key == Some((keys.key, keys.name)) {
+            return None;
+        }
         let closed = self.ledger.state().sessions.get(&session).and_then(|it| it.closed_by);
         // The same for everybody who holds a share, so that all propose one value.
         let past = closed.map_or_else(|| self.ledger.heads(), |it| vec![it]);

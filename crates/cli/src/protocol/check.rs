@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use aura_agent::{AgentError, Whose};
+use aura_agent::AgentError;
 use aura_protocol_core::{Digest, limits::MODULE_BYTES_MAX};
 use aura_wasm_host::{
     ModuleHost, PrepareError, Refused,
