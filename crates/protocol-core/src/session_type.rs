@@ -70,6 +70,7 @@
 //! - INV-ST7: a comparison ends after a bounded number of moves, whatever the two types are.
 
 mod check;
+mod clock;
 mod code;
 mod compare;
 mod error;

@@ -54,7 +54,7 @@ pub(super) struct Awaited {
     pub(super) need: Need,
     pub(super) from: Senders,
     pub(super) unless: Option<Label>,
-    pub(super) deadline: bool,
+    pub(super) within: Option<u32>,
 }
 
 /// Who is expected to send.
@@ -97,6 +97,7 @@ pub(super) enum Op {
         ways: Vec<Way>,
         signal: Option<Label>,
         on: Option<Awaited>,
+        within: Option<u32>,
     },
     Go(usize),
     /// Goes back to a mark, into the next round.
@@ -291,11 +292,12 @@ impl<'a> Writer<'a> {
                 let on = on.as_ref().map(|it| self.wait(it));
                 self.branches(branches, |ways| Op::Decide { on, ways });
             }
-            Local::Follow { by, branches, signal, on, .. } => {
+            Local::Follow { by, branches, signal, on, within } => {
                 let from = self.spread.one(by);
                 let signal = signal.as_ref().map(|it| self.label(it));
                 let on = on.as_ref().map(|it| self.wait(it));
-                self.branches(branches, |ways| Op::Follow { from, ways, signal, on });
+                let within = *within;
+                self.branches(branches, |ways| Op::Follow { from, ways, signal, on, within });
             }
             Local::Rec { name } => {
                 let number = u16::try_from(self.recs.len()).unwrap_or(u16::MAX);
@@ -395,7 +397,7 @@ impl<'a> Writer<'a> {
             need,
             from,
             unless: wait.unless.as_ref().map(|it| self.label(it)),
-            deadline: wait.deadline,
+            within: wait.within,
         }
     }
 }

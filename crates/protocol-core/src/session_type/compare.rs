@@ -10,6 +10,7 @@ use alloc::{
 
 use super::{
     Branch, BranchEnd, Condition, MOVES_MAX, STATES_MAX, SessionType, Side, Step, Witness,
+    clock::Late,
     code::Code,
     explore::{Arena, Explored},
     late::TimeOuts,
@@ -54,6 +55,10 @@ pub struct Hard {
 /// alone, unless enough would have come if nobody had declined. `Soft`: every mix is safe. This is
 /// asynchronous: the order in which things are sent does not matter as long as everybody gets what it
 /// waits for.
+///
+/// Nothing but a pause takes time. Where the two pause differently, nobody may wait, with a deadline, for
+/// one who may still rest when it is over; which of several comes first is not followed, so that this
+/// can refuse more than would go wrong ([`Witness::Rests`]).
 ///
 /// Who waits without a deadline for what others may decline waits for ever: that version goes wrong by
 /// itself.
@@ -184,6 +189,7 @@ impl<'a> Pair<'a> {
         let arena = self.arena(codes.each_ref(), [side; COUNT], spread, None);
         match arena.explore() {
             Explored::Safe(time_outs) => Ok(time_outs),
+            Explored::Late(late) => Err(self.rests(late, [side; COUNT])),
             Explored::Bound => Err(Witness::BoundReached { moves: MOVES_MAX, states: STATES_MAX }),
             Explored::Wrong(steps, last) => {
                 let run = arena.run(&self.session(side).name, &steps, &last);
@@ -244,9 +250,20 @@ impl<'a> Pair<'a> {
         }
     }
 
+    fn rests(&self, late: Late, sides: [Side; COUNT]) -> Witness {
+        Witness::Rests {
+            session: self.new.name.clone(),
+            side: sides.get(late.device).copied().unwrap_or(Side::Old),
+            label: self.names.name(late.label),
+            after: late.after,
+            within: late.within,
+        }
+    }
+
     fn witness(&self, arena: &Arena<'_>) -> Option<Witness> {
         match arena.explore() {
             Explored::Safe(_) => None,
+            Explored::Late(late) => Some(self.rests(late, arena.sides)),
             Explored::Bound => Some(Witness::BoundReached { moves: MOVES_MAX, states: STATES_MAX }),
             Explored::Wrong(steps, last) => {
                 Some(Witness::Mixed(Box::new(arena.run(&self.new.name, &steps, &last))))
@@ -416,7 +433,7 @@ mod tests {
             }
             each_arena(&Pair::new(&old, &new), |arena| {
                 let found = match arena.explore() {
-                    Explored::Safe(_) => Ok(()),
+                    Explored::Safe(_) | Explored::Late(_) => Ok(()),
                     Explored::Wrong(steps, _) => Err(steps.len()),
                     Explored::Bound => return,
                 };

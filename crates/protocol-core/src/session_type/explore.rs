@@ -15,6 +15,7 @@ use alloc::{
 
 use super::{
     CONTINUES_MAX, End, MOVES_MAX, STATES_MAX, Side,
+    clock::{Clock, Late},
     code::{Awaited, Code, Label, Labels, Need, Op, Senders, Way},
     late::TimeOuts,
     spread::{COUNT, DEVICES, Devices, Names, Spread, threshold},
@@ -31,6 +32,8 @@ pub(super) struct Event {
     payload: Devices,
     /// Not sent, but declined.
     declined: bool,
+    /// When.
+    pub(super) said: Clock,
 }
 
 /// Where one device stands.
@@ -50,6 +53,7 @@ pub(super) struct Device {
     owed: Vec<(Label, u16)>,
     /// Decisions that it went by and that not all others have learned of.
     pub(super) decided: BTreeSet<(Label, u16, Devices)>,
+    pub(super) clock: Clock,
     pub(super) end: Option<End>,
 }
 
@@ -57,7 +61,9 @@ pub(super) struct Device {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct State {
     pub(super) devices: [Device; COUNT],
-    logs: [Vec<Event>; COUNT],
+    pub(super) logs: [Vec<Event>; COUNT],
+    /// The first wait that may have been too short.
+    pub(super) late: Option<Late>,
 }
 
 /// What a device does.
@@ -91,6 +97,8 @@ pub(super) struct Arena<'a> {
 pub(super) enum Explored {
     /// Every run ends well. Where devices had to run out of time for that.
     Safe(TimeOuts),
+    /// Every run ends well if a device waits longer than it would.
+    Late(Late),
     /// The shortest run that does not.
     Wrong(Vec<Step>, Box<State>),
     /// Too many runs.
@@ -112,9 +120,11 @@ impl Arena<'_> {
         let mut queue = BTreeMap::new();
         let mut visited = BTreeSet::new();
         let mut moves = 0;
+        let mut late = None;
         let mut steps = Vec::new();
         let mut state = self.start();
         self.settle(&mut state, &mut steps);
+        late = late.or_else(|| state.late.take());
         queue.insert((steps.len(), 0), state);
         nodes.push(Node { parent: None, steps });
         while let Some(((length, index), state)) = queue.pop_first() {
@@ -141,6 +151,7 @@ impl Arena<'_> {
                 let mut steps = alloc::vec![step];
                 self.take(&mut next, step);
                 self.settle(&mut next, &mut steps);
+                late = next.late.take().or(late);
                 moves += steps.len();
                 if MOVES_MAX < moves || STATES_MAX < queue.len() + visited.len() {
                     return Explored::Bound;
@@ -150,7 +161,7 @@ impl Arena<'_> {
             }
             visited.insert(state);
         }
-        Explored::Safe(noted)
+        late.map_or(Explored::Safe(noted), Explored::Late)
     }
 
     pub(super) fn start(&self) -> State {
@@ -163,9 +174,11 @@ impl Arena<'_> {
             subsets: BTreeMap::new(),
             owed: Vec::new(),
             decided: BTreeSet::new(),
+            clock: Clock::default(),
             end: None,
         };
-        State { devices: self.codes.map(device), logs: [const { Vec::new() }; COUNT] }
+        let logs = [const { Vec::new() }; COUNT];
+        State { devices: self.codes.map(device), logs, late: None }
     }
 
     /// Does all that can be done without deciding, then forgets what nobody can use any more.
@@ -210,15 +223,18 @@ impl Arena<'_> {
                     if !device.has_enough(&wait.need, seen) {
                         return None;
                     }
+                    let arrival = self.arrival(state, index, wait);
+                    self.comes(state, index, (wait.label, wait.within), arrival);
                     device_mut(state, index)?.at += 1;
                     return Some(Act::See { label: wait.label, from: seen });
                 }
                 Op::Decide { .. } => return None,
-                Op::Follow { from, ways, .. } => {
+                Op::Follow { from, ways, within, .. } => {
                     let (way, event) = self.announced(state, index, *from, ways)?;
                     if self.refuses(state, index, *from, way.label) {
                         return None;
                     }
+                    self.comes(state, index, (way.label, *within), event.said);
                     device_mut(state, index)?.go(way, event.payload, self.tracked);
                     return Some(Act::Follow { label: way.label });
                 }
@@ -246,7 +262,8 @@ impl Arena<'_> {
         to: Devices,
         round: u16,
     ) -> Option<Act> {
-        let event = Event { label, round, to, payload: 0, declined: false };
+        let said = state.devices.get(author)?.clock;
+        let event = Event { label, round, to, payload: 0, declined: false, said };
         state.logs.get_mut(author)?.push(event);
         Some(Act::Send { label, to })
     }
@@ -288,10 +305,7 @@ impl Arena<'_> {
     fn answered(&self, state: &State, reader: usize, wait: &Awaited, declined: bool) -> Devices {
         let label = wait.label;
         let Some(device) = state.devices.get(reader) else { return 0 };
-        let from = match wait.from {
-            Senders::Devices(devices) => devices,
-            Senders::Decided(decided) => device.subset(decided),
-        };
+        let from = self.senders(device, wait);
         let round = device.round;
         let mut seen = 0;
         for (author, log) in state.logs.iter().enumerate() {
@@ -306,6 +320,27 @@ impl Arena<'_> {
             }
         }
         seen & from
+    }
+
+    /// Who is to send what a device waits for.
+    pub(super) fn senders(&self, device: &Device, wait: &Awaited) -> Devices {
+        match wait.from {
+            Senders::Devices(devices) => devices,
+            Senders::Decided(decided) => device.subset(decided),
+        }
+    }
+
+    /// When one device said what another waits for.
+    pub(super) fn said(
+        &self,
+        state: &State,
+        reader: usize,
+        author: usize,
+        label: Label,
+    ) -> Option<Clock> {
+        let round = state.devices.get(reader)?.round;
+        let is_it = |it: &&Event| it.label == label && it.round == round && !it.declined;
+        state.logs.get(author)?.iter().find(is_it).map(|it| it.said)
     }
 
     /// The first decision of this round in a decider's log that leads on.
@@ -425,10 +460,15 @@ impl Arena<'_> {
             }
             Act::See { .. } | Act::Follow { .. } => return None,
         };
-        let device = state.devices.get_mut(index)?;
-        let (_, ways) = self.decision(device, index)?;
+        let (on, ways) = self.decision(state.devices.get(index)?, index)?;
         let way = *ways.iter().find(|it| it.label == label)?;
-        let event = Event { label, round: device.round, to: DEVICES, payload, declined: false };
+        if let (Some(on), Act::Decide { .. }) = (on, act) {
+            let arrival = self.arrival(state, index, on);
+            self.comes(state, index, (on.label, on.within), arrival);
+        }
+        let device = device_mut(state, index)?;
+        let (round, said) = (device.round, device.clock);
+        let event = Event { label, round, to: DEVICES, payload, declined: false, said };
         device.go(way, payload, self.tracked);
         state.logs.get_mut(index)?.push(event);
         Some(())
@@ -437,7 +477,8 @@ impl Arena<'_> {
     fn answer(&self, state: &mut State, index: usize, label: Label, declined: bool) -> Option<()> {
         let device = device_mut(state, index)?;
         device.at += 1;
-        let event = Event { label, round: device.round, to: DEVICES, payload: 0, declined };
+        let (round, said) = (device.round, device.clock);
+        let event = Event { label, round, to: DEVICES, payload: 0, declined, said };
         state.logs.get_mut(index)?.push(event);
         Some(())
     }
@@ -499,6 +540,7 @@ impl Arena<'_> {
             })
         };
         state.logs.iter_mut().for_each(|log| log.retain(is_used));
+        self.wind(state);
     }
 }
 
@@ -583,6 +625,7 @@ impl Device {
             }
             Op::Enter => self.outer.push(self.round),
             Op::Leave => self.round = self.outer.pop().unwrap_or(self.round),
+            Op::Pause(epochs) => self.clock.pause(*epochs),
             Op::Owe(label) => self.owed.push((*label, self.round)),
             _ => {}
         }

@@ -8,7 +8,7 @@
 use alloc::{collections::BTreeSet, vec::Vec};
 
 use super::{
-    code::{Awaited, Op, Senders},
+    code::{Awaited, Op},
     explore::{Act, Arena, State, Step},
     spread::Devices,
 };
@@ -34,7 +34,7 @@ impl Arena<'_> {
         for (index, device) in state.devices.iter().enumerate() {
             let op = self.codes.get(index).and_then(|it| it.ops.get(device.at));
             let Some((op, wait)) = op.and_then(|it| Some((it, Awaited::at(it)?))) else { continue };
-            if device.end.is_some() || !wait.deadline {
+            if device.end.is_some() || wait.within.is_none() {
                 continue;
             }
             let answered = self.seen(state, index, wait) | self.declined(state, index, wait);
@@ -45,10 +45,7 @@ impl Arena<'_> {
                 }
                 continue;
             };
-            let from = match wait.from {
-                Senders::Devices(devices) => devices,
-                Senders::Decided(decided) => device.subset(decided),
-            };
+            let from = self.senders(device, wait);
             let place = TimeOut { device: index, at: device.at, from, answered };
             let Some(way) = ways.iter().find(|it| it.aborts) else { continue };
             if excused || self.is_usual(&place) {

@@ -29,6 +29,20 @@ pub enum Witness {
         /// The run.
         run: Box<Run>,
     },
+    /// The two versions pause differently, and nothing shows that everybody waits long enough for those
+    /// who still rest.
+    Rests {
+        /// The session's name.
+        session: String,
+        /// Which version may give up.
+        side: Side,
+        /// What it waits for.
+        label: String,
+        /// After how many epochs that may come.
+        after: u32,
+        /// For how many epochs it waits.
+        within: u32,
+    },
     /// There are more runs than are followed; none of those that were followed went wrong.
     BoundReached {
         /// The most moves that are followed.
@@ -245,6 +259,11 @@ impl fmt::Display for Witness {
             Self::Alone { side, run } => {
                 write!(f, "the {side} version goes wrong by itself:\n{run}")
             }
+            Self::Rests { session, side, label, after, within } => write!(
+                f,
+                "the two versions of `{session}` pause differently: {label} may come after {after} \
+                 epochs, and the {side} version waits {within}"
+            ),
             Self::BoundReached { moves, states } => write!(
                 f,
                 "not shown safe within {moves} moves and {states} states: split the session"

@@ -159,6 +159,68 @@ fn a_decision_that_can_end_the_session() {
     check(&session(labels, decide), &session(labels, &all), "soft");
 }
 
+#[test]
+fn pauses() {
+    let labels = "A(u8) B(u8) Fix(u8) Abort(Reason)";
+    let rests = |pause: u32, within: &str| {
+        session(
+            labels,
+            &format!(
+                "write a: A by Opener;\npause rest: {pause};\neach b: B by All;\ndecide d by Opener: on B[all]{within} => Fix | Abort;"
+            ),
+        )
+    };
+    check(&rests(50, " within 9"), &rests(59, " within 9"), "soft");
+    check(&rests(50, ""), &rests(5000, ""), "soft");
+    // The decider of the old version aborts before members of the new one speak.
+    check(&rests(50, " within 9"), &rests(60, " within 9"), "hard new-opens");
+    let Change::Hard(hard) = compare(&rests(50, " within 9"), &rests(100, " within 9")) else {
+        panic!("hard")
+    };
+    let said = "the two versions of `s` pause differently: B may come after 50 epochs, and the old \
+                version waits 9";
+    assert_eq!(hard.witness.to_string(), said);
+    // Where they pause alike, how long does not matter.
+    let more = session(
+        &format!("{labels} Extra(u8)"),
+        "write a: A by Opener;\neach extra: Extra by All;\npause rest: 50;\neach b: B by All;\ndecide d by Opener: on B[all] within 9 => Fix | Abort;",
+    );
+    check(&rests(50, " within 9"), &more, "soft");
+    // Another place for the same pause.
+    let later = session(
+        labels,
+        "write a: A by Opener;\neach b: B by All;\ndecide d by Opener: on B[all] within 9 => Fix | Abort;\npause rest: 50;",
+    );
+    check(&rests(50, " within 9"), &later, "hard old-opens");
+}
+
+/// Who waited for one that rests is as late as that one: what is behind both is no difference.
+#[test]
+fn pauses_do_not_add_up_where_everybody_waits() {
+    let rounds = |pause: u32, quorum: &str, waits: bool| {
+        let (mut labels, mut steps) = ("Abort(Reason)".to_string(), Vec::new());
+        for it in 0..4 {
+            labels += &format!(" B{it}(u8) Fix{it}(u8)");
+            steps.push(format!("pause rest{it}: {pause};\neach b{it}: B{it} by All;"));
+            if waits {
+                steps.push(format!(
+                    "decide d{it} by Opener: on B{it}[{quorum}] within 9 => Fix{it} | Abort;"
+                ));
+            }
+        }
+        if !waits {
+            steps.push(format!("decide d by Opener: on B3[{quorum}] within 9 => Fix0 | Abort;"));
+            labels =
+                labels.replace(" Fix1(u8)", "").replace(" Fix2(u8)", "").replace(" Fix3(u8)", "");
+        }
+        session(&labels, &steps.join("\n"))
+    };
+    for quorum in ["all", "threshold"] {
+        check(&rounds(1, quorum, true), &rounds(9, quorum, true), "soft");
+        check(&rounds(1, quorum, false), &rounds(9, quorum, false), "hard new-opens");
+    }
+}
+
 const DECLINE_STEPS: &str = "\
 each ready: Ready by All | No;
 decide go by Opener: on Ready[threshold] within 9 => Go | Abort;";
