@@ -103,7 +103,7 @@ impl Finding {
 fn limits(usage: Vec<Usage>) -> Vec<Limit> {
     let mut limits: Vec<Limit> = usage
         .into_iter()
-        .map(|Usage { rule, found, limit, .. }| Limit { rule, found, limit })
+        .map(|Usage { rule, found, limit }| Limit { rule, found, limit })
         .collect();
     limits.sort_by_key(|it| std::cmp::Reverse(it.percent()));
     limits
