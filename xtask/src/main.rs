@@ -60,7 +60,7 @@ enum Task {
     Sim(sim::Options),
     /// Figures, each beside a floor measured in the same run
     Bench(bench::Options),
-    /// Processes that are killed with kill -9, and what they had acknowledged
+    /// Processes killed with kill -9, and engines compared on generated modules, for a long time
     Soak(soak::Options),
     /// Check the rules of this repository that no compiler knows
     Tidy,
@@ -98,7 +98,7 @@ fn run() -> Result<()> {
         Task::Web(options) => web::run(&workspace, choice, options),
         Task::Sim(options) => sim::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, choice, options),
-        Task::Soak(options) => soak::run(&workspace, options),
+        Task::Soak(options) => soak::run(&workspace, choice, options),
         Task::Tidy => tidy::run(&workspace),
         Task::Lint => lint::run(&workspace, choice),
         Task::Ci => ci::run(&workspace, choice),

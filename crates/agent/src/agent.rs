@@ -8,6 +8,7 @@ use std::{
 };
 
 use aura_coordination::execution::{NativeProtocol, Woken, time::Wait};
+use aura_crypto::seal::StorageKey;
 use aura_journal::{LedgerStore as _, control::ControlChain};
 use aura_protocol_core::{DeviceId, limits::MODULE_BYTES_MAX};
 use aura_wasm_host::ModuleHost;
@@ -15,14 +16,16 @@ use tokio::{sync::broadcast, task::JoinSet};
 
 use crate::{
     api::{
-        Command, InstallRequest, ProposeRequest, Proposed, Response, StartRequest, Started, Status,
+        Command, DerivedKey, InstallRequest, ProposeRequest, Proposed, Response, StartRequest,
+        Started, Status,
     },
     chain_file,
     driver::{self, Message, Network, World},
     engine::BuiltInProtocols,
     error::{AgentError, Whose},
     identity::{Identity, io_error, modules_dir},
-    node::{AgentEvent, Files, INTERVAL_SECONDS, Input, Node, NodeKeys},
+    node::{AgentEvent, Entropy, Files, INTERVAL_SECONDS, Input, KEYS_ROW, Node, NodeKeys},
+    storage::{StorageSecret, fresh_rng},
     time::ProductionTimeSource,
 };
 
@@ -41,6 +44,7 @@ pub struct DeviceAgentBuilder {
     bind: SocketAddr,
     interval_seconds: u64,
     built_ins: BuiltInProtocols,
+    secret: StorageSecret,
 }
 
 /// A running device. Dropping it stops it: what has not been stored is lost, and the store is free.
@@ -69,6 +73,14 @@ impl DeviceAgentBuilder {
         self
     }
 
+    /// Where the key comes from that seals this device's secrets: without it, the file beside the store
+    /// ([`StorageSecret::beside`]).
+    #[must_use]
+    pub fn storage_secret(mut self, secret: StorageSecret) -> Self {
+        self.secret = secret;
+        self
+    }
+
     /// Registers a protocol that is part of this program. Sessions of it need no release and no
     /// decision of the account; every participant has to have the same one registered.
     #[must_use]
@@ -88,6 +100,8 @@ impl DeviceAgentBuilder {
         let stored = store.load().map_err(|error| driver::store_error(&error))?;
         let mut node = Node::restore(identity.name.clone(), NodeKeys::of(&identity), &stored)?;
         node.set_clock_interval(self.interval_seconds);
+        let storage = self.unlock(stored.local.get(KEYS_ROW)).await?;
+        node.open_vault(storage, fresh_entropy()?, &stored)?;
         for descriptor in self.built_ins.descriptors() {
             node.add_built_in(descriptor);
         }
@@ -96,7 +110,8 @@ impl DeviceAgentBuilder {
         let network = self.listen(&identity, &node).await?;
         let address = network.addresses().first().copied().unwrap_or(self.bind);
         let addresses = network.addresses().iter().map(ToString::to_string).collect();
-        let (world, inbox) = World::new(network, Arc::new(host), self.built_ins, time);
+        let (world, inbox) =
+            World::new(network, Arc::new(host), self.built_ins.with_key_protocols(), time);
         let thread_world = Arc::clone(&world);
         let thread = std::thread::Builder::new()
             .name("aura-node".to_string())
@@ -114,6 +129,15 @@ impl DeviceAgentBuilder {
 }
 
 impl DeviceAgentBuilder {
+    /// A passphrase takes its time, which is not the runtime's.
+    async fn unlock(&self, sealed: Option<&Vec<u8>>) -> Result<StorageKey, AgentError> {
+        let (secret, sealed) = (self.secret.clone(), sealed.cloned());
+        let unlocked = tokio::task::spawn_blocking(move || secret.unlock(sealed.as_deref()));
+        unlocked
+            .await
+            .map_err(|error| AgentError::new("Interrupted", error, Whose::Machine, "try again"))?
+    }
+
     /// Devices that were all off at a time know nothing of each other but where they were.
     async fn listen(&self, identity: &Identity, node: &Node) -> Result<Network, AgentError> {
         let (seed, roster) = (*identity.transport_seed, node.current_roster());
@@ -144,6 +168,11 @@ pub(crate) fn open_host(dir: &Path, identity: &Identity) -> Result<ModuleHost, A
     })
 }
 
+/// What a start draws for itself.
+fn fresh_entropy() -> Result<Entropy, AgentError> {
+    Ok(Entropy::new(*fresh_rng()?.bytes()))
+}
+
 async fn tick(world: Arc<World>) {
     loop {
         world.time.sleep(TICK).await;
@@ -155,8 +184,10 @@ impl DeviceAgent {
     /// A device whose store is in `dir`.
     pub fn builder(dir: impl Into<PathBuf>) -> DeviceAgentBuilder {
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let dir = dir.into();
         DeviceAgentBuilder {
-            dir: dir.into(),
+            secret: StorageSecret::beside(&dir),
+            dir,
             bind,
             interval_seconds: INTERVAL_SECONDS,
             built_ins: BuiltInProtocols::default(),
@@ -240,6 +271,17 @@ impl DeviceAgent {
     pub async fn start_session(&self, request: StartRequest) -> Result<Started, AgentError> {
         match self.request(Command::StartSession(request)).await? {
             Response::Started(started) => Ok(started),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Derives the account's key for a purpose, together with as many devices as are needed.
+    ///
+    /// # Errors
+    /// `NoKeys` while the account has none, `NotEnoughDevices`, `NotDerived`.
+    pub async fn derive_key(&self, context: &str) -> Result<DerivedKey, AgentError> {
+        match self.request(Command::DeriveKey { context: context.to_string() }).await? {
+            Response::Key(key) => Ok(key),
             other => Err(unexpected(&other)),
         }
     }

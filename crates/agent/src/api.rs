@@ -22,6 +22,14 @@ pub enum Command {
     Invite {
         /// For how long it can be used, in seconds.
         valid_seconds: u64,
+        /// The device whose seat the new one gets, by name or id; none for one device more.
+        #[serde(default)]
+        replaces: Option<String>,
+    },
+    /// Send a device away, by decision of the account. The persons at m devices say so.
+    Revoke {
+        /// Which device, by name or id.
+        device: String,
     },
     /// Install an app, by decision of the account.
     Install(InstallRequest),
@@ -44,6 +52,11 @@ pub enum Command {
     /// Begin a session of a protocol that is built into the participants' programs; its name stands in
     /// the place of the alias.
     StartBuiltIn(StartRequest),
+    /// Derive the account's key for a purpose, together with as many devices as are needed.
+    DeriveKey {
+        /// What the key is for. The same text leads to the same key, whichever devices derive it.
+        context: String,
+    },
     /// Say something to a session on this device.
     Signal {
         /// The session's id.
@@ -63,12 +76,19 @@ pub enum Command {
         /// How many of the newest at most.
         limit: usize,
     },
+    /// Let what the account came to so far stand for all units, by decision of the account.
+    Snapshot,
+    /// Drop the units that the newest snapshot stands for.
+    Compact,
     /// A piece of the ledger as its authors encoded it, for [`crate::copy::LedgerCopy`].
     Copy {
         /// How many entries are there already.
         entries: usize,
         /// How many units are there already.
         units: usize,
+        /// How many bytes are there already of what stands for units that are gone.
+        #[serde(default)]
+        base: usize,
     },
 }
 
@@ -155,6 +175,8 @@ pub enum Response {
     Proposals(Proposals),
     /// To [`Command::StartSession`] and [`Command::StartBuiltIn`].
     Started(Started),
+    /// To [`Command::DeriveKey`].
+    Key(DerivedKey),
     /// To [`Command::Signal`] and [`Command::Session`].
     Session(Session),
     /// To [`Command::Sessions`].
@@ -163,6 +185,12 @@ pub enum Response {
     Log(Log),
     /// To [`Command::Copy`].
     Piece(Piece),
+    /// To [`Command::Snapshot`].
+    SnapshotTaken(SnapshotTaken),
+    /// To [`Command::Compact`].
+    Compacted(Compacted),
+    /// To [`Command::Revoke`].
+    DeviceLeft(DeviceLeft),
 }
 
 /// What goes over the socket in return, as one line.
@@ -210,8 +238,23 @@ pub struct Status {
     pub records: BTreeMap<String, usize>,
     /// Alias → why this device does not run the app any more.
     pub blocked: BTreeMap<String, String>,
+    /// The account's keys, and how this device keeps its share.
+    pub keys: Keys,
     /// Whether nothing is under way: no migration, fetch or vote.
     pub settled: bool,
+}
+
+/// The account's keys, which no device holds, and this device's share of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// The group key; empty while the account has none.
+    pub group_key: String,
+    /// Shares that are needed to use it.
+    pub needed: u16,
+    /// Whether this device holds a share; unknown while no process runs it.
+    pub share: Option<bool>,
+    /// What this device's secrets are sealed under: `a key file`, `a passphrase`; empty before it has any.
+    pub sealed_under: String,
 }
 
 /// How much a ledger holds.
@@ -329,11 +372,64 @@ pub struct Started {
     pub runs: BTreeMap<String, String>,
 }
 
+/// A derived key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DerivedKey {
+    /// What it is for.
+    pub context: String,
+    /// The key: 32 secret bytes.
+    pub key: SecretHex,
+    /// The public half of the key pair that was derived with it. Everybody who reads the ledger can see it.
+    pub public_key: String,
+    /// The session in which it was derived.
+    pub session: String,
+}
+
+/// Secret bytes in hexadecimal digits. Never printed by mistake, and wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretHex(String);
+
+impl SecretHex {
+    /// These bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        // The room that is taken at once is never moved: no copy stays behind.
+        let mut digits = String::with_capacity(64);
+        for byte in bytes {
+            for digit in [byte >> 4, byte & 15] {
+                digits.extend(char::from_digit(u32::from(digit), 16));
+            }
+        }
+        Self(digits)
+    }
+
+    /// The digits: a secret.
+    #[must_use]
+    pub fn danger_digits(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SecretHex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretHex(<redacted>)")
+    }
+}
+
+impl Drop for SecretHex {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
 /// Where a session stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Its id.
     pub session: String,
+    /// The session that it runs as a part of, if it does.
+    pub part_of: Option<String>,
     /// The app's alias.
     pub alias: String,
     /// `pending`, `active`, `stalled`, `completed`, `aborted`, `left` or `failed`. A stalled session waits
@@ -388,4 +484,37 @@ pub struct Piece {
     pub piece: String,
     /// Whether the ledger had no more at that moment.
     pub whole: bool,
+}
+
+/// What the account came to stands for all units before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotTaken {
+    /// The height of the decision.
+    pub k: u64,
+    /// The digest of what it came to.
+    pub base: String,
+    /// How long that is, in bytes.
+    pub base_bytes: u64,
+}
+
+/// Units were dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compacted {
+    /// The height of the snapshot that stands for them.
+    pub k: u64,
+    /// How many.
+    pub dropped: usize,
+    /// How many came after it, and stay.
+    pub units: usize,
+}
+
+/// A device has left the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceLeft {
+    /// Its id.
+    pub device: String,
+    /// What it was called.
+    pub name: String,
+    /// The height of the account's chain after that.
+    pub k: u64,
 }

@@ -21,12 +21,14 @@ const PIECE_BYTES_MAX: usize = 2 << 20;
 struct Items {
     entries: Vec<CertifiedEntry>,
     units: Vec<Vec<u8>>,
+    /// The height of the snapshot that stands for units that are gone, and a part of its base.
+    base: Option<(u64, Vec<u8>)>,
 }
 
-/// What comes after so many entries and units.
-pub(crate) fn piece(ledger: &Ledger, entries: usize, units: usize) -> Piece {
+/// What comes after so many entries, bytes of the base and units.
+pub(crate) fn piece(ledger: &Ledger, entries: usize, units: usize, base: usize) -> Piece {
     let mut left = PIECE_BYTES_MAX;
-    let mut items = Items { entries: Vec::new(), units: Vec::new() };
+    let mut items = Items { entries: Vec::new(), units: Vec::new(), base: None };
     let (all_entries, all_units) = (ledger.chain().entries(), ledger.units_after(units));
     for entry in all_entries.get(entries..).unwrap_or_default() {
         if left == 0 {
@@ -34,6 +36,14 @@ pub(crate) fn piece(ledger: &Ledger, entries: usize, units: usize) -> Piece {
         }
         left = left.saturating_sub(object_length(entry).unwrap_or(left));
         items.entries.push(entry.clone());
+    }
+    let all_base = ledger.base();
+    let rest = all_base.and_then(|(_, it)| it.get(base..)).unwrap_or_default();
+    let part = rest.get(..left).unwrap_or(rest);
+    left = left.saturating_sub(part.len());
+    items.base = all_base.map(|(k, _)| (k, part.to_vec()));
+    if part.len() < rest.len() {
+        left = 0;
     }
     for unit in all_units {
         if left == 0 {
@@ -44,7 +54,9 @@ pub(crate) fn piece(ledger: &Ledger, entries: usize, units: usize) -> Piece {
         items.units.push(bytes.to_vec());
     }
     let has = entries.saturating_add(items.entries.len());
-    let whole = all_entries.len() <= has && items.units.len() == all_units.len();
+    let whole = all_entries.len() <= has
+        && part.len() == rest.len()
+        && items.units.len() == all_units.len();
     Piece { piece: hex(&encode(&items)), whole }
 }
 
@@ -52,13 +64,19 @@ pub(crate) fn piece(ledger: &Ledger, entries: usize, units: usize) -> Piece {
 #[derive(Debug, Default)]
 pub struct LedgerCopy {
     stored: Stored,
+    /// The height of the snapshot that stands for units that are gone.
+    base: Option<u64>,
 }
 
 impl LedgerCopy {
     /// What to ask next.
     #[must_use]
-    pub const fn next(&self) -> Command {
-        Command::Copy { entries: self.stored.entries.len(), units: self.stored.units.len() }
+    pub fn next(&self) -> Command {
+        Command::Copy {
+            entries: self.stored.entries.len(),
+            units: self.stored.units.len(),
+            base: self.stored.base.as_ref().map_or(0, Vec::len),
+        }
     }
 
     /// Takes the answer. Whether the copy is now the ledger as it was at one moment.
@@ -71,8 +89,23 @@ impl LedgerCopy {
         };
         let bytes = unhex(piece).ok_or_else(|| unexpected(&"it is not hexadecimal"))?;
         let items: Items = decode(&bytes, usize::MAX).map_err(|error| unexpected(&error))?;
-        if !whole && items.entries.is_empty() && items.units.is_empty() {
+        let base = items.base.as_ref().map(|(k, _)| *k);
+        let begun = self.base.is_some() || !self.stored.units.is_empty();
+        if base != self.base && begun {
+            // Units were dropped since the last piece, and the places of the others are new.
+            *self = Self::default();
+            return Ok(false);
+        }
+        let part = items.base.map(|(_, part)| part).unwrap_or_default();
+        if !whole && items.entries.is_empty() && items.units.is_empty() && part.is_empty() {
             return Err(unexpected(&"it is empty"));
+        }
+        if base != self.base {
+            self.base = base;
+            self.stored.base = base.map(|_| Vec::new());
+        }
+        if let Some(base) = &mut self.stored.base {
+            base.extend(part);
         }
         self.stored.entries.extend(items.entries);
         self.stored.units.extend(items.units);
@@ -131,8 +164,8 @@ mod tests {
     }
 
     fn answer(ledger: &Ledger, command: &Command) -> Response {
-        let Command::Copy { entries, units } = command else { panic!("{command:?}") };
-        Response::Piece(piece(ledger, *entries, *units))
+        let Command::Copy { entries, units, base } = command else { panic!("{command:?}") };
+        Response::Piece(piece(ledger, *entries, *units, *base))
     }
 
     #[test]

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use aura_coordination::execution::{BuiltIn, InstructionResult, NativeProtocol, native};
+use aura_coordination::{
+    choreography::built_in::KeyProtocol,
+    execution::{BuiltIn, InstructionResult, NativeProtocol, native},
+};
 use aura_distribution::{Rehearsal, challenge, migrate, receipt::personal};
 use aura_protocol_core::{
     Descriptor, DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, Record,
@@ -99,6 +102,14 @@ impl BuiltInProtocols {
         let built_in = BuiltIn::of(&protocol.descriptor());
         self.0.insert(built_in.digest, protocol);
         built_in
+    }
+
+    /// Adds those that make and use the account's keys, which every device has.
+    #[must_use]
+    pub fn with_key_protocols(mut self) -> Self {
+        let protocols = KeyProtocol::ALL.into_iter().filter_map(KeyProtocol::protocol);
+        protocols.for_each(|it| _ = self.add(it));
+        self
     }
 
     /// What they say of themselves.

@@ -17,6 +17,7 @@ pub mod node;
 pub mod offline;
 pub mod repository;
 pub mod statements;
+pub mod storage;
 mod text;
 pub mod ticket;
 pub mod time;

@@ -47,6 +47,20 @@ fn each_and_decide() {
 }
 
 #[test]
+fn decline_and_subset() {
+    golden(
+        "decline_and_subset",
+        "pub mod ready;
+        ttl 9;
+        msg { Ready(u8), Decline(Reason), Chosen(DeviceSet), Share(u8), Abort(Reason) }
+        each ready: Ready | Decline;
+        decide chosen: on Ready[threshold] within 5 => Chosen | Abort;
+        each share: Share among Chosen;
+        gather shares: Share[among Chosen] within 5;",
+    );
+}
+
+#[test]
 fn choice_and_rounds() {
     golden(
         "choice_and_rounds",

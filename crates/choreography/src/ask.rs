@@ -2,7 +2,9 @@
 
 use alloc::{string::String, vec::Vec};
 
-use aura_protocol_core::{Capability, Epoch, ProtocolEffect, RecordKey, lifecycle::EffectReply};
+use aura_protocol_core::{
+    Capability, Epoch, ProtocolEffect, ProtocolName, RecordKey, lifecycle::EffectReply,
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{Body, DeviceSet, Events, Label, LabelSet};
@@ -73,7 +75,8 @@ pub enum Ask {
         /// For how many epochs; for ever without.
         within: Option<u32>,
     },
-    /// Something that the host does. Answered with [`Reply::Host`].
+    /// Something that the host does. Answered with [`Reply::Host`], or [`Reply::Timeout`] if the call
+    /// has a deadline ([`HostCall::within`]).
     Host(HostCall),
     /// A line for the device's log. Answered with [`Reply::Done`].
     Log(String),
@@ -101,6 +104,26 @@ pub enum HostCall {
         /// How many at most.
         limit: u32,
     },
+    /// Run a session of another protocol among the same participants: the same at every device.
+    Run {
+        /// Which protocol.
+        protocol: ProtocolName,
+        /// Its parameters.
+        params: Vec<u8>,
+        /// For how many epochs this device waits for its end; for ever without.
+        within: Option<u32>,
+    },
+}
+
+impl HostCall {
+    /// For how many epochs the answer is waited for; for ever without.
+    #[must_use]
+    pub const fn within(&self) -> Option<u32> {
+        match self {
+            Self::Run { within, .. } => *within,
+            Self::Use { .. } | Self::Read(_) | Self::List { .. } => None,
+        }
+    }
 }
 
 impl From<HostCall> for ProtocolEffect {
@@ -109,6 +132,7 @@ impl From<HostCall> for ProtocolEffect {
             HostCall::Use { capability, bytes } => Self::Use { capability, bytes },
             HostCall::Read(key) => Self::GetRecord(key),
             HostCall::List { prefix, after, limit } => Self::ListRecords { prefix, after, limit },
+            HostCall::Run { protocol, params, .. } => Self::RunSubProtocol { protocol, params },
         }
     }
 }

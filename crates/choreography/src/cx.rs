@@ -152,32 +152,28 @@ impl Cx {
         self.want(LabelSet::one(self.label(label)), members.devices, count)
     }
 
-    /// Says something under a label of this part.
-    async fn say(&self, label: Label, body: Body) -> Result<(), Stop> {
+    /// Says something under a label of this part, as soon as it is asked; to be awaited.
+    // No `async fn`: each is a layer through which every later poll goes.
+    fn say(&self, label: Label, body: Body) -> Result<Asking<'_>, Stop> {
         if UNIT_BODY_BYTES_MAX < body.bytes().len() {
             let what = "a message is longer than a unit may be";
             return Err(Stop::Failed(Reason::InvalidState(what.to_string())));
         }
         let (label, round) = (self.label(label), self.scope.round);
-        self.ask(Ask::Write { label, round, body }).await;
-        Ok(())
+        Ok(self.ask(Ask::Write { label, round, body }))
     }
 
-    fn say_value(
-        &self,
-        label: Label,
-        value: &impl Payload,
-    ) -> impl Future<Output = Result<(), Stop>> + Send {
+    fn say_value(&self, label: Label, value: &impl Payload) -> Result<Asking<'_>, Stop> {
         self.say(label, Body::of(value))
     }
 
     /// Waits for one event of one device, as long as this device waits for others.
     async fn hear(&self, labels: LabelSet, from: Dev) -> Result<Event, Stop> {
-        let want = self.want(labels, DeviceSet::one(from), 1);
-        let ask = Ask::Await { want, unless: None, within: self.scope.ttl, signals: false };
-        match self.ask(ask).await {
-            Reply::Events(events) => events.first().cloned().ok_or_else(|| stalled(&want)),
-            _ => Err(stalled(&want)),
+        let wanted = || self.want(labels, DeviceSet::one(from), 1);
+        let within = self.scope.ttl;
+        match self.ask(Ask::Await { want: wanted(), unless: None, within, signals: false }).await {
+            Reply::Events(events) => events.into_first().ok_or_else(|| stalled(&wanted())),
+            _ => Err(stalled(&wanted())),
         }
     }
 

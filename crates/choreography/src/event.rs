@@ -242,6 +242,16 @@ impl Deref for Events {
     }
 }
 
+impl Events {
+    /// The first of them.
+    pub(crate) fn into_first(self) -> Option<Event> {
+        match self.0 {
+            Answer::One(event) => Some(event),
+            Answer::Many(events) => events.first().cloned(),
+        }
+    }
+}
+
 impl From<Event> for Events {
     fn from(event: Event) -> Self {
         Self(Answer::One(event))

@@ -217,11 +217,13 @@ impl GlobalType {
     pub fn parse_label(&self, text: &str) -> Option<(Label, u32)> {
         let (path, round) = match text.split_once('#') {
             None => (text, 0),
-            Some((path, digits)) => (path, digits.parse().ok().filter(|it| *it != 0)?),
+            // One text a round: no sign, no leading zeros, and nothing for the first.
+            Some((path, digits)) if digits.starts_with(|it: char| ('1'..='9').contains(&it)) => {
+                (path, digits.parse().ok()?)
+            }
+            Some(_) => return None,
         };
-        let label = Label(self.find_label(path)?);
-        // One text a label: no leading zeros, no signs.
-        (self.label_text(label, round) == text).then_some((label, round))
+        Some((Label(self.find_label(path)?), round))
     }
 
     /// How many labels there are, those of parts included.

@@ -47,7 +47,7 @@ impl Machine {
     pub fn replay(script: &dyn Script, seat: Arc<Seat>, log: Vec<Reply>) -> Self {
         let mut machine = Self::start_with(script, seat, Vec::new());
         for reply in &log {
-            machine.port.put_reply(reply.clone());
+            machine.port.put_reply(reply.clone(), false);
             machine.resume();
         }
         machine.log = log;
@@ -58,9 +58,22 @@ impl Machine {
     pub fn answer(&mut self, reply: Reply) {
         if self.pending.is_some() {
             self.log.push(reply.clone());
-            self.port.put_reply(reply);
+            self.port.put_reply(reply, false);
             self.resume();
         }
+    }
+
+    /// [`Self::answer`]; and if what the script asks next is to say something, that counts as answered:
+    /// it is returned, and what is pending comes after it. The log is the same.
+    pub(crate) fn answer_in_passing(&mut self, reply: Reply) -> Option<Ask> {
+        self.pending.as_ref()?;
+        self.log.push(reply.clone());
+        self.port.put_reply(reply, true);
+        let passed = self.resume();
+        if passed.is_some() {
+            self.log.push(Reply::Done);
+        }
+        passed
     }
 
     /// What the script asks; none when it has ended.
@@ -81,15 +94,17 @@ impl Machine {
         self.ended.as_ref()
     }
 
-    fn resume(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(ended) => {
-                self.pending = None;
-                self.ended = Some(ended);
-                self.running = None;
-            }
-            Poll::Pending => self.pending = self.port.take_ask(),
+    /// Runs the script to its next question; gives what it said in passing.
+    fn resume(&mut self) -> Option<Ask> {
+        let running = self.running.as_mut()?;
+        let polled = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let (passed, asked) = self.port.take_asks();
+        self.pending = asked;
+        if let Poll::Ready(ended) = polled {
+            self.pending = None;
+            self.ended = Some(ended);
+            self.running = None;
         }
+        passed
     }
 }

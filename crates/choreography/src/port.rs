@@ -22,6 +22,9 @@ pub(crate) struct Final {
 struct Slots {
     ask: Option<Ask>,
     reply: Option<Reply>,
+    /// Whether the next question, if it is to say something, is done at once.
+    passes: bool,
+    passed: Option<Ask>,
     finals: Vec<Final>,
 }
 
@@ -32,16 +35,26 @@ pub(crate) struct Port(Arc<Mutex<Slots>>);
 impl Port {
     /// Asks at once; the future is the answer.
     pub(crate) fn ask(&self, ask: Ask) -> Asking<'_> {
-        self.0.lock().ask = Some(ask);
-        Asking(self)
+        let mut slots = self.0.lock();
+        if slots.passes && matches!(ask, Ask::Write { .. }) {
+            slots.passes = false;
+            slots.passed = Some(ask);
+            return Asking::Passed;
+        }
+        slots.ask = Some(ask);
+        Asking::Asked(self)
     }
 
-    pub(crate) fn take_ask(&self) -> Option<Ask> {
-        self.0.lock().ask.take()
+    /// What the script said in passing, and what it asks then.
+    pub(crate) fn take_asks(&self) -> (Option<Ask>, Option<Ask>) {
+        let mut slots = self.0.lock();
+        (slots.passed.take(), slots.ask.take())
     }
 
-    pub(crate) fn put_reply(&self, reply: Reply) {
-        self.0.lock().reply = Some(reply);
+    /// Puts an answer. With `passes`, the script need not stop for the first thing that it says then.
+    pub(crate) fn put_reply(&self, reply: Reply, passes: bool) {
+        let mut slots = self.0.lock();
+        (slots.reply, slots.passes) = (Some(reply), passes);
     }
 
     pub(crate) fn arm(&self, last: Final) {
@@ -54,13 +67,26 @@ impl Port {
     }
 }
 
-/// One question under way.
-pub(crate) struct Asking<'a>(&'a Port);
+/// One question under way. It is waited for where it is asked.
+pub(crate) enum Asking<'a> {
+    /// Done already.
+    Passed,
+    /// Nobody has seen it, so there is no answer.
+    Asked(&'a Port),
+    Seen(&'a Port),
+}
 
 impl Future for Asking<'_> {
     type Output = Reply;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Reply> {
-        self.0.0.lock().reply.take().map_or(Poll::Pending, Poll::Ready)
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Reply> {
+        match *self {
+            Self::Passed => Poll::Ready(Reply::Done),
+            Self::Asked(port) => {
+                *self = Self::Seen(port);
+                Poll::Pending
+            }
+            Self::Seen(port) => port.0.lock().reply.take().map_or(Poll::Pending, Poll::Ready),
+        }
     }
 }

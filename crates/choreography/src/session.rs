@@ -248,7 +248,7 @@ impl Session {
                 if self.call_under_way().is_none() {
                     return Err(Refused::NotAsked);
                 }
-                self.answer(Reply::Host(reply));
+                self.answer(Reply::Host(reply), output);
             }
         }
         self.drive(output);
@@ -276,7 +276,7 @@ impl Session {
                     || unless.is_some_and(|it| matches(&it, me, event))
                     || self.is_late()
             }
-            Some(Ask::Pause { .. }) => self.is_late(),
+            Some(Ask::Pause { .. } | Ask::Host(_)) => self.is_late(),
             _ => true,
         }
     }
@@ -284,16 +284,19 @@ impl Session {
     /// Runs the script as far as what is here allows.
     fn drive(&mut self, output: &mut Output) {
         while let Some(reply) = self.reply(output) {
-            self.answer(reply);
+            self.answer(reply, output);
         }
         output.wake = self.wake();
         output.ended = self.machine.ended().cloned();
     }
 
-    fn answer(&mut self, reply: Reply) {
-        self.machine.answer(reply);
+    fn answer(&mut self, reply: Reply, output: &mut Output) {
+        let passed = self.machine.answer_in_passing(reply);
         self.asked_at = self.now;
         self.called = false;
+        if let Some(Ask::Write { label, round, body }) = passed {
+            self.say(output, label, round, body);
+        }
     }
 
     /// The answer to what is pending, if there is one now.
@@ -309,10 +312,11 @@ impl Session {
                 Some(Reply::Done)
             }
             Ask::Host(call) => {
-                if !self.called {
-                    output.call = Some(call.clone());
-                    self.called = true;
+                if self.called {
+                    return self.timeout();
                 }
+                output.call = Some(call.clone());
+                self.called = true;
                 None
             }
             Ask::Now => self.now.map(Reply::Epoch),
@@ -368,6 +372,7 @@ impl Session {
         match self.machine.pending()? {
             Ask::Await { within, .. } | Ask::Signal { within } => *within,
             Ask::Pause { epochs } => Some(*epochs),
+            Ask::Host(call) => call.within(),
             _ => None,
         }
     }

@@ -23,6 +23,15 @@ pub enum Device {
         /// For how long it can be used
         #[arg(long, value_name = "SECONDS", default_value_t = VALID_SECONDS)]
         valid: u64,
+        /// The device, by name or id, whose seat the new one gets: one that has signed two things for one
+        /// place, because it was cloned or went on from a backup
+        #[arg(long, value_name = "DEVICE")]
+        replaces: Option<String>,
+    },
+    /// Send a device away: what it writes from now on does not count. Said at as many devices as decide
+    Revoke {
+        /// The device, by name or id
+        device: String,
     },
     /// Make this store a device of the account that a ticket is from
     Join {
@@ -44,8 +53,12 @@ impl Device {
     pub async fn run(self, context: &Context) -> Result<(), AgentError> {
         let store = &context.store;
         match self {
-            Self::Invite { valid } => {
-                let invite = Command::Invite { valid_seconds: valid };
+            Self::Revoke { device } => {
+                let revoke = Command::Revoke { device };
+                context.output.object(&ask::running(store, &revoke).await?)
+            }
+            Self::Invite { valid, replaces } => {
+                let invite = Command::Invite { valid_seconds: valid, replaces };
                 context.output.object(&ask::running(store, &invite).await?)
             }
             Self::Join { ticket, name, bind } => {

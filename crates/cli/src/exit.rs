@@ -14,6 +14,9 @@ Exit codes:
 /// The stable code of an error in the command line itself.
 pub const USAGE: &str = "Usage";
 
+/// What ends a command whose answer is a refusal, and which has said why.
+pub const REFUSED: u8 = 1;
+
 /// The exit code of an error.
 pub fn code(error: &AgentError) -> u8 {
     match error.code.as_str() {

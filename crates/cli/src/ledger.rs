@@ -29,6 +29,10 @@ pub enum Ledger {
     },
     /// Write the account as one Automerge document
     Document(document::Document),
+    /// Let what the account came to so far stand for all units, by decision of the account
+    Snapshot,
+    /// Drop the units that the newest snapshot stands for, once no device needs them
+    Compact,
     /// Make a damaged store anew of what verifies; the device must not be running
     Repair(repair::Repair),
     /// Check every signature and compute the state again; the device must not be running
@@ -83,6 +87,10 @@ impl Ledger {
                 });
                 context.output.object(&log.await?)
             }
+            Self::Snapshot => {
+                context.output.object(&ask::running(store, &Command::Snapshot).await?)
+            }
+            Self::Compact => context.output.object(&ask::running(store, &Command::Compact).await?),
             Self::Document(command) => command.run(context).await,
             Self::Repair(command) => command.run(context).await,
             Self::Verify => context.output.object(&offline::verify(store)?),

@@ -17,6 +17,7 @@ mod context;
 mod device;
 mod exit;
 mod installer;
+mod key;
 mod ledger;
 mod logging;
 mod output;
@@ -69,6 +70,9 @@ enum Group {
     /// Install apps and take their upgrades.
     #[command(subcommand)]
     Installer(installer::Installer),
+    /// Derive keys that no device holds.
+    #[command(subcommand)]
+    Key(key::Key),
     /// Run sessions of an app with other devices.
     #[command(subcommand)]
     Session(session::Session),
@@ -81,35 +85,41 @@ enum Group {
 }
 
 impl Group {
-    async fn run(self, context: &Context) -> Result<(), AgentError> {
+    async fn run(self, context: &Context) -> Result<ExitCode, AgentError> {
         match self {
-            Self::Account(command) => command.run(context).await,
-            Self::Run(command) => command.run(context).await,
-            Self::Device(command) => command.run(context).await,
-            Self::Status => status::run(context).await,
-            Self::Protocol(command) => command.run(context),
-            Self::Repository(command) => command.run(context),
-            Self::Installer(command) => command.run(context).await,
-            Self::Session(command) => command.run(context).await,
-            Self::Upgrade(command) => command.run(context).await,
-            Self::Ledger(command) => command.run(context).await,
+            Self::Protocol(command) => return command.run(context),
+            Self::Account(command) => command.run(context).await?,
+            Self::Run(command) => command.run(context).await?,
+            Self::Device(command) => command.run(context).await?,
+            Self::Status => status::run(context).await?,
+            Self::Repository(command) => command.run(context)?,
+            Self::Installer(command) => command.run(context).await?,
+            Self::Key(command) => command.run(context).await?,
+            Self::Session(command) => command.run(context).await?,
+            Self::Upgrade(command) => command.run(context).await?,
+            Self::Ledger(command) => command.run(context).await?,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
 fn main() -> ExitCode {
+    // `protocol build` starts this program again, around the compiler.
+    if let Some(outcome) = aura_guest_build::metadata::run_as_wrapper() {
+        return outcome.unwrap_or_else(|error| usage::as_wrapper(&error));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::explain(&error),
     };
     let context = Context::new(cli.global);
     match run(cli.group, &context) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => context.output.error(&error),
     }
 }
 
-fn run(group: Group, context: &Context) -> Result<(), AgentError> {
+fn run(group: Group, context: &Context) -> Result<ExitCode, AgentError> {
     let process = match group {
         Group::Run(_) => logging::Process::Device,
         _ => logging::Process::Command,

@@ -232,6 +232,7 @@ mod tests {
     fn session(id: &str, heard: &[&str]) -> api::Session {
         api::Session {
             session: id.into(),
+            part_of: None,
             alias: "counter".into(),
             status: "active".into(),
             spoken: "1.0.0".into(),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use aura_agent::{AgentError, Whose};
-use aura_protocol_core::{Digest, ModuleRef, limits::MODULE_BYTES_MAX};
+use aura_protocol_core::limits::MODULE_BYTES_MAX;
 use aura_wasm_host::{
     ModuleHost, PrepareError,
     trace::{self, RunError, SCRIPT_BYTES_MAX, Script, Step},
@@ -76,13 +76,9 @@ impl Run {
     pub fn run(&self, context: &Context) -> Result<(), AgentError> {
         let bytes = read(&self.file, MODULE_BYTES_MAX)?;
         let script = script(&self.script)?;
-        let digest = Digest::of(&bytes);
-        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let module =
-            ModuleRef { digest, sha256: Digest::ZERO, size, urls: Vec::new(), peers_ok: false };
         let host = ModuleHost::in_memory();
-        let descriptor =
-            host.prepare(&bytes, &module).map_err(|error| unprepared(&self.file, &error))?;
+        let (digest, descriptor) =
+            host.prepare_own(&bytes).map_err(|error| unprepared(&self.file, &error))?;
         let mut steps = Vec::new();
         let mut call = |envelope: &_, fuel| host.call(digest, envelope, fuel);
         let mut seen = |step: &Step| {
@@ -114,7 +110,7 @@ fn script(path: &Path) -> Result<Script, AgentError> {
 }
 
 /// A file's bytes, or those of standard input, of which there may be so many.
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>, AgentError> {
+pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, AgentError> {
     let unreadable = |error: io::Error| {
         let message = format!("{} cannot be read: {error}", path.display());
         AgentError::new("Io", message, Whose::Caller, "name a file that can be read")
@@ -133,7 +129,7 @@ fn read(path: &Path, limit: usize) -> Result<Vec<u8>, AgentError> {
     Err(AgentError::new("TooLong", message, Whose::Caller, "give a shorter one"))
 }
 
-fn unprepared(file: &Path, error: &PrepareError) -> AgentError {
+pub(crate) fn unprepared(file: &Path, error: &PrepareError) -> AgentError {
     let message = format!("{}: {}", file.display(), chain(error));
     let (whose, next) = match error {
         PrepareError::Host(_) => (Whose::Machine, "try again, or on another machine"),
@@ -152,7 +148,7 @@ fn stopped(error: &RunError) -> AgentError {
 }
 
 /// An error and what caused it, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = iter::successors(Some(error), |it| (*it).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -3,9 +3,10 @@
 use std::{env, process::ExitCode};
 
 use aura_agent::{AgentError, Whose};
+use aura_guest_build::metadata::WrapperError;
 use clap::error::ErrorKind;
 
-use crate::{exit, output::Output};
+use crate::{exit, output::Output, trace::chain};
 
 /// Prints what was asked for, such as help, or what is wrong.
 pub fn explain(error: &clap::Error) -> ExitCode {
@@ -27,6 +28,12 @@ pub fn explain(error: &clap::Error) -> ExitCode {
         }
         _ => output.error(&in_one_line(&error.to_string())),
     }
+}
+
+/// Says to cargo, which started this program around the compiler, why there was none.
+pub fn as_wrapper(error: &WrapperError) -> ExitCode {
+    let next = "build with `aura protocol build`";
+    Output::Text.error(&AgentError::new("Wrapper", chain(error), Whose::Machine, next))
 }
 
 /// The parser's paragraphs: first what is wrong, then tips, then the usage, then where help is.

@@ -54,6 +54,8 @@ pub enum Domain {
     RecoveryVeto = 29,
     /// A signature that changes nothing: a device shows that it takes part again.
     Redemption = 30,
+    /// What a program says in its session, by the unit key of the device that runs it.
+    Program = 31,
 }
 
 /// For what, for whom and in which configuration a signature is valid.
@@ -156,6 +158,8 @@ labels! {
     LockRequest = "aura lock request v1",
     /// A lock grant's name.
     Grant = "aura lock grant v1",
+    /// Sealing what programs say to each other.
+    Payload = "aura hpke payload v1",
     /// Sealing at rest.
     Storage = "aura storage v1",
     /// What one step of a session draws, from the session's secret seed.

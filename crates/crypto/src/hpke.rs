@@ -133,6 +133,34 @@ impl SealedScalar {
     }
 }
 
+/// Seals what a program says to one device alone, for a purpose: both sides must name the same one, and
+/// the same `aad`. Says nothing about who sealed it (trap 13).
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal_payload(
+    to: &HpkePublicKey,
+    purpose: &[&[u8]],
+    aad: &[u8],
+    plain: &[u8],
+    rng: &mut DualRng,
+) -> Result<Vec<u8>, SealError> {
+    seal(to, Label::Payload.digest(purpose).as_bytes(), aad, plain, rng)
+}
+
+/// Opens what was sealed for this device.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open_payload(
+    key: &HpkeSecretKey,
+    purpose: &[&[u8]],
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    open(key, Label::Payload.digest(purpose).as_bytes(), aad, sealed)
+}
+
 /// Encapsulated key and ciphertext, one after the other.
 fn seal(
     to: &HpkePublicKey,

@@ -38,7 +38,9 @@ mod voprf;
 pub use blame::{Blame, Fault};
 pub use domain::{Context, Domain, Label};
 pub use group::{Derivation, Element, KeyKind, PublicScalar, Signing, Suite};
-pub use hpke::{HpkePublicKey, HpkeSecretKey, SealedScalar, SessionKey};
+pub use hpke::{
+    HpkePublicKey, HpkeSecretKey, SealedScalar, SessionKey, open_payload, seal_payload,
+};
 pub use keys::{KeyError, PublicKey, SecretKey, Signature, SignatureError};
 pub use message::Message;
 pub use polynomial::{Commitment, ShareIndex};

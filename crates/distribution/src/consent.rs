@@ -9,11 +9,12 @@ use std::{
     error::Error,
 };
 
+use aura_crypto::PublicKey;
 use aura_journal::{
-    AccountState, AppState, Ledger, ProposalState,
+    AccountState, AppState, Ledger, ProposalState, SnapshotError,
     control::{
         ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, ReAdmit,
-        Release, Revoke, Slot, Verdict,
+        Release, Revoke, Slot, Snapshot, Verdict,
     },
 };
 use aura_protocol_core::{
@@ -32,25 +33,45 @@ pub struct Consent<'a> {
     pub ledger: &'a Ledger,
     /// Proposal → what its rehearsal led to here.
     pub rehearsals: &'a BTreeMap<Digest, Rehearsal>,
+    /// The devices that the person at this device wants to leave.
+    pub leaving: &'a BTreeSet<DeviceId>,
+    /// The keys that it holds a share of and the account has not certified yet.
+    pub offered_keys: &'a [OfferedKeys],
+    /// Whether it used its share of the keys that are certified.
+    pub keys_used: bool,
     /// The time by its own clock.
     pub now: UnixTime,
 }
 
+/// Keys that a device holds a share of, as the account would certify them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedKeys {
+    /// The group key.
+    pub key: PublicKey,
+    /// The name of the sharings.
+    pub name: Digest,
+    /// Shares needed.
+    pub threshold: u16,
+    /// Who holds a share.
+    pub holders: BTreeSet<DeviceId>,
+}
+
 impl EntryPolicy for Consent<'_> {
     fn check(&self, _slot: &Slot, value: &Entry) -> Verdict {
-        if let Some(missing) = value.past.iter().find(|it| self.ledger.unit(it).is_none()) {
+        if let Some(missing) = value.past.iter().find(|it| self.ledger.place_of(it).is_none()) {
             return Verdict::Wait(format!("unit {} has not arrived", missing.short()));
         }
         let state = self.ledger.state();
         match &value.body {
             EntryBody::Genesis(_) => deny("SecondGenesis", "a chain begins once"),
-            EntryBody::Reconfigure(next) => check_reconfigure(self.ledger.chain().config(), next),
+            EntryBody::Reconfigure(next) => self.check_reconfigure(next),
             EntryBody::Install(install) => check_install(state, install),
             EntryBody::SetUpgradePolicy { app, .. } => check_installed(state, *app),
             EntryBody::ActivateVersion(activate) => self.check_activation(state, value, activate),
             EntryBody::Release(release) => check_own_release(self.ledger, release),
-            EntryBody::Revoke(revoke) => check_revoke(self.ledger, revoke),
-            EntryBody::ReAdmit(readmit) => check_readmit(self.ledger, readmit),
+            EntryBody::Revoke(revoke) => self.check_revoke(revoke),
+            EntryBody::ReAdmit(readmit) => self.check_readmit(readmit),
+            EntryBody::Snapshot(snapshot) => check_snapshot(self.ledger, value, snapshot),
             _ => deny("UnknownEntry", "this device does not know this kind of entry"),
         }
     }
@@ -60,51 +81,15 @@ fn deny(code: &str, reason: impl Into<String>) -> Verdict {
     Verdict::Deny(Denied { code: code.to_string(), reason: reason.into() })
 }
 
-/// One device more at a time, and nothing else changes: removal and key rotation need a ceremony of
-/// their own.
-fn check_reconfigure(current: &Configuration, next: &Configuration) -> Verdict {
-    let kept = current.roster.iter().all(|(id, entry)| next.roster.get(id) == Some(entry));
-    if !kept || next.roster.len() != current.roster.len() + 1 {
-        return deny("RosterChange", "a reconfiguration adds exactly one device");
+/// A device votes for what it computed itself, and for nothing else.
+fn check_snapshot(ledger: &Ledger, value: &Entry, snapshot: &Snapshot) -> Verdict {
+    match ledger.snapshot(&value.past) {
+        Ok(own) if own == *snapshot => Verdict::Accept,
+        Ok(_) if !snapshot.keys.is_empty() => deny("UnannouncedKey", "a vote key is not announced"),
+        Ok(_) => deny("SnapshotMismatch", "this device came to something else"),
+        Err(error @ SnapshotError::Behind { .. }) => Verdict::Wait(error.to_string()),
+        Err(error) => deny(error.code(), error.to_string()),
     }
-    let expected = Configuration {
-        recovery: current.recovery.clone(),
-        group_key: current.group_key,
-        ..Configuration::with_defaults(next.roster.values().cloned())
-    };
-    if *next == expected {
-        Verdict::Accept
-    } else {
-        deny("RosterChange", "a new device changes the default thresholds and nothing else")
-    }
-}
-
-/// A device that has proved by two signatures that its key is not its own may be sent away by whoever
-/// proposes it. Who else should go is for people, and needs a ceremony of its own.
-fn check_forked(ledger: &Ledger, device: DeviceId) -> Verdict {
-    if ledger.forks().contains_key(&device) {
-        return Verdict::Accept;
-    }
-    deny("NotForked", format!("no fork by device {} is known here", device.short()))
-}
-
-fn check_revoke(ledger: &Ledger, revoke: &Revoke) -> Verdict {
-    let Some(last) = ledger.unit(&revoke.last_hash).map(|it| &it.body) else {
-        return Verdict::Wait(format!("unit {} has not arrived", revoke.last_hash.short()));
-    };
-    if (last.author, last.seq) != (revoke.device, revoke.last_seq) {
-        return deny("BadCut", "the cut is not at a unit of the device that leaves");
-    }
-    check_forked(ledger, revoke.device)
-}
-
-/// The seat stays as it is; only the keys are others.
-fn check_readmit(ledger: &Ledger, readmit: &ReAdmit) -> Verdict {
-    let old = ledger.chain().config().roster.get(&readmit.device);
-    if old.is_some_and(|it| it.role != readmit.entry.role) {
-        return deny("RosterChange", "a device is admitted anew in the role that it had");
-    }
-    check_forked(ledger, readmit.device)
 }
 
 fn check_installed(state: &AccountState, app: AppId) -> Verdict {
@@ -186,6 +171,83 @@ fn check_own_release(ledger: &Ledger, release: &Release) -> Verdict {
 }
 
 impl Consent<'_> {
+    /// A device that has proved by two signatures that its key is not its own may be sent away by whoever
+    /// proposes it. Who else should go is for people: each says so at the device that votes for it.
+    fn check_leaving(&self, device: DeviceId) -> Verdict {
+        if self.ledger.forks().contains_key(&device) || self.leaving.contains(&device) {
+            return Verdict::Accept;
+        }
+        let short = device.short();
+        deny(
+            "NotWanted",
+            format!("nobody here wants device {short} to leave, and it has not forked"),
+        )
+    }
+
+    fn check_revoke(&self, revoke: &Revoke) -> Verdict {
+        let Some(last) = self.ledger.place_of(&revoke.last_hash) else {
+            return Verdict::Wait(format!("unit {} has not arrived", revoke.last_hash.short()));
+        };
+        if last != (revoke.device, revoke.last_seq) {
+            return deny("BadCut", "the cut is not at a unit of the device that leaves");
+        }
+        self.check_leaving(revoke.device)
+    }
+
+    /// The seat stays as it is; only the keys are others.
+    fn check_readmit(&self, readmit: &ReAdmit) -> Verdict {
+        let old = self.ledger.chain().config().roster.get(&readmit.device);
+        if old.is_some_and(|it| it.role != readmit.entry.role) {
+            return deny("RosterChange", "a device is admitted anew in the role that it had");
+        }
+        self.check_leaving(readmit.device)
+    }
+
+    /// One device more at a time or other keys, and nothing else changes: removal needs a ceremony of its
+    /// own.
+    fn check_reconfigure(&self, next: &Configuration) -> Verdict {
+        let current = self.ledger.chain().config();
+        if next.roster == current.roster && next.group_key != current.group_key {
+            return self.check_keys(current, next);
+        }
+        let new: Vec<_> =
+            next.roster.iter().filter(|it| !current.roster.contains_key(it.0)).collect();
+        match new.as_slice() {
+            [(_, entry)] if *next == current.with_device((*entry).clone()) => Verdict::Accept,
+            [_] => {
+                deny("RosterChange", "a new device changes the default thresholds and nothing else")
+            }
+            _ => deny("RosterChange", "a reconfiguration adds exactly one device"),
+        }
+    }
+
+    /// Keys count once every voter holds a share of them. Others take their place only while nobody has
+    /// used them, as far as this device can answer for itself (INV-D5).
+    fn check_keys(&self, current: &Configuration, next: &Configuration) -> Verdict {
+        let held = |it: &&OfferedKeys| next.group_key == Some((it.key, it.name));
+        let Some(keys) = self.offered_keys.iter().find(held) else {
+            return Verdict::Wait("this device holds no share of these keys".to_string());
+        };
+        let (t_sign, t_dkd) = (keys.threshold, keys.threshold);
+        if *next != (Configuration { group_key: next.group_key, t_sign, t_dkd, ..current.clone() })
+        {
+            return deny(
+                "KeyChange",
+                "new keys change the shares that are needed and nothing else",
+            );
+        }
+        if keys.holders != current.voters().map(|it| it.device).collect() {
+            return deny("KeyChange", "not every voter holds a share of these keys");
+        }
+        if self.keys_used {
+            return deny(
+                "KeysInUse",
+                "the account's keys are in use, and no others may take their place",
+            );
+        }
+        Verdict::Accept
+    }
+
     fn check_activation(
         &self,
         state: &AccountState,

@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(fs::read_dir(&into).unwrap().count(), 1, "nothing else is left there");
     }
 
-    /// INV-G1
+    /// INV-GB1
     #[test]
     fn every_folder_of_this_machine_is_remapped() {
         let home = tempfile::tempdir().unwrap();

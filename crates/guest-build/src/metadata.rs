@@ -151,7 +151,7 @@ mod tests {
         args[5].clone().into_string().unwrap()
     }
 
-    /// INV-G1
+    /// INV-GB1
     #[test]
     fn the_folder_of_the_repository_does_not_matter() {
         let here = metadata("/home/me/aura", "/home/me/aura/crates/core", "std");
@@ -166,7 +166,7 @@ mod tests {
         assert_ne!(here, metadata("/a", "/a/crates/sdk", "std"));
     }
 
-    /// INV-G1
+    /// INV-GB1
     #[test]
     fn a_guest_elsewhere_is_told_by_its_own_folder() {
         let place = |it: &str| stable_place(Path::new(it), &folders("/guests/aura"));

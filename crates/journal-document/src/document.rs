@@ -70,14 +70,17 @@ impl Document {
     /// The ledger has to be the same one, or one that went on from where it was: a restored one is.
     ///
     /// # Errors
-    /// [`DocumentError::Account`] for the ledger of another account, [`DocumentError::Refused`] for a
-    /// bug of this crate. The ledger is untouched in any case.
+    /// [`DocumentError::Account`] for the ledger of another account, [`DocumentError::Settled`] for one
+    /// that has dropped units, [`DocumentError::Refused`] for a bug of this crate. The ledger is untouched in any case.
     pub fn update(&mut self, ledger: &Ledger) -> Result<Update, DocumentError> {
         if ledger.account() != self.account {
             return Err(DocumentError::Account {
                 document: self.account,
                 ledger: ledger.account(),
             });
+        }
+        if let Some((k, _)) = ledger.base() {
+            return Err(DocumentError::Settled { k });
         }
         let mut update = Update::default();
         while let Err(fork) = self.catch_up(ledger, &mut update)? {

@@ -16,6 +16,13 @@ pub enum DocumentError {
         /// Whose ledger it is.
         ledger: aura_protocol_core::AccountId,
     },
+    /// Units were dropped from the ledger, and with them what the document is made of. Nobody's fault: a
+    /// device that keeps its units can write it.
+    #[error("a snapshot stands for the units before {k}, of which the document would be made")]
+    Settled {
+        /// The height of the snapshot.
+        k: u64,
+    },
     /// Automerge refused a change that was compiled here. A bug of this crate; the ledger is untouched.
     #[error("automerge refused a compiled change: {what}")]
     Refused {
@@ -33,6 +40,7 @@ impl DocumentError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Account { .. } => "DocumentAccount",
+            Self::Settled { .. } => "DocumentSettled",
             Self::Refused { .. } => "DocumentRefused",
             Self::Write(_) => "DocumentWrite",
         }

@@ -9,7 +9,8 @@ use aura_protocol_core::{
 };
 
 use crate::{
-    dag::{Candidate, Chain, next_lamport},
+    control::{Configuration, SnapshotPoint},
+    dag::{Candidate, Chain, is_late, next_lamport},
     error::AuthorError,
     event::Event,
     ledger::Ledger,
@@ -37,18 +38,12 @@ impl<S: UnitScheme> Ledger<S> {
         session: Option<SessionId>,
         event: Event,
     ) -> Result<Digest, AuthorError> {
-        let config = self.chain.config_index();
-        let Some(entry) = self.chain.config().roster.get(&me) else {
-            return Err(AuthorError::NotInRoster { device: me, config });
-        };
-        if entry.unit_key != key.public() {
+        let (config, current) = self.may_write(me)?;
+        if current.roster.get(&me).is_some_and(|it| it.unit_key != key.public()) {
             return Err(AuthorError::WrongKey { device: me });
         }
-        if let Some(seq) = self.dag.fork_of(&me) {
-            return Err(AuthorError::Forked { device: me, seq });
-        }
         let prev = self.dag.chain_of(&me).and_then(Chain::last);
-        let deps = self.choose_deps(prev, self.answers_to(session, &event));
+        let deps = self.choose_deps(prev, config, self.answers_to(session, &event));
         let parents = prev.iter().chain(&deps).filter_map(|it| self.dag.lamport(it));
         let body = UnitBody {
             version: UNIT_VERSION,
@@ -70,7 +65,8 @@ impl<S: UnitScheme> Ledger<S> {
         let bytes = encode(&unit);
         let hash = Unit::hash_of(&bytes);
         let candidate = Candidate { hash, unit, bytes };
-        if self.dag.spent(&candidate, self.chain.config()).is_none() {
+        let (_, current) = self.may_write(me)?;
+        if self.dag.spent(&candidate, current).is_none() {
             return Err(AuthorError::Quota { device: me, config });
         }
         self.accept(candidate, None);
@@ -89,7 +85,8 @@ impl<S: UnitScheme> Ledger<S> {
         let wanted = epoch.min(self.epoch().saturating_add(1));
         loop {
             let prev = self.dag.chain_of(&me).and_then(Chain::last);
-            let tips = prev.into_iter().chain(self.choose_deps(prev, None));
+            let config = self.writing_config(me)?;
+            let tips = prev.into_iter().chain(self.choose_deps(prev, config, None));
             let proved = self.dag.ticks_of(tips).stand(self.chain.config()).saturating_add(1);
             let tick = wanted.min(proved);
             self.author(me, key, None, Event::EpochTick { epoch: tick })?;
@@ -119,14 +116,65 @@ impl<S: UnitScheme> Ledger<S> {
         }
     }
 
-    fn choose_deps(&self, prev: Option<Digest>, answers_to: Option<Digest>) -> Vec<Digest> {
-        let mut deps: Vec<Digest> =
-            self.dag.heads().iter().copied().filter(|it| Some(*it) != prev).collect();
+    /// Whether this device can write now, and the configuration that it then names.
+    fn may_write(&self, me: DeviceId) -> Result<(u64, &Configuration), AuthorError> {
+        let config = self.writing_config(me)?;
+        let current = self.chain.config_at(config).filter(|it| it.roster.contains_key(&me));
+        let current = current.ok_or(AuthorError::NotInRoster { device: me, config })?;
+        if let Some(seq) = self.dag.fork_of(&me) {
+            return Err(AuthorError::Forked { device: me, seq });
+        }
+        let prev = self.dag.chain_of(&me).and_then(Chain::last);
+        if prev.is_some_and(|it| self.is_late(&it, config)) {
+            let seq = self.next_seq(me).saturating_sub(1);
+            return Err(AuthorError::Late { device: me, seq });
+        }
+        Ok((config, current))
+    }
+
+    /// Whether this device can write units now, with its own key and within its quota.
+    ///
+    /// # Errors
+    /// [`AuthorError`], saying what is in the way.
+    pub fn check_author(&self, me: DeviceId) -> Result<(), AuthorError> {
+        self.may_write(me).map(|_| ())
+    }
+
+    /// The configuration that a unit of this device names: the newest of which all is here that
+    /// snapshots up to it stand for.
+    fn writing_config(&self, me: DeviceId) -> Result<u64, AuthorError> {
+        let behind = |it: &&SnapshotPoint| self.segments.missing_until(it.k).is_some();
+        let Some(first) = self.chain.snapshots().iter().find(behind) else {
+            return Ok(self.chain.config_index());
+        };
+        let before = first.config.saturating_sub(1);
+        let is_in = self.chain.config_at(before).is_some_and(|it| it.roster.contains_key(&me));
+        if is_in { Ok(before) } else { Err(AuthorError::Behind { k: first.k }) }
+    }
+
+    /// Whether a unit of this configuration must not rest on that one, because it comes too late.
+    fn is_late(&self, unit: &Digest, config: u64) -> bool {
+        let Some(last) = self.chain.snapshots_until(config).last() else { return false };
+        let beside = self.dag.place(unit).filter(|_| last.k < self.segments.of(unit));
+        beside.is_some_and(|it| is_late(&self.chain, &it, config))
+    }
+
+    fn choose_deps(
+        &self,
+        prev: Option<Digest>,
+        config: u64,
+        answers_to: Option<Digest>,
+    ) -> Vec<Digest> {
+        let heads = self.dag.heads().iter().copied().filter(|it| Some(*it) != prev);
+        let mut deps: Vec<Digest> = heads.filter(|it| !self.is_late(it, config)).collect();
         deps.sort_unstable_by_key(|it| Reverse(self.dag.held(it).map(|held| held.index)));
         let all = deps.len() <= UNIT_DEPS_MAX;
         deps.truncate(UNIT_DEPS_MAX);
         // All heads together rest on everything; only where some are left out can one be missed.
-        if let Some(unit) = answers_to.filter(|it| !all && self.dag.contains(it)) {
+        // What a snapshot stands for is there for everybody.
+        let settled = self.chain.snapshots_until(config).last().map_or(0, |it| it.k);
+        let is_beside = |it: &Digest| self.dag.is_above(it) && settled < self.segments.of(it);
+        if let Some(unit) = answers_to.filter(|it| !all && is_beside(it)) {
             let mut tips = deps.clone();
             tips.extend(prev);
             if !self.dag.surely_covers(&tips, &unit, VISITS_MAX) {

@@ -5,7 +5,7 @@ use aura_protocol_core::{
 };
 use thiserror::Error;
 
-use crate::{control::ChainError, unit::UNIT_VERSION};
+use crate::{control::ChainError, snapshot::SnapshotError, unit::UNIT_VERSION};
 
 /// Why a unit is refused. Nothing of a refused unit is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -88,6 +88,15 @@ pub enum Reject {
         /// The unit's place in the author's chain.
         seq: u64,
     },
+    /// It rests on units that a snapshot stands for which its author knows of, or on one that comes later
+    /// than a whole interval after.
+    #[error("unit {seq} by {author} rests on what a snapshot that it knows has settled")]
+    Settled {
+        /// The author.
+        author: DeviceId,
+        /// The unit's place in the author's chain.
+        seq: u64,
+    },
     /// Its author has written as much in this configuration as it may.
     #[error("device {author} has used up its quota in configuration {config}")]
     Quota {
@@ -120,6 +129,7 @@ impl Reject {
             Self::Lamport { .. } => "Lamport",
             Self::Signature { .. } => "Signature",
             Self::Frozen { .. } => "Frozen",
+            Self::Settled { .. } => "Settled",
             Self::Quota { .. } => "Quota",
             Self::Crowded { .. } => "Crowded",
         }
@@ -141,6 +151,7 @@ impl Reject {
             | Self::PrevMismatch { .. }
             | Self::Lamport { .. }
             | Self::Signature { .. }
+            | Self::Settled { .. }
             | Self::Quota { .. }
             | Self::Crowded { .. } => None,
         }
@@ -184,6 +195,22 @@ pub enum AuthorError {
         /// The first place with two units.
         seq: u64,
     },
+    /// A snapshot was decided, and units that it stands for have not arrived. They come with the next
+    /// exchange.
+    #[error("the units of the snapshot at height {k} have not all arrived")]
+    Behind {
+        /// The height of the snapshot.
+        k: u64,
+    },
+    /// The device's last unit comes too late: two snapshots were decided without it. The quorum has to
+    /// admit the device anew.
+    #[error("unit {seq} of device {device} missed two snapshots; it needs to be admitted anew")]
+    Late {
+        /// The device.
+        device: DeviceId,
+        /// The place of its last unit.
+        seq: u64,
+    },
     /// The device has written as much as it may until the next configuration.
     #[error("device {device} has used up its quota in configuration {config}")]
     Quota {
@@ -203,6 +230,8 @@ impl AuthorError {
             Self::WrongKey { .. } => "WrongKey",
             Self::Size { .. } => "Size",
             Self::Forked { .. } => "Forked",
+            Self::Behind { .. } => "Behind",
+            Self::Late { .. } => "Late",
             Self::Quota { .. } => "Quota",
         }
     }
@@ -215,6 +244,9 @@ pub enum RestoreError {
     /// The stored entries are not a control chain.
     #[error("the stored entries are not a control chain")]
     Chain(#[from] ChainError),
+    /// What stands for units that are gone is not what a snapshot of the chain names.
+    #[error("the stored base is not that of a snapshot")]
+    Base(#[source] SnapshotError),
     /// A stored unit breaks a rule.
     #[error("stored unit {index} breaks a rule")]
     Unit {
@@ -238,6 +270,7 @@ impl RestoreError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Chain(_) => "StoredChain",
+            Self::Base(_) => "StoredBase",
             Self::Unit { .. } => "StoredUnit",
             Self::Order { .. } => "StoredOrder",
         }

@@ -93,10 +93,20 @@ impl<S: UnitScheme> Ledger<S> {
             known.insert(*author, has);
         }
         self.add_demanded(&known, &mut missing);
-        let held = missing.iter().filter_map(|it| self.dag.held(it));
+        let here = missing.iter().filter(|it| self.dag.is_above(it));
+        let held = here.filter_map(|it| self.dag.held(it));
         let mut missing: Vec<_> = held.map(|it| (it.index, it.bytes.as_slice())).collect();
         missing.sort_unstable_by_key(|(index, _)| *index);
         missing.into_iter().map(|(_, bytes)| bytes)
+    }
+
+    /// Whether whoever has this frontier lacks units for which only a snapshot stands here.
+    #[must_use]
+    pub fn needs_base(&self, frontier: &Frontier) -> bool {
+        self.dag.authors().iter().any(|(author, chain)| {
+            let below = chain.fork().unwrap_or(u64::MAX).min(chain.dropped());
+            self.known(author, chain, frontier).below < below
+        })
     }
 
     /// Adds what the units in `missing` and the entries rest on and the other lacks.
@@ -140,21 +150,26 @@ impl<S: UnitScheme> Ledger<S> {
         };
         for (_, unit) in &points {
             let mut at = Some(*unit);
-            while let Some(held) = at.and_then(|it| self.dag.held(&it)) {
-                let body = &held.unit.body;
-                if body.author != *author {
+            while let Some((unit, place)) = at.and_then(|it| Some((it, self.dag.place(&it)?))) {
+                if place.author != *author {
                     break;
                 }
                 known.is_lost = false;
-                if body.seq < prefix {
-                    known.below = known.below.max(body.seq.saturating_add(1));
+                if place.seq < prefix {
+                    known.below = known.below.max(place.seq.saturating_add(1));
                     break;
                 }
-                let is_new = at.is_some_and(|it| known.units.insert(it));
-                at = body.prev.filter(|_| is_new);
+                let is_new = known.units.insert(unit);
+                let body = self.dag.held(&unit).map(|it| &it.unit.body);
+                at = body.and_then(|it| it.prev).filter(|_| is_new);
             }
         }
-        if points.iter().any(|(seq, _)| *seq == 0) {
+        let floor = chain.floor();
+        if known.is_lost && points.iter().all(|(seq, _)| *seq < floor) {
+            // It stands where nothing is known any more, and begins with the base.
+            known.below = floor;
+            known.is_lost = false;
+        } else if points.iter().any(|(seq, _)| *seq == 0) {
             // Whatever parts from ours at its first unit has nothing else in common with it.
             known.is_lost = false;
         } else if chain.fork().is_none() && points.iter().all(|(seq, _)| chain.len() <= *seq) {

@@ -1,26 +1,28 @@
-//! The ledger: one door in, and everything that can be read from what came through it.
+//! The ledger: one door in, and what comes of what came through it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     marker::PhantomData,
+    sync::Arc,
 };
 
-use aura_protocol_core::{AccountId, AppId, DeviceId, Digest, Epoch};
+use aura_protocol_core::{AccountId, DeviceId, Digest};
 
 pub use crate::dag::PeerTag;
 use crate::{
     control::{Appended, CertifiedEntry, ChainError, ControlChain, EntryBody},
     dag::{
-        Accounts, Candidate, Chain, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments,
-        Trust, Waiting, check, check_size, read,
+        Accounts, Candidate, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments, Trust,
+        Waiting, check, check_size, read,
     },
-    error::{Missing, Reject, RestoreError},
+    error::{Reject, RestoreError},
     event::Event,
     fold::{
-        Change, Fold, Lowered, Place, PlaceKey, Proved, Skips, Sources, records_at,
-        state::{AccountState, Position, RawRecord, RecordId},
+        Change, Fold, Lowered, Place, PlaceKey, Proved, Skips, Sources,
+        state::{Position, RecordId},
     },
     scheme::{Strict, UnitScheme},
+    snapshot::{Computed, Settled},
     store::{StoreBatch, Stored},
     subscribe::{Filter, Finality, SubscriptionId, Subscriptions},
     unit::{Unit, UnitBody},
@@ -49,7 +51,7 @@ pub enum Outcome {
         /// What was added, as in [`Self::Applied`].
         applied: Vec<Digest>,
     },
-    /// It was there already.
+    /// It was there already, or a snapshot stands for the units at its place.
     Duplicate,
     /// It waits, in the ring of the peer that sent it, for what it rests on.
     Parked,
@@ -63,17 +65,21 @@ pub enum Outcome {
 /// A device's is a `Ledger`: its units are signed strictly. Only simulations name another scheme.
 #[derive(Debug)]
 pub struct Ledger<S = Strict> {
-    pub(crate) chain: ControlChain,
+    /// Shared until it grows: simulations have many ledgers of one chain.
+    pub(crate) chain: Arc<ControlChain>,
     pub(crate) dag: Dag,
     pub(crate) accounts: Accounts,
-    segments: Segments,
-    skips: Skips,
-    waiting: Waiting,
-    refusals: Refusals,
+    pub(crate) segments: Segments,
+    pub(crate) skips: Skips,
+    pub(crate) waiting: Waiting,
+    pub(crate) refusals: Refusals,
     proved: Proved,
-    fold: Fold,
-    subscriptions: Subscriptions,
-    batch: StoreBatch,
+    pub(crate) fold: Fold,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) batch: StoreBatch,
+    /// What stands for the units that are gone here.
+    pub(crate) base: Option<Settled>,
+    pub(crate) computed: Computed,
     /// While a batch is imported: how the order of the fold has changed since it began.
     unfolded: Option<Change>,
     scheme: PhantomData<fn() -> S>,
@@ -95,16 +101,21 @@ impl Ledger {
     /// [`RestoreError`] when what is stored is not a ledger.
     pub fn restore(stored: &Stored) -> Result<Self, RestoreError> {
         let chain = ControlChain::from_entries(stored.entries.iter().cloned())?;
-        Self::restore_units(chain, &stored.units)
+        let base = match &stored.base {
+            Some(bytes) => Some(Settled::of(&chain, bytes.clone()).map_err(RestoreError::Base)?),
+            None => None,
+        };
+        Self::restore_above(chain.into(), base, &stored.units)
     }
 }
 
 impl<S: UnitScheme> Ledger<S> {
     /// [`Ledger::new`], whose units are signed by this scheme.
     #[must_use]
-    pub fn with_scheme(chain: ControlChain) -> Self {
+    pub fn with_scheme(chain: impl Into<Arc<ControlChain>>) -> Self {
+        let chain = chain.into();
         let batch = StoreBatch { entries: chain.entries().to_vec(), ..StoreBatch::default() };
-        let mut ledger = Self::of_chain(chain);
+        let mut ledger = Self::above(chain, None);
         ledger.fold_everything();
         ledger.batch = batch;
         ledger
@@ -114,8 +125,19 @@ impl<S: UnitScheme> Ledger<S> {
     ///
     /// # Errors
     /// As [`Ledger::restore`].
-    pub fn restore_units(chain: ControlChain, units: &[Vec<u8>]) -> Result<Self, RestoreError> {
-        let mut ledger = Self::of_chain(chain);
+    pub fn restore_units(
+        chain: impl Into<Arc<ControlChain>>,
+        units: &[Vec<u8>],
+    ) -> Result<Self, RestoreError> {
+        Self::restore_above(chain.into(), None, units)
+    }
+
+    fn restore_above(
+        chain: Arc<ControlChain>,
+        base: Option<Settled>,
+        units: &[Vec<u8>],
+    ) -> Result<Self, RestoreError> {
+        let mut ledger = Self::above(chain, base);
         for (index, bytes) in units.iter().enumerate() {
             let hash = Unit::hash_of(bytes);
             if ledger.dag.contains(&hash) {
@@ -123,11 +145,17 @@ impl<S: UnitScheme> Ledger<S> {
             }
             let refused = |reject| RestoreError::Unit { index, reject };
             let candidate = read(ledger.account(), hash, bytes).map_err(refused)?;
-            let verdict = check::<S>(&ledger.dag, &ledger.chain, &candidate, Trust::Verified);
+            let verdict = check::<S>(
+                &ledger.dag,
+                &ledger.chain,
+                &ledger.segments,
+                &candidate,
+                Trust::Verified,
+            );
             let payer = match verdict.map_err(refused)? {
                 Check::Ready | Check::Fork => None,
                 Check::Account => Some(RESTORED),
-                Check::Wait(_) => return Err(RestoreError::Order { index }),
+                Check::Wait(_) | Check::Settled => return Err(RestoreError::Order { index }),
             };
             ledger.link(candidate, payer);
         }
@@ -135,11 +163,11 @@ impl<S: UnitScheme> Ledger<S> {
         Ok(ledger)
     }
 
-    /// A ledger of which nothing but the chain is read yet.
-    fn of_chain(chain: ControlChain) -> Self {
+    /// A ledger of which nothing is read yet but the chain, and what stands for units that are gone.
+    pub(crate) fn above(chain: Arc<ControlChain>, base: Option<Settled>) -> Self {
         let mut ledger = Self {
             chain,
-            dag: Dag::default(),
+            dag: base.as_ref().map(Settled::dag).unwrap_or_default(),
             accounts: Accounts::default(),
             segments: Segments::default(),
             skips: Skips::default(),
@@ -149,24 +177,42 @@ impl<S: UnitScheme> Ledger<S> {
             fold: Fold::default(),
             subscriptions: Subscriptions::default(),
             batch: StoreBatch::default(),
+            base,
+            computed: Computed::default(),
             unfolded: None,
             scheme: PhantomData,
         };
+        let from = ledger.base.as_ref().map_or(0, |it| it.k().saturating_add(1));
+        if let Some(base) = &ledger.base {
+            base.segments(&mut ledger.segments);
+            ledger.skips.below(base.forks());
+            ledger.proved.below(base.state());
+        }
         for entry in ledger.chain.entries() {
             ledger.proved.entry(entry);
             if let EntryBody::Revoke(it) = &entry.value.body {
                 ledger.skips.cut(entry.slot.k, it.device, (it.last_seq, it.last_hash));
             }
-            ledger.segments.close(&ledger.dag, entry.slot.k, &entry.value.past);
+            if from <= entry.slot.k {
+                ledger.segments.close(&ledger.dag, entry.slot.k, &entry.value.past);
+            }
         }
         ledger
     }
 
-    fn fold_everything(&mut self) {
+    /// The fold as it stands before the first place.
+    pub(crate) fn empty_fold(&self) -> Fold {
+        self.base.as_ref().map(Settled::fold).unwrap_or_default()
+    }
+
+    pub(crate) fn fold_everything(&mut self) {
+        self.fold = self.empty_fold();
         let units = self.dag.arrivals().iter().filter(|it| self.counts(it));
         let mut added: Vec<Place> =
             units.map(|unit| self.place(*unit, self.segments.of(unit))).collect();
-        added.extend(self.chain.entries().iter().map(|it| Place::Entry(it.slot.k)));
+        let from = self.base.as_ref().map_or(0, |it| it.k().saturating_add(1));
+        let entries = self.chain.entries().iter().map(|it| it.slot.k);
+        added.extend(entries.filter(|k| from <= *k).map(Place::Entry));
         self.refold(Change { added, ..Change::default() });
         self.fold.take_touched();
         self.batch = StoreBatch::default();
@@ -174,13 +220,19 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// Whose ledger it is.
     #[must_use]
-    pub const fn account(&self) -> AccountId {
+    pub fn account(&self) -> AccountId {
         self.chain.account()
     }
 
     /// The control chain.
     #[must_use]
-    pub const fn chain(&self) -> &ControlChain {
+    pub fn chain(&self) -> &ControlChain {
+        &self.chain
+    }
+
+    /// The control chain, to share.
+    #[must_use]
+    pub const fn shared_chain(&self) -> &Arc<ControlChain> {
         &self.chain
     }
 
@@ -215,7 +267,7 @@ impl<S: UnitScheme> Ledger<S> {
     fn import_quietly(&mut self, from: PeerTag, bytes: &[u8]) -> Result<Outcome, Reject> {
         check_size(bytes)?;
         let hash = Unit::hash_of(bytes);
-        if self.dag.contains(&hash) {
+        if self.dag.contains(&hash) || self.dag.held(&hash).is_some() {
             return Ok(Outcome::Duplicate);
         }
         if self.waiting.contains(from, &hash) {
@@ -227,7 +279,8 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// Checks a unit, and does with it what comes of that.
     fn judge(&mut self, from: PeerTag, candidate: Candidate) -> Result<Outcome, Reject> {
-        let verdict = check::<S>(&self.dag, &self.chain, &candidate, Trust::Verify)?;
+        let verdict =
+            check::<S>(&self.dag, &self.chain, &self.segments, &candidate, Trust::Verify)?;
         let UnitBody { author, seq, .. } = candidate.unit.body;
         match verdict {
             Check::Wait(need) => {
@@ -241,6 +294,7 @@ impl<S: UnitScheme> Ledger<S> {
                 let applied = self.accept(candidate, None);
                 Ok(Outcome::Fork { author, seq, applied })
             }
+            Check::Settled => Ok(Outcome::Duplicate),
             Check::Account => {
                 if !self.accounts.has_room(from, author, candidate.bytes.len()) {
                     return Err(Reject::Frozen { author, seq });
@@ -256,7 +310,7 @@ impl<S: UnitScheme> Ledger<S> {
     /// [`ChainError`]; nothing has changed then.
     pub fn import_entry(&mut self, entry: CertifiedEntry) -> Result<Appended, ChainError> {
         let before = self.chain.config_index();
-        if self.chain.append(entry.clone())? == Appended::Duplicate {
+        if Arc::make_mut(&mut self.chain).append(entry.clone())? == Appended::Duplicate {
             return Ok(Appended::Duplicate);
         }
         let k = entry.slot.k;
@@ -283,12 +337,14 @@ impl<S: UnitScheme> Ledger<S> {
         let hash = candidate.hash;
         self.add(candidate, payer);
         let mut applied = vec![hash];
-        applied.extend(self.release([Need::Unit(hash)].into()));
+        if self.waiting.len() != 0 {
+            applied.extend(self.release([Need::Unit(hash)].into()));
+        }
         applied
     }
 
     /// Checks again what had been waiting for these, and for what that brings in.
-    fn release(&mut self, mut needs: VecDeque<Need>) -> Vec<Digest> {
+    pub(crate) fn release(&mut self, mut needs: VecDeque<Need>) -> Vec<Digest> {
         let mut applied = Vec::new();
         while let Some(need) = needs.pop_front() {
             for (peer, candidate) in self.waiting.take(need) {
@@ -316,14 +372,18 @@ impl<S: UnitScheme> Ledger<S> {
     /// Whether a unit that was waiting is added now.
     fn release_one(&mut self, peer: PeerTag, candidate: Candidate) -> Result<bool, Reject> {
         let (author, seq) = (candidate.unit.body.author, candidate.unit.body.seq);
-        let payer = match check::<S>(&self.dag, &self.chain, &candidate, Trust::Verify)? {
-            Check::Ready | Check::Fork => None,
-            Check::Account if self.accounts.has_room(peer, author, candidate.bytes.len()) => {
-                Some(peer)
-            }
-            Check::Account => return Err(Reject::Frozen { author, seq }),
-            Check::Wait(need) => return self.waiting.park(peer, candidate, need).map(|()| false),
-        };
+        let payer =
+            match check::<S>(&self.dag, &self.chain, &self.segments, &candidate, Trust::Verify)? {
+                Check::Ready | Check::Fork => None,
+                Check::Account if self.accounts.has_room(peer, author, candidate.bytes.len()) => {
+                    Some(peer)
+                }
+                Check::Account => return Err(Reject::Frozen { author, seq }),
+                Check::Wait(need) => {
+                    return self.waiting.park(peer, candidate, need).map(|()| false);
+                }
+                Check::Settled => return Ok(false),
+            };
         self.add(candidate, payer);
         Ok(true)
     }
@@ -352,7 +412,7 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// Adds a unit to everything but the fold, and says how the order of the fold changes. Who pays for
     /// it, if it is taken on account.
-    fn link(&mut self, candidate: Candidate, payer: Option<PeerTag>) -> Change {
+    pub(crate) fn link(&mut self, candidate: Candidate, payer: Option<PeerTag>) -> Change {
         let hash = candidate.hash;
         self.proved.unit(hash, &candidate.unit);
         if !is_tick(&candidate.unit.body) {
@@ -479,7 +539,7 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// A unit that can have a place in the fold. Ticks have none: they change no state, and there are
     /// many of them.
-    fn folded(&self, unit: &Digest) -> Option<&UnitBody> {
+    pub(crate) fn folded(&self, unit: &Digest) -> Option<&UnitBody> {
         self.dag.held(unit).map(|it| &it.unit.body).filter(|it| !is_tick(it))
     }
 
@@ -511,7 +571,7 @@ impl<S: UnitScheme> Ledger<S> {
         Place::Unit(Position { segment, lamport, unit })
     }
 
-    fn sources(&self) -> Sources<'_> {
+    pub(crate) fn sources(&self) -> Sources<'_> {
         Sources { dag: &self.dag, chain: &self.chain, proved: &self.proved }
     }
 
@@ -521,103 +581,6 @@ impl<S: UnitScheme> Ledger<S> {
         }
         let sources = Sources { dag: &self.dag, chain: &self.chain, proved: &self.proved };
         self.fold.change(sources, change);
-    }
-
-    /// The unit of this name.
-    #[must_use]
-    pub fn unit(&self, unit: &Digest) -> Option<&Unit> {
-        self.dag.held(unit).map(|it| &it.unit)
-    }
-
-    /// The unit of this name as its author encoded it.
-    #[must_use]
-    pub fn unit_bytes(&self, unit: &Digest) -> Option<&[u8]> {
-        self.dag.held(unit).map(|it| it.bytes.as_slice())
-    }
-
-    /// Whether the unit is here. One that waits is not.
-    #[must_use]
-    pub fn contains(&self, unit: &Digest) -> bool {
-        self.dag.contains(unit)
-    }
-
-    /// How many units are here.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.dag.arrivals().len()
-    }
-
-    /// Whether no unit is here.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.dag.arrivals().is_empty()
-    }
-
-    /// All units, in the order in which they arrived: each after those that it rests on.
-    #[must_use]
-    pub fn arrivals(&self) -> &[Digest] {
-        self.dag.arrivals()
-    }
-
-    /// The units that arrived from place `index` on.
-    #[must_use]
-    pub fn units_after(&self, index: usize) -> &[Digest] {
-        self.dag.arrivals().get(index..).unwrap_or_default()
-    }
-
-    /// The units that no other rests on, sorted.
-    #[must_use]
-    pub fn heads(&self) -> Vec<Digest> {
-        self.dag.heads().iter().copied().collect()
-    }
-
-    /// The segment of a unit: the height of the entry that first closes over it, if one does.
-    #[must_use]
-    pub fn segment(&self, unit: &Digest) -> Option<u64> {
-        Some(self.segments.of(unit)).filter(|it| *it != OPEN_SEGMENT)
-    }
-
-    /// The named units and all that they rest on.
-    ///
-    /// # Errors
-    /// [`Missing`] when one of them is not here.
-    pub fn closure(&self, past: &[Digest]) -> Result<BTreeSet<Digest>, Missing> {
-        self.dag.closure(past)
-    }
-
-    /// Where the quorum clock stands: at the newest epoch whose tick m distinct voters of the newest
-    /// configuration have signed, or that a valid tick proves. A function of the units and entries
-    /// held (INV-J28). It goes back by one at most, where a new configuration asks for more votes.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.dag.ticks().stand(self.chain.config())
-    }
-
-    /// The voters that have not signed the tick of the next epoch.
-    #[must_use]
-    pub fn ticks_missing(&self) -> BTreeSet<DeviceId> {
-        self.dag.ticks().missing(self.chain.config())
-    }
-
-    /// Where the clock stood here when a unit arrived. The same after a restart.
-    #[must_use]
-    pub fn arrived_at(&self, unit: &Digest) -> Option<Epoch> {
-        self.dag.held(unit).map(|it| it.arrived_at)
-    }
-
-    /// The state.
-    #[must_use]
-    pub fn state(&self) -> &AccountState {
-        self.fold.state()
-    }
-
-    /// An app's records as a causal closure alone has them, sorted, deletions included: the same for
-    /// everyone who holds the closure, whatever else they hold.
-    ///
-    /// # Errors
-    /// [`Missing`] when a unit of `past` is not here.
-    pub fn records_at(&self, app: AppId, past: &[Digest]) -> Result<Vec<RawRecord>, Missing> {
-        records_at(self.sources(), app, past)
     }
 
     /// The records that changed since the last call.
@@ -644,12 +607,6 @@ impl<S: UnitScheme> Ledger<S> {
     /// Drops what a peer sent and what still waits.
     pub fn forget_peer(&mut self, peer: PeerTag) {
         self.waiting.forget(peer);
-    }
-
-    /// The next place in a device's chain.
-    #[must_use]
-    pub fn next_seq(&self, device: DeviceId) -> u64 {
-        self.dag.chain_of(&device).map_or(0, Chain::len)
     }
 
     /// Begins a stream of units: first those that are here, then those to come.

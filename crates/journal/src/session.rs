@@ -2,12 +2,13 @@
 
 use aura_protocol_core::{AccountId, DeviceId, Digest, SessionId};
 
-/// The session that runs as a part of `parent`, as its effect of this number.
+/// The session that runs as a part of `parent`, as its part of this number, counted
+/// from 0.
 ///
 /// Every participant knows it before it begins, and a restart finds it again.
 #[must_use]
-pub fn child_session_id(parent: SessionId, effect: u64) -> SessionId {
-    let parts: [&[u8]; 2] = [parent.as_bytes(), &effect.to_le_bytes()];
+pub fn child_session_id(parent: SessionId, part: u64) -> SessionId {
+    let parts: [&[u8]; 2] = [parent.as_bytes(), &part.to_le_bytes()];
     Digest::tagged("aura child session id v1", &parts).into()
 }
 

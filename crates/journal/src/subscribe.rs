@@ -88,6 +88,23 @@ impl Subscriptions {
         }
     }
 
+    /// Forgets units. What a stream has shown stays shown.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Digest) -> bool) {
+        for (finality, lists) in &mut self.lists {
+            for (topic, units) in &mut lists.units {
+                let kept: Vec<bool> = units.iter().map(|(_, unit)| keep(unit)).collect();
+                for id in lists.subscribers.get(topic).into_iter().flatten() {
+                    let Some(it) = self.subscriptions.get_mut(id) else { continue };
+                    if it.filter.finality == *finality {
+                        it.seen = kept.iter().take(it.seen).filter(|it| **it).count();
+                    }
+                }
+                let mut kept = kept.into_iter();
+                units.retain(|_| kept.next() == Some(true));
+            }
+        }
+    }
+
     pub(crate) fn subscribe(&mut self, filter: Filter) -> SubscriptionId {
         let id = SubscriptionId(self.next);
         self.next = self.next.saturating_add(1);

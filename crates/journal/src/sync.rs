@@ -29,6 +29,8 @@ pub const ANSWER_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
 const BATCH_OVERHEAD_BYTES: usize = 1 + 4;
 /// Bytes that a unit takes in a batch besides its own: its length.
 const UNIT_OVERHEAD_BYTES: usize = 4;
+/// Bytes of a base in one message.
+const PART_BYTES: usize = FRAME_BYTES_MAX / 2;
 
 /// How far a device is: with the control chain, and with each author's units.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -59,6 +61,26 @@ pub enum SyncMessage {
     Units(Vec<Vec<u8>>),
     /// The answer was cut at [`ANSWER_BYTES_MAX`]: say hello again to get more.
     More,
+    /// A part of what stands for units that the sender no longer has.
+    Base(BasePart),
+    /// Asks for the part of a base that begins at a place.
+    WantBase {
+        /// The height of its snapshot.
+        k: u64,
+        /// The place, in bytes.
+        from: u64,
+    },
+}
+
+/// A part of an encoded [`Base`](crate::snapshot::Base).
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BasePart {
+    /// The height of its snapshot.
+    pub k: u64,
+    /// Where the part begins, in bytes.
+    pub from: u64,
+    /// The part.
+    pub bytes: Vec<u8>,
 }
 
 impl SyncMessage {
@@ -106,10 +128,15 @@ pub fn answer<S: UnitScheme>(ledger: &Ledger<S>, hello: &Hello) -> Vec<SyncMessa
     let known = usize::try_from(known).unwrap_or(usize::MAX);
     let mut answer = Answer { messages: Vec::new(), left_bytes: ANSWER_BYTES_MAX };
     let entries = chain.entries().iter().skip(known).map(|it| (entry_bytes(it), it.clone()));
-    let units = ledger.missing_for(&hello.frontier);
-    let units = units.map(|it| (UNIT_OVERHEAD_BYTES + it.len(), it.to_vec()));
-    let whole =
-        answer.fill(entries, SyncMessage::Entries) && answer.fill(units, SyncMessage::Units);
+    let mut whole = answer.fill(entries, SyncMessage::Entries);
+    if whole && let Some((k, _)) = ledger.base().filter(|_| ledger.needs_base(&hello.frontier)) {
+        // What is here rests on the base: it comes with the next hello.
+        answer.messages.extend(base_part(ledger, k, 0));
+    } else if whole {
+        let units = ledger.missing_for(&hello.frontier);
+        let units = units.map(|it| (UNIT_OVERHEAD_BYTES + it.len(), it.to_vec()));
+        whole = answer.fill(units, SyncMessage::Units);
+    }
     let mut messages = answer.messages;
     let lost = if hello.is_answer { None } else { ledger.frontier_for_lost(&hello.frontier) };
     if let Some(frontier) = lost {
@@ -125,6 +152,54 @@ pub fn answer<S: UnitScheme>(ledger: &Ledger<S>, hello: &Hello) -> Vec<SyncMessa
 fn entry_bytes(entry: &CertifiedEntry) -> usize {
     // Counting the bytes of a value in memory does not fail; if it did, the entry would not fit.
     object_length(entry).unwrap_or(usize::MAX)
+}
+
+/// The part of this ledger's base that begins at a place; none where it stands on another one, or there
+/// is nothing more.
+#[must_use]
+pub fn base_part<S: UnitScheme>(ledger: &Ledger<S>, k: u64, from: u64) -> Option<SyncMessage> {
+    let (_, base) = ledger.base().filter(|(at, _)| *at == k)?;
+    let rest = base.get(usize::try_from(from).ok()?..)?;
+    let bytes = rest.get(..rest.len().min(PART_BYTES))?.to_vec();
+    (!bytes.is_empty()).then_some(SyncMessage::Base(BasePart { k, from, bytes }))
+}
+
+/// A base that arrives in parts. It is as long as the certified entry says, and no longer.
+#[derive(Debug, Default)]
+pub struct BaseInbox {
+    k: u64,
+    bytes: Vec<u8>,
+}
+
+/// What became of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gathered {
+    /// Ask for the next one.
+    Want(SyncMessage),
+    /// The base is here: [`Ledger::adopt`] takes it.
+    Whole(Vec<u8>),
+    /// It is not needed, or not the next one.
+    Ignored,
+}
+
+impl BaseInbox {
+    /// Takes a part, if it is the next one of the base that `ledger` needs.
+    pub fn take<S: UnitScheme>(&mut self, ledger: &Ledger<S>, part: BasePart) -> Gathered {
+        let k = part.k;
+        let Some(length) = ledger.needed_base(k) else { return Gathered::Ignored };
+        if self.k != k {
+            *self = Self { k, bytes: Vec::new() };
+        }
+        let room = length.saturating_sub(self.bytes.len() as u64);
+        if part.from != self.bytes.len() as u64 || room < part.bytes.len() as u64 {
+            return Gathered::Ignored;
+        }
+        self.bytes.extend(part.bytes);
+        if self.bytes.len() as u64 == length {
+            return Gathered::Whole(std::mem::take(self).bytes);
+        }
+        Gathered::Want(SyncMessage::WantBase { k, from: self.bytes.len() as u64 })
+    }
 }
 
 /// An answer in the making.

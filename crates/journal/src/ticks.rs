@@ -16,6 +16,7 @@ use std::{
 };
 
 use aura_protocol_core::{DeviceId, Epoch, quorum};
+use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     control::{Configuration, Role},
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// What the valid ticks of a causal past come to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub(crate) struct Ticks {
     /// The newest epoch that a valid tick names.
     newest: Epoch,

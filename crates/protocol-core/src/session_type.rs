@@ -70,11 +70,13 @@
 //! - INV-ST7: a comparison ends after a bounded number of moves, whatever the two types are.
 
 mod check;
+mod clock;
 mod code;
 mod compare;
 mod error;
 mod explore;
 mod fault;
+mod late;
 mod local;
 mod mermaid;
 mod parse;

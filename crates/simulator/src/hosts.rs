@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use aura_choreography::{HostCall, Seat};
 use aura_coordination::keystore::{KeyStore, Owner, Refusal};
 use aura_crypto::{DualRng, SecretKey};
-use aura_protocol_core::{AccountId, DeviceId, Digest, decode, encode, lifecycle::EffectReply};
+use aura_protocol_core::{
+    AccountId, DeviceId, Digest, Outcome, ProtocolName, decode, encode, lifecycle::EffectReply,
+};
 
 use crate::draw::hash_bytes;
 
@@ -47,6 +49,38 @@ pub fn plain(_: &Seat, _: Option<&[u8]>) -> Box<dyn Host> {
         HostCall::List { .. } => EffectReply::Records(Vec::new()),
         _ => EffectReply::Denied("a simulated host does not do this".to_owned()),
     }))
+}
+
+/// As [`plain`], where every session that runs as a part of another ends as `ends` says. All devices
+/// learn the same of it, but every fourth, which stops waiting where it may.
+#[must_use]
+pub fn with_parts(seat: &Seat, ends: fn(&ProtocolName, &[u8]) -> Outcome) -> Box<dyn Host> {
+    let is_impatient = seat.me.0 % 4 == 3;
+    Box::new(Parts { others: plain(seat, None), is_impatient, ends })
+}
+
+struct Parts {
+    others: Box<dyn Host>,
+    is_impatient: bool,
+    ends: fn(&ProtocolName, &[u8]) -> Outcome,
+}
+
+impl Host for Parts {
+    fn reply(&mut self, call: &HostCall) -> EffectReply {
+        match call {
+            HostCall::Run { within: Some(_), .. } if self.is_impatient => {
+                EffectReply::Denied("it took too long".to_owned())
+            }
+            HostCall::Run { protocol, params, .. } => {
+                EffectReply::SubProtocol((self.ends)(protocol, params))
+            }
+            other => self.others.reply(other),
+        }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// A device's key store, with real keys.

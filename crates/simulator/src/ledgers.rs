@@ -86,7 +86,7 @@ impl<S: Signing> Level for Ledgers<S> {
     fn restart(
         &self,
         dev: Dev,
-        saved: peer::Saved,
+        saved: peer::Saved<S>,
         corrupts: Option<u64>,
     ) -> Result<Peer<S>, String> {
         let seat = (dev, self.threshold);

@@ -5,12 +5,15 @@
 //! one session. A device gets an event only if its own version knows a label of that name with that
 //! layout.
 //!
+//! People decline wherever their version lets them.
+//!
 //! Clocks are patient: a device pauses as long as it has to, and time runs out for a decider only when
-//! nothing else can happen. It never runs out for who waits for others, so whoever would give up is
-//! found waiting.
+//! nothing else can happen. For who waits for others it runs out only where enough would have come if
+//! nobody had declined; else whoever would give up is found waiting.
 //!
 //! **Invariants**
-//! - INV-MX1: what [`compare`] calls `Patch` or `Soft` goes well in every mix.
+//! - INV-MX1: what [`compare`] calls `Soft` goes well in every mix, and so does a `Patch` of a version that
+//!   goes well by itself.
 //! - INV-MX2: the run of every `Hard` that has one goes wrong here as it says.
 //!
 //! [`SessionType`]: aura_protocol_core::session_type::SessionType

@@ -1,7 +1,7 @@
 //! The guests of this repository, as `cargo xtask protocols` built them.
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -23,15 +23,8 @@ pub struct MissingGuest {
 /// # Errors
 /// [`MissingGuest`] when it was not built.
 pub fn load(name: &str) -> Result<Vec<u8>, MissingGuest> {
-    let path = target_dir().join("wasm").join(format!("{name}.wasm"));
+    // Where the task puts them, whatever folder cargo itself was told to use.
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/wasm");
+    let path = built.join(format!("{name}.wasm"));
     fs::read(&path).map_err(|source| MissingGuest { path, source })
-}
-
-fn target_dir() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    match env::var_os("CARGO_TARGET_DIR") {
-        // A relative folder is meant from where cargo was called, which is the root.
-        Some(dir) => root.join(dir),
-        None => root.join("target"),
-    }
 }

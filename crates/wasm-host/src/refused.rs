@@ -119,6 +119,62 @@ impl Refused {
         }
     }
 
+    /// The rule that was broken: the code, or for a limit what is limited.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::LimitExceeded { rule, .. } => rule,
+            Self::FeatureNotAllowed { feature } => feature,
+            Self::MissingExport { export, .. } => export,
+            _ => self.code(),
+        }
+    }
+
+    /// What the module's author does about it.
+    #[must_use]
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::SizeMismatch { .. } | Self::DigestMismatch { .. } => {
+                "fetch the module again, or release the one that was meant"
+            }
+            Self::Malformed { .. } => "build it again, as a module and not as a component",
+            Self::ImportNotAllowed { .. } => {
+                "leave out what needs it: files, clocks, randomness and threads are not there; a right is asked \
+                 for with an effect"
+            }
+            Self::StartFunction => "do what it does when a session starts",
+            Self::FeatureNotAllowed { .. } => {
+                "build for wasm32-unknown-unknown without further target features, and count in integers"
+            }
+            Self::LimitExceeded { .. } => {
+                "make it smaller: split what is large, and build with `opt-level = \"z\"` and `lto = true`"
+            }
+            Self::MissingExport { .. } | Self::AbiMarker { .. } => {
+                "export the type with `export_protocol!`, `export_choreography!` or `export_migration!`, once"
+            }
+            Self::ReservedExport { .. } => "give the export another name",
+            Self::AbiVersion { .. } => "build it with the SDK of this version",
+            Self::DescriptorMissing => {
+                "export the type with the SDK, and strip with `strip = true`, which keeps the section"
+            }
+            Self::SessionType { .. } => "let `export_choreography!` fill in the session types",
+            Self::DescriptorMalformed { .. } => "let the SDK write the descriptor, once",
+        }
+    }
+
+    /// Whether `other` breaks the same rule. Texts of what is malformed differ by place, and count alike.
+    pub(crate) fn is_same_rule(&self, other: &Self) -> bool {
+        self.code() == other.code() && self.rule() == other.rule()
+    }
+
+    /// How much was found of what is limited.
+    pub(crate) const fn found(&self) -> u64 {
+        match self {
+            Self::LimitExceeded { found, .. } => *found,
+            _ => 0,
+        }
+    }
+
     /// `found` kept to `limit`, or [`Refused::LimitExceeded`].
     pub(crate) const fn unless_within(
         rule: &'static str,

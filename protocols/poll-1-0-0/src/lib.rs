@@ -1,7 +1,8 @@
 //! Poll 1.0.0: devices answer a question, and all learn the same tally.
 //!
 //! A choreography: one text for every device. Whoever opened the session asks; everybody answers; the
-//! opener closes when all have answered, or when a quorum has and the time is over.
+//! opener closes when all have answered. Who says nothing for an hour gives up, and an hour after its
+//! own answer the opener aborts, which everybody else waits for.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 #![forbid(unsafe_code)]
@@ -30,11 +31,15 @@ pub struct Tally {
     pub no: u32,
 }
 
+/// How long the person at a device has for an answer, in epochs. With the time that the opener then waits
+/// for the others it is less than the session's `ttl`: who answered at once still hears how it ends.
+pub const ANSWER_EPOCHS: u32 = 3600;
+
 session! {
     crate = aura_protocol_sdk::choreography;
     /// A question, the answers, and their tally.
     pub mod poll;
-    ttl 7200;
+    ttl 9000;
     msg { Ask(String), Answer(bool), Close(Tally), Abort(Reason) }
     write  ask:    Ask;
     each   answer: Answer;
@@ -47,8 +52,8 @@ pub async fn run(s: poll::Start) -> Result<poll::Finished<Completed>, Stop> {
     // What the opener passed to everybody is the question.
     let (asked, session) = (s.params_bytes(), s.session());
     let (mut s, question) = s.ask(|_| question_of(&asked)).await?;
-    // The person at each device says yes or no.
-    let said = s.signal(None).await?;
+    // The person at each device says yes or no, or has given up after an hour.
+    let said = s.signal(Some(ANSWER_EPOCHS)).await?;
     let (s, _) = s.answer(|me| Ok((is_yes(said.here(me)?)?, ()))).await?;
     // The opener counts, and what it counted is what everybody learns.
     let (s, tally, _) = s

@@ -22,6 +22,7 @@ use aura_coordination::execution::{
     time::{Pending, Wait},
 };
 use aura_journal::{LedgerStore, StoreBatch, control::CertifiedEntry, store::DiskStore};
+use aura_protocol_core::SessionId;
 use aura_wasm_host::ModuleHost;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -32,7 +33,7 @@ use crate::{
     api::Response,
     engine::BuiltInProtocols,
     error::{AgentError, Whose},
-    node::{AgentEvent, Effect, Input, Node, RequestId},
+    node::{AgentEvent, Effect, Entropy, Input, Node, RequestId},
 };
 
 /// Inputs that may wait for the node. Whoever brings more waits itself.
@@ -285,6 +286,7 @@ fn carry_out(world: &Arc<World>, effect: Effect) {
         Effect::Step { session, module, state, caps, input } => {
             modules::step(world, session, module, state, caps, *input);
         }
+        Effect::Draw { session, effect } => draw(world, session, effect),
         Effect::Rehearse(job) => modules::rehearse(world, *job),
         Effect::Migrate(job) => modules::migrate(world, *job),
         Effect::Answer { id, result } => world.answers.give(id, result),
@@ -304,6 +306,22 @@ fn carry_out(world: &Arc<World>, effect: Effect) {
         }
         Effect::Log(line) => tracing::info!("{line}"),
     }
+}
+
+/// Draws randomness from the system for one use.
+fn draw(world: &Arc<World>, session: SessionId, effect: u64) {
+    let mut bytes = [0; 32];
+    let entropy = match getrandom::fill(&mut bytes) {
+        Ok(()) => Some(Entropy::new(std::mem::take(&mut bytes))),
+        Err(error) => {
+            tracing::error!("no randomness: {error}");
+            None
+        }
+    };
+    let told = Arc::clone(world);
+    world.runtime.spawn(async move {
+        told.tell(Input::Drawn { session, effect, entropy }).await;
+    });
 }
 
 /// A store's error, as a person meets it.

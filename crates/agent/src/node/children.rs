@@ -4,7 +4,7 @@
 //! that moment must not lead to one answer here and another there. What can be seen in the protocol
 //! itself everybody judges alike.
 
-use aura_coordination::execution::BuiltIn;
+use aura_coordination::execution::{BuiltIn, ChildAsked};
 use aura_journal::{
     SessionState, child_session_id,
     event::{ChildOpening, CloseSession, Event, OpenChild},
@@ -20,6 +20,9 @@ use crate::{
 
 /// How deep sessions may stand in each other: a recovery that reshares under a lock is three deep.
 const NESTING_MAX: usize = 4;
+/// Most sessions that one session leads to, over all depths and from its beginning to its end: none of
+/// ours leads to ten, and each costs every participant a session.
+const PARTS_MAX: usize = 64;
 /// Longest reason for which a part does not begin, in bytes.
 const REASON_BYTES_MAX: usize = 256;
 
@@ -28,14 +31,12 @@ impl Node {
     pub(super) fn child_reply(
         &mut self,
         session: SessionId,
-        effect: u64,
-        protocol: &ProtocolName,
-        params: &[u8],
+        asked: &ChildAsked,
     ) -> Option<EffectReply> {
-        if let Err(reason) = self.may_have_child(session, protocol) {
+        if let Err(reason) = self.may_have_child(session, &asked.protocol) {
             return Some(EffectReply::Denied(reason));
         }
-        let child = child_session_id(session, effect);
+        let child = child_session_id(session, asked.part);
         let state = self.ledger.state();
         if let Some(reason) = state.refused_children.get(&child) {
             return Some(EffectReply::Denied(reason.clone()));
@@ -44,7 +45,7 @@ impl Node {
             return known.outcome.clone().map(EffectReply::SubProtocol);
         }
         if state.sessions.get(&session).is_some_and(|it| it.opener == self.me) {
-            self.open_child(session, effect, protocol, params);
+            self.open_child(session, asked);
         }
         None
     }
@@ -70,25 +71,41 @@ impl Node {
         std::iter::successors(above(&session), above).count()
     }
 
-    fn open_child(
-        &mut self,
-        parent: SessionId,
-        effect: u64,
-        protocol: &ProtocolName,
-        params: &[u8],
-    ) {
+    /// Whether the session at the top of this one has led to as many parts as it may. Its opener decides
+    /// that: what others know of its parts may come later.
+    fn may_begin(&self, parent: SessionId) -> Result<(), String> {
+        let sessions = &self.ledger.state().sessions;
+        let top = |session: SessionId| {
+            let above = |it: &SessionId| Some(sessions.get(it)?.parent?.0);
+            std::iter::successors(Some(session), above).last()
+        };
+        let of = top(parent);
+        let parts = sessions.iter().filter(|(it, known)| known.parent.is_some() && top(**it) == of);
+        if parts.count() < PARTS_MAX {
+            return Ok(());
+        }
+        Err(format!("one session leads to {PARTS_MAX} others at most"))
+    }
+
+    fn open_child(&mut self, parent: SessionId, asked: &ChildAsked) {
+        let ChildAsked { part, protocol, params } = asked;
         let Some(known) = self.ledger.state().sessions.get(&parent) else { return };
         let (of, participants) = (known.open.app, known.open.agreement.runs.keys().copied());
         let participants: Vec<DeviceId> = participants.collect();
-        let opening = self.child_app(of, protocol).and_then(|app| {
-            self.opening(app, &participants, params.to_vec()).map_err(|it| it.message)
+        let app = self.may_begin(parent).and_then(|()| self.child_app(of, protocol));
+        // What is being prepared will be ready or fail, and that is the time to say whether it begins.
+        if app.as_ref().is_ok_and(|it| self.is_preparing(*it)) {
+            return;
+        }
+        let opening = app.and_then(|app| {
+            self.opening(app, &participants, params.clone()).map_err(|it| it.message)
         });
         let opening = match opening {
             Ok(open) => ChildOpening::Opened(open),
             Err(reason) => ChildOpening::Refused(printable(&reason, REASON_BYTES_MAX)),
         };
-        let child = child_session_id(parent, effect);
-        let event = Event::OpenChild(Box::new(OpenChild { parent, effect, opening }));
+        let child = child_session_id(parent, *part);
+        let event = Event::OpenChild(Box::new(OpenChild { parent, part: *part, opening }));
         self.author(Some(child), event);
     }
 
@@ -118,22 +135,22 @@ impl Node {
         &self,
         known: &SessionState,
         parent: SessionId,
-        effect: u64,
+        part: u64,
     ) -> Result<(), Judgement> {
         let Some(above) = self.sessions.get(&parent) else { return Err(Judgement::Wait) };
         let open = &known.open;
-        let Some((protocol, params)) = above.context.waits_for_child(effect) else {
-            if above.context.is_running() && above.context.effects() <= effect {
+        let Some(asked) = above.context.waits_for_part(part) else {
+            if above.context.is_running() && above.context.parts() <= part {
                 return Err(Judgement::Wait);
             }
             let reason = "the session that it is a part of did not ask for it, or has ended";
             return Err(Judgement::Refuse(reason.to_string()));
         };
         let of = self.ledger.state().sessions.get(&parent).map(|it| it.open.app);
-        let app = of.and_then(|it| self.child_app(it, protocol).ok());
+        let app = of.and_then(|it| self.child_app(it, &asked.protocol).ok());
         if app.is_some_and(|it| it != open.app)
-            || *protocol != open.protocol
-            || params != open.params
+            || asked.protocol != open.protocol
+            || asked.params != open.params
         {
             let reason = "it is not what the session that it is a part of asked for";
             return Err(Judgement::Refuse(reason.to_string()));

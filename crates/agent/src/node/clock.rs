@@ -120,6 +120,7 @@ impl Node {
                 self.clock_missing().into_iter().map(|it| self.device_name(it)).collect();
             let names = missing.join(", ");
             self.log(format!("session {} is stalled: {names} tick not", session.short()));
+            self.derivation_stalled(session, &missing);
             self.notify(AgentEvent::SessionStalled { session: session.to_string(), missing });
         }
     }

@@ -17,7 +17,9 @@ use crate::{
         Command, InstallRequest, ProposeRequest, Response, StartRequest, Started, UpgradeRequest,
     },
     error::{AgentError, Whose},
-    node::{Effect, Files, Node, RequestId, control::Intent, sessions::RUNNING_PER_OPENER_MAX},
+    node::{
+        Effect, Entropy, Files, Node, RequestId, control::Intent, sessions::RUNNING_PER_OPENER_MAX,
+    },
 };
 
 /// A command that waits for modules.
@@ -52,10 +54,23 @@ impl Node {
         entropy: [u8; 32],
     ) {
         let result = match command {
-            Command::Invite { valid_seconds } => {
-                self.invite(id, valid_seconds, entropy);
+            Command::Invite { valid_seconds, replaces } => {
+                match replaces.as_deref().map(|it| self.device_named(it)).transpose() {
+                    Ok(replaces) => self.invite(id, valid_seconds, replaces, entropy),
+                    Err(error) => self.out.push(Effect::Answer { id, result: Err(error) }),
+                }
                 return;
             }
+            Command::Revoke { device } => self.device_named(&device).map(|device| {
+                self.leaving.insert(device);
+                self.intents.push_back(Intent::Revoke { device, id });
+                None
+            }),
+            Command::Snapshot => {
+                self.ask_for_snapshot(id);
+                return;
+            }
+            Command::Compact => self.compact().map(Some),
             Command::Install(request) => self.install(id, &request, files),
             Command::Upgrade(request) => self.upgrade(id, &request, files),
             Command::Propose(request) => self.propose(id, &request, files),
@@ -67,6 +82,9 @@ impl Node {
                 .built_in_app(&request.alias)
                 .and_then(|app| self.start_session(app, &request))
                 .map(Some),
+            Command::DeriveKey { context } => {
+                self.derive_key(id, context, Entropy::new(entropy)).map(|()| None)
+            }
             Command::Signal { session, input } => self.signal(id, &session, input),
             read => self.read_command(&read).map(Some),
         };
@@ -279,16 +297,8 @@ impl Node {
         app: AppId,
         request: &StartRequest,
     ) -> Result<Response, AgentError> {
-        self.check_own_turn()?;
         let participants = self.participants(&request.with)?;
-        let open = self.opening(app, &participants, request.params.clone())?;
-        let agreement = open.agreement.clone();
-        let seq = self.ledger.next_seq(self.me);
-        let session = session_id(self.ledger.account(), self.me, seq);
-        let opened = self.author(Some(session), Event::OpenSession(Box::new(open)));
-        opened.ok_or_else(|| too_large("the session's parameters"))?;
-        self.offer_new_units();
-        self.judge_sessions();
+        let (session, agreement) = self.open_session(app, &participants, request.params.clone())?;
         if let Some(input) = request.input.clone() {
             self.say(session, input, None)?;
         }
@@ -301,6 +311,25 @@ impl Node {
             spoken: agreement.spoken.to_string(),
             runs: runs.collect(),
         }))
+    }
+
+    /// Opens a session of `app` among these devices, and takes part.
+    pub(super) fn open_session(
+        &mut self,
+        app: AppId,
+        participants: &[DeviceId],
+        params: Vec<u8>,
+    ) -> Result<(SessionId, Agreement), AgentError> {
+        self.check_own_turn()?;
+        let open = self.opening(app, participants, params)?;
+        let agreement = open.agreement.clone();
+        let seq = self.ledger.next_seq(self.me);
+        let session = session_id(self.ledger.account(), self.me, seq);
+        let opened = self.author(Some(session), Event::OpenSession(Box::new(open)));
+        opened.ok_or_else(|| too_large("the session's parameters"))?;
+        self.offer_new_units();
+        self.judge_sessions();
+        Ok((session, agreement))
     }
 
     /// Whether this device itself can begin at once.
@@ -343,27 +372,33 @@ impl Node {
         }
         let mut devices = vec![self.me];
         for text in with {
-            // An id names one device, whatever others call themselves.
-            let by_id = roster.keys().copied().filter(|id| id.to_string() == *text);
-            let mut found: Vec<DeviceId> = by_id.collect();
-            if found.is_empty() {
-                let named = |id: &DeviceId| self.device_name(*id) == *text;
-                found = roster.keys().copied().filter(named).collect();
-            }
-            match found.as_slice() {
-                [device] if devices.contains(device) => {}
-                [device] => devices.push(*device),
-                _ => {
-                    return Err(AgentError::new(
-                        "UnknownDevice",
-                        format!("`{text}` names {} devices of the account", found.len()),
-                        Whose::Caller,
-                        "see `aura device list`, and use a device's id where names are alike",
-                    ));
-                }
+            let device = self.device_named(text)?;
+            if !devices.contains(&device) {
+                devices.push(device);
             }
         }
         Ok(devices)
+    }
+
+    /// The device of the account that has this id or name. An id names one device, whatever others call
+    /// themselves.
+    fn device_named(&self, text: &str) -> Result<DeviceId, AgentError> {
+        let roster = &self.ledger.chain().config().roster;
+        let by_id = roster.keys().copied().filter(|id| id.to_string() == text);
+        let mut found: Vec<DeviceId> = by_id.collect();
+        if found.is_empty() {
+            let named = |id: &DeviceId| self.device_name(*id) == text;
+            found = roster.keys().copied().filter(named).collect();
+        }
+        match found.as_slice() {
+            [device] => Ok(*device),
+            _ => Err(AgentError::new(
+                "UnknownDevice",
+                format!("`{text}` names {} devices of the account", found.len()),
+                Whose::Caller,
+                "see `aura device list`, and use a device's id where names are alike",
+            )),
+        }
     }
 
     fn disagreement(&self, error: &NoAgreement) -> AgentError {

@@ -1,18 +1,22 @@
 //! Taking part in decisions: proposing what this device wants, voting on what others want.
 
 use aura_coordination::choreography::upgrade::{UpgradeCoordinator, UpgradeState};
-use aura_distribution::{Consent, consent::activation};
+use aura_distribution::{
+    Consent,
+    consent::{OfferedKeys, activation},
+};
 use aura_journal::{
     control::{
-        CertifiedEntry, Configuration, ControlMessage, Denied, Entry, EntryBody, EntryPolicy as _,
-        Install, RosterEntry, Slot, Verdict, VoterOutput,
+        CertifiedEntry, ControlMessage, Denied, Entry, EntryBody, EntryPolicy as _, Install,
+        ReAdmit, Revoke, RosterEntry, Slot, Verdict, VoterOutput,
     },
     event::Event,
     sync::SyncMessage,
 };
-use aura_protocol_core::{Digest, UnixTime};
+use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
 
 use crate::{
+    api::{DeviceLeft, Response},
     error::{AgentError, Whose},
     node::{AgentEvent, Effect, Node, RequestId, view},
 };
@@ -46,12 +50,38 @@ pub(super) enum Intent {
         /// Who waits.
         id: RequestId,
     },
+    /// Let a device in, in the place of another one.
+    ReAdmit {
+        /// What is decided.
+        readmit: Box<ReAdmit>,
+        /// Who waits.
+        id: RequestId,
+    },
+    /// Send a device away.
+    Revoke {
+        /// Which device.
+        device: DeviceId,
+        /// Who waits.
+        id: RequestId,
+    },
     /// Install an app.
     Install {
         /// What to install.
         install: Box<Install>,
         /// Who waits.
         id: RequestId,
+    },
+    /// Take a snapshot.
+    Snapshot {
+        /// How many there were when it was asked for.
+        known: usize,
+        /// Who waits.
+        id: RequestId,
+    },
+    /// Certify the keys that a session led to.
+    AdoptKeys {
+        /// The session.
+        session: SessionId,
     },
     /// Activate what a proposal proposes.
     Activate {
@@ -91,7 +121,15 @@ impl Node {
     fn poll_voter(&mut self) -> bool {
         let chain = self.ledger.chain();
         let is_voter = chain.config().voter_with_key(&self.vote_key.public()).is_some();
-        let consent = Consent { ledger: &self.ledger, rehearsals: &self.rehearsals, now: self.now };
+        let (offered, keys_used) = (self.offered_keys(), self.uses_keys());
+        let consent = Consent {
+            ledger: &self.ledger,
+            rehearsals: &self.rehearsals,
+            leaving: &self.leaving,
+            offered_keys: &offered,
+            keys_used,
+            now: self.now,
+        };
         let key = is_voter.then_some(&self.vote_key);
         let outputs = self.voter.poll(chain, &consent, key);
         let mut moved = false;
@@ -174,18 +212,26 @@ impl Node {
             let (code, reason) = (error.code().to_string(), error.to_string());
             return Verdict::Deny(Denied { code, reason });
         }
-        self.consent().check(slot, value)
+        self.consent(&self.offered_keys()).check(slot, value)
     }
 
-    const fn consent(&self) -> Consent<'_> {
-        Consent { ledger: &self.ledger, rehearsals: &self.rehearsals, now: self.now }
+    fn consent<'a>(&'a self, offered_keys: &'a [OfferedKeys]) -> Consent<'a> {
+        Consent {
+            ledger: &self.ledger,
+            rehearsals: &self.rehearsals,
+            leaving: &self.leaving,
+            offered_keys,
+            keys_used: self.uses_keys(),
+            now: self.now,
+        }
     }
 
     /// Whether this value, or another one that this device would vote for, is proposed for the slot.
     /// One that it cannot judge yet is given some time, so that two do not split the voters; but not
     /// for ever, since anybody can propose one that nobody will ever be able to judge.
     fn is_under_way(&mut self, slot: &Slot, value: &Entry) -> bool {
-        let consent = self.consent();
+        let offered = self.offered_keys();
+        let consent = self.consent(&offered);
         let mut waits = false;
         for (_, other) in self.voter.proposals() {
             match consent.check(slot, other) {
@@ -216,6 +262,17 @@ impl Node {
     }
 
     fn value(&self, intent: &Intent) -> Option<Entry> {
+        if let Intent::Snapshot { .. } = intent {
+            // A second past would be a second value: one that is proposed already will do.
+            let is_snapshot = |it: &&Entry| matches!(it.body, EntryBody::Snapshot(_));
+            if let Some(proposed) = self.voter.proposals().map(|(_, it)| it).find(is_snapshot) {
+                return Some(proposed.clone());
+            }
+        }
+        if let Intent::AdoptKeys { session } = intent {
+            let (past, body) = self.with_keys(*session)?;
+            return Some(Entry { past, body });
+        }
         let body = self.body(intent)?;
         let past = match &body {
             EntryBody::ActivateVersion(activate) => activate.prestate.clone(),
@@ -227,24 +284,29 @@ impl Node {
     fn body(&self, intent: &Intent) -> Option<EntryBody> {
         match intent {
             Intent::AddDevice { entry, .. } => Some(self.with_device(entry)),
+            Intent::ReAdmit { readmit, .. } => Some(EntryBody::ReAdmit(readmit.clone())),
+            Intent::Revoke { device, .. } => {
+                let (last_seq, last_hash) = self.ledger.last_of(*device)?;
+                Some(EntryBody::Revoke(Revoke { device: *device, last_seq, last_hash }))
+            }
             Intent::Install { install, .. } => Some(EntryBody::Install(install.clone())),
+            // What has not arrived comes, and then it can be computed.
+            Intent::Snapshot { .. } => {
+                self.ledger.snapshot(&self.ledger.heads()).ok().map(EntryBody::Snapshot)
+            }
             Intent::Activate { proposal } => {
                 let known = self.ledger.state().proposals.get(proposal)?;
                 let rehearsal = self.rehearsals.get(proposal)?;
                 Some(EntryBody::ActivateVersion(Box::new(activation(known, rehearsal))))
             }
+            Intent::AdoptKeys { session } => self.with_keys(*session).map(|it| it.1),
         }
     }
 
     /// The configuration with one device more.
     pub(super) fn with_device(&self, entry: &RosterEntry) -> EntryBody {
-        let current = self.ledger.chain().config();
-        let entries = current.roster.values().chain([entry]).cloned();
-        EntryBody::Reconfigure(Box::new(Configuration {
-            recovery: current.recovery.clone(),
-            group_key: current.group_key,
-            ..Configuration::with_defaults(entries)
-        }))
+        let next = self.ledger.chain().config().with_device(entry.clone());
+        EntryBody::Reconfigure(Box::new(next))
     }
 
     fn intent_denied(&mut self, at: usize, denied: &Denied) {
@@ -255,14 +317,22 @@ impl Node {
             "change what the message names, and try again",
         );
         match self.intents.remove(at) {
-            Some(Intent::AddDevice { id, .. }) => {
+            Some(Intent::AddDevice { id, .. } | Intent::ReAdmit { id, .. }) => {
                 self.out.push(Effect::AnswerJoin { id, result: Err(error) });
             }
-            Some(Intent::Install { id, .. }) => {
+            Some(
+                Intent::Install { id, .. }
+                | Intent::Snapshot { id, .. }
+                | Intent::Revoke { id, .. },
+            ) => {
                 self.out.push(Effect::Answer { id, result: Err(error) });
             }
             Some(Intent::Activate { proposal }) => {
                 self.log(format!("proposal {} is not activated: {error}", proposal.short()));
+            }
+            Some(Intent::AdoptKeys { session }) => {
+                self.log(format!("the keys of session {} are given up: {error}", session.short()));
+                self.drop_keys(session);
             }
             None => {}
         }
@@ -275,9 +345,18 @@ impl Node {
                 Intent::AddDevice { entry, .. } => {
                     self.ledger.chain().config().roster.contains_key(&entry.device)
                 }
+                Intent::ReAdmit { readmit, .. } => {
+                    let roster = &self.ledger.chain().config().roster;
+                    roster.contains_key(&readmit.entry.device)
+                }
+                Intent::Revoke { device, .. } => {
+                    !self.ledger.chain().config().roster.contains_key(device)
+                }
                 Intent::Install { install, .. } => {
                     self.ledger.state().apps.contains_key(&install.app)
                 }
+                Intent::Snapshot { known, .. } => *known < self.ledger.chain().snapshots().len(),
+                Intent::AdoptKeys { session } => self.with_keys(*session).is_none(),
                 Intent::Activate { proposal } => {
                     let upgrade = self.upgrades.get(proposal);
                     let waiting =
@@ -293,7 +372,13 @@ impl Node {
 
     fn intent_met(&mut self, intent: Intent) {
         match intent {
-            Intent::AddDevice { id, .. } => {
+            Intent::Revoke { device, id } => {
+                self.leaving.remove(&device);
+                let (name, k) = (self.device_name(device), self.ledger.chain().height());
+                let left = DeviceLeft { device: device.to_string(), name, k };
+                self.out.push(Effect::Answer { id, result: Ok(Response::DeviceLeft(left)) });
+            }
+            Intent::AddDevice { id, .. } | Intent::ReAdmit { id, .. } => {
                 let entries = self.ledger.chain().entries().to_vec();
                 self.out.push(Effect::AnswerJoin { id, result: Ok(entries) });
             }
@@ -301,7 +386,11 @@ impl Node {
                 let result = self.app_response(&install.alias);
                 self.out.push(Effect::Answer { id, result });
             }
-            Intent::Activate { .. } => {}
+            Intent::Snapshot { id, .. } => {
+                let result = self.snapshot_taken();
+                self.out.push(Effect::Answer { id, result });
+            }
+            Intent::Activate { .. } | Intent::AdoptKeys { .. } => {}
         }
     }
 }

@@ -55,6 +55,13 @@ pub enum Effect {
         /// The input.
         input: Box<ProtocolInput>,
     },
+    /// Draw fresh randomness for what a session asks the key store, for this use alone.
+    Draw {
+        /// Which session.
+        session: SessionId,
+        /// What it asks, by its number.
+        effect: u64,
+    },
     /// Rehearse a proposal.
     Rehearse(Box<RehearseJob>),
     /// Take records to the active layout.

@@ -5,7 +5,7 @@ use aura_distribution::Rehearsal;
 use aura_journal::{control::ControlChain, sync::SyncMessage};
 use aura_protocol_core::{AppId, Descriptor, DeviceId, Digest, Record, SessionId, UnixTime};
 
-use crate::{api::Command, error::AgentError, join::JoinRequest};
+use crate::{api::Command, error::AgentError, join::JoinRequest, node::vault::Entropy};
 
 /// Who waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,15 @@ pub enum Input {
         session: SessionId,
         /// What came of it.
         result: InstructionResult,
+    },
+    /// Randomness was drawn for what a session asks the key store.
+    Drawn {
+        /// Which session.
+        session: SessionId,
+        /// What it asks, by its number.
+        effect: u64,
+        /// The randomness; none if the system has none to give.
+        entropy: Option<Entropy>,
     },
     /// A proposal was rehearsed.
     Rehearsed {

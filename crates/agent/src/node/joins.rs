@@ -1,8 +1,8 @@
 //! Letting new devices in: invitations, and the requests that redeem them.
 
 use aura_crypto::PublicKey;
-use aura_journal::control::{ChainError, Entry, RosterEntry};
-use aura_protocol_core::{Digest, UnixTime};
+use aura_journal::control::{ChainError, Entry, EntryBody, ReAdmit, RosterEntry};
+use aura_protocol_core::{DeviceId, Digest, UnixTime};
 use aura_transport::{PeerAddr, PeerId};
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -23,6 +23,8 @@ pub(super) struct Invitation {
     expires: UnixTime,
     /// The unit key of the device that redeemed it.
     used_by: Option<PublicKey>,
+    /// The device whose seat it is for.
+    replaces: Option<DeviceId>,
 }
 
 impl Node {
@@ -30,10 +32,19 @@ impl Node {
     /// whoever comes with it is to be told so.
     pub(super) fn has_open_invitation(&self) -> bool {
         self.invitations.values().any(|it| self.now <= it.expires)
-            || self.intents.iter().any(|it| matches!(it, Intent::AddDevice { .. }))
+            || self
+                .intents
+                .iter()
+                .any(|it| matches!(it, Intent::AddDevice { .. } | Intent::ReAdmit { .. }))
     }
 
-    pub(super) fn invite(&mut self, id: RequestId, valid_seconds: u64, secret: [u8; 32]) {
+    pub(super) fn invite(
+        &mut self,
+        id: RequestId,
+        valid_seconds: u64,
+        replaces: Option<DeviceId>,
+        secret: [u8; 32],
+    ) {
         let chain = self.ledger.chain();
         let expires = self.now.saturating_add(valid_seconds);
         let direct = self.addresses.iter().filter_map(|it| it.parse().ok()).collect();
@@ -47,7 +58,8 @@ impl Node {
             expires,
         };
         let name = Ticket::secret_id(&secret);
-        let invitation = Invitation { expires, used_by: None };
+        let invitation = Invitation { expires, used_by: None, replaces };
+        self.leaving.extend(replaces);
         self.invitations.insert(name, invitation);
         self.keep(&format!("ticket/{name}"), &invitation);
         let issued = TicketIssued { ticket: ticket.to_text(), expires: expires.0 };
@@ -67,7 +79,10 @@ impl Node {
             self.out.push(Effect::AnswerJoin { id, result: Ok(entries) });
             return;
         }
-        let under_way = self.intents.iter().filter(|it| matches!(it, Intent::AddDevice { .. }));
+        let under_way = self
+            .intents
+            .iter()
+            .filter(|it| matches!(it, Intent::AddDevice { .. } | Intent::ReAdmit { .. }));
         if JOINS_MAX <= under_way.count() {
             let next = "wait a little, and run the same command again";
             let message = "too many devices are joining at this moment";
@@ -76,12 +91,28 @@ impl Node {
             return;
         }
         let used_by = Some(request.entry.unit_key);
+        let mut replaces = None;
         if let Some(invitation) = self.invitations.get_mut(&ticket) {
             invitation.used_by = used_by;
             let invitation = *invitation;
+            replaces = invitation.replaces;
             self.keep(&format!("ticket/{ticket}"), &invitation);
         }
-        self.intents.push_back(Intent::AddDevice { entry: Box::new(request.entry.clone()), id });
+        let entry = request.entry.clone();
+        self.intents.push_back(match replaces {
+            Some(device) => {
+                self.leaving.insert(device);
+                Intent::ReAdmit { readmit: Box::new(self.readmit(device, entry)), id }
+            }
+            None => Intent::AddDevice { entry: Box::new(entry), id },
+        });
+    }
+
+    /// The seat stays as it is.
+    fn readmit(&self, device: DeviceId, mut entry: RosterEntry) -> ReAdmit {
+        let old = self.ledger.chain().config().roster.get(&device);
+        entry.role = old.map_or(entry.role, |it| it.role);
+        ReAdmit { device, entry }
     }
 
     fn check_join(&self, ticket: Digest, request: &JoinRequest) -> Result<(), AgentError> {
@@ -104,7 +135,14 @@ impl Node {
         if request.verify().is_err() {
             return refuse("BadJoinRequest", "the request is not by the device it enrols", again);
         }
-        self.check_entry(&request.entry)
+        match invitation.replaces {
+            Some(device) => {
+                let body =
+                    EntryBody::ReAdmit(Box::new(self.readmit(device, request.entry.clone())));
+                self.check_value(body)
+            }
+            None => self.check_entry(&request.entry),
+        }
     }
 
     /// What no configuration could hold must not become a proposal.
@@ -117,7 +155,15 @@ impl Node {
             let same = known == entry;
             return if same { Ok(()) } else { bad(&"a device of this id is in the account") };
         }
-        let value = Entry { past: Vec::new(), body: self.with_device(entry) };
+        self.check_value(self.with_device(entry))
+    }
+
+    fn check_value(&self, body: EntryBody) -> Result<(), AgentError> {
+        let bad = |reason: &dyn std::fmt::Display| {
+            let next = "join with a new identity";
+            Err(AgentError::new("BadJoinRequest", reason, Whose::Caller, next))
+        };
+        let value = Entry { past: Vec::new(), body };
         match self.ledger.chain().check_next(&value) {
             Ok(()) => Ok(()),
             Err(ChainError::Configuration(error)) => bad(&error),

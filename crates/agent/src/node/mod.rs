@@ -12,24 +12,29 @@ mod children;
 mod clock;
 mod commands;
 mod control;
+mod derive;
 mod derived;
 mod effect;
 mod input;
 mod joins;
+mod keys;
 mod modules;
 mod peers;
 mod records;
 mod restore;
+mod rights;
 mod running;
 mod sessions;
+mod snapshots;
 mod upgrades;
+mod vault;
 mod view;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aura_coordination::choreography::upgrade::UpgradeCoordinator;
-use aura_crypto::SecretKey;
+use aura_crypto::{HpkeSecretKey, SecretKey, seal::KeySource};
 use aura_distribution::Rehearsal;
 use aura_journal::{
     control::{Slot, Voter},
@@ -40,9 +45,11 @@ use aura_journal::{
 use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
 
 pub use clock::INTERVAL_SECONDS;
+pub use derive::CONTEXT_BYTES_MAX;
 pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
+pub use vault::{Entropy, ROW as KEYS_ROW};
 
 pub(crate) use derived::latest;
 pub(crate) use view::{entry_says, policy_name, shown};
@@ -63,7 +70,14 @@ pub struct Node {
     me: DeviceId,
     name: String,
     unit_key: SecretKey,
+    hpke_key: HpkeSecretKey,
+    drawing: rights::Drawing,
     vote_key: SecretKey,
+    vault: Option<vault::Vault>,
+    /// What the store says its secrets are sealed under.
+    sealed: Option<KeySource>,
+    making: keys::Making,
+    derivations: derive::Derivations,
     transport_key: [u8; 32],
     ledger: Ledger,
     voter: Voter,
@@ -92,6 +106,8 @@ pub struct Node {
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
     intents: VecDeque<Intent>,
+    /// The devices that the person here wants to leave.
+    leaving: BTreeSet<DeviceId>,
     /// A slot for which a value was proposed that cannot be judged, and how long it is waited for.
     deferred: Option<(Slot, UnixTime)>,
     invitations: BTreeMap<Digest, Invitation>,
@@ -100,6 +116,7 @@ pub struct Node {
     offered: usize,
     pushed: usize,
     sources: BTreeMap<Digest, DeviceId>,
+    incoming: Option<snapshots::Incoming>,
     batch: StoreBatch,
     out: Vec<Effect>,
     logged: usize,
@@ -140,6 +157,7 @@ impl Node {
             Input::Join { id, request } => self.join_requested(id, &request),
             Input::Obtained { digest, result } => self.obtained(digest, result),
             Input::Stepped { session, result } => self.stepped(session, result),
+            Input::Drawn { session, effect, entropy } => self.drawn(session, effect, entropy),
             Input::Rehearsed { proposal, result } => self.rehearsed(proposal, result),
             Input::Migrated { app, result } => self.migrated(app, result),
         }
@@ -155,7 +173,9 @@ impl Node {
         self.retry_modules();
         self.expire_upgrades();
         self.watch_contention();
+        self.answer_snapshot();
         self.tick_clock();
+        self.make_keys_when_due();
         self.watch_patience();
         self.say_hello_when_due();
     }
@@ -170,6 +190,8 @@ impl Node {
             self.pump_pending();
             self.pump_records();
             self.pump_clock();
+            self.pump_keys();
+            self.pump_derivations();
             self.pump_sessions();
             self.pump_control();
             self.note_decisions();

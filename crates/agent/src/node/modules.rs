@@ -89,6 +89,13 @@ impl Node {
         !self.modules.under_way.is_empty()
     }
 
+    /// Whether this device is getting a module of `app` ready that it has announced: after a restart.
+    pub(super) fn is_preparing(&self, app: AppId) -> bool {
+        let own = self.ledger.state().metadata.get(&self.me);
+        let mut announced = own.into_iter().flat_map(|(_, it)| it.manifest.versions(app));
+        announced.any(|(_, digest)| self.modules.under_way.contains(&digest))
+    }
+
     /// Gets a module, unless it is here, under way, or failed a moment ago. Bytes that were brought
     /// along are always tried.
     pub(super) fn obtain(&mut self, module: &ModuleRef, offered: Option<Vec<u8>>) {
@@ -136,6 +143,7 @@ impl Node {
                 let attempts = attempts.saturating_add(1);
                 let failure = Failure { attempts, retry, due: false, error };
                 self.modules.failed.insert(digest, failure);
+                self.stir_all();
             }
         }
     }
@@ -211,6 +219,15 @@ impl Node {
 
     /// Writes name, addresses and manifest, when they differ from what is written.
     pub(super) fn publish_manifest(&mut self) {
+        self.publish(false);
+    }
+
+    /// Says what this device runs, though everybody was told.
+    pub(super) fn publish_again(&mut self) {
+        self.publish(true);
+    }
+
+    fn publish(&mut self, again: bool) {
         if self.addresses.is_empty() {
             return;
         }
@@ -234,7 +251,7 @@ impl Node {
         let (name, addresses) = (self.name.clone(), self.addresses.clone());
         let metadata = DeviceMetadata { name, addresses, manifest };
         let enrolled = self.ledger.chain().config().roster.contains_key(&self.me);
-        if enrolled && published != Some(&metadata) && fits(&metadata) {
+        if enrolled && (again || published != Some(&metadata)) && fits(&metadata) {
             self.author(None, Event::PublishManifest(metadata));
         }
     }

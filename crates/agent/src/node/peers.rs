@@ -31,6 +31,7 @@ impl Node {
 
     pub(super) fn peer_gone(&mut self, device: DeviceId) {
         self.peers.remove(&device);
+        self.forget_incoming(device);
         self.ledger.forget_peer(PeerTag(*device.as_bytes()));
         self.notify(AgentEvent::PeerGone { device: device.to_string() });
     }
@@ -75,6 +76,8 @@ impl Node {
             }
             SyncMessage::Units(units) => self.import_units(from, &units),
             SyncMessage::More => self.say_hello(from),
+            SyncMessage::Base(part) => self.base_arrived(from, part),
+            SyncMessage::WantBase { k, from: at } => self.base_wanted(from, k, at),
             _ => self.cut_off(from, "it speaks a newer sync protocol"),
         }
     }
@@ -135,7 +138,7 @@ impl Node {
         }
     }
 
-    fn cut_off(&mut self, device: DeviceId, reason: &str) {
+    pub(super) fn cut_off(&mut self, device: DeviceId, reason: &str) {
         self.log(format!("device {} is cut off: {reason}", device.short()));
         self.out.push(Effect::Disconnect { device, reason: reason.to_string() });
     }

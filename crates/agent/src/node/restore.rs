@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_coordination::execution::ProtocolContext;
-use aura_crypto::SecretKey;
+use aura_crypto::{HpkeSecretKey, SecretKey, seal::source_of};
 use aura_journal::{Event, Ledger, StoreBatch, Stored, control::Voter};
 use aura_protocol_core::{DeviceId, SessionId, UnixTime, decode};
 
@@ -11,8 +11,9 @@ use crate::{
     error::{AgentError, Whose},
     identity::Identity,
     node::{
-        Node, Roster, built_ins::BuiltIns, clock::Ticking, joins::Invitation, modules::Modules,
-        records::Records, running::Running, sessions::Waiting,
+        KEYS_ROW, Node, Roster, built_ins::BuiltIns, clock::Ticking, derive::Derivations,
+        joins::Invitation, keys::Making, modules::Modules, records::Records, rights::Drawing,
+        running::Running, sessions::Waiting,
     },
 };
 
@@ -22,6 +23,8 @@ pub struct NodeKeys {
     pub unit: SecretKey,
     /// Signs votes.
     pub vote: SecretKey,
+    /// Opens what is sealed to it.
+    pub hpke: HpkeSecretKey,
     /// What others authenticate its connections by.
     pub transport: [u8; 32],
 }
@@ -33,6 +36,7 @@ impl NodeKeys {
         Self {
             unit: SecretKey::from_seed(*identity.unit.danger_seed()),
             vote: SecretKey::from_seed(*identity.vote.danger_seed()),
+            hpke: HpkeSecretKey::from_seed(*identity.hpke.danger_seed()),
             transport: *identity.roster_entry().transport_key.as_bytes(),
         }
     }
@@ -51,7 +55,13 @@ impl Node {
             me,
             name,
             unit_key: keys.unit,
+            hpke_key: keys.hpke,
+            drawing: Drawing::default(),
             vote_key: keys.vote,
+            vault: None,
+            sealed: stored.local.get(KEYS_ROW).and_then(|it| source_of(it).ok()),
+            making: Making::default(),
+            derivations: Derivations::default(),
             transport_key: keys.transport,
             voter: Voter::new(stored.vote_record),
             contention: None,
@@ -76,6 +86,7 @@ impl Node {
             rehearsals: BTreeMap::new(),
             rehearsing: BTreeSet::new(),
             intents: std::collections::VecDeque::new(),
+            leaving: BTreeSet::new(),
             deferred: None,
             invitations: prefixed::<_, Invitation>(stored, "ticket/")?,
             pending: BTreeMap::new(),
@@ -83,6 +94,7 @@ impl Node {
             offered: ledger.len(),
             pushed: ledger.len(),
             sources: BTreeMap::new(),
+            incoming: None,
             batch: StoreBatch::default(),
             out: Vec::new(),
             logged: 0,

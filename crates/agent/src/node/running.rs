@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use aura_coordination::execution::{
-    Instruction, InstructionResult, ProtocolContext, SessionStatus,
+    ChildAsked, Instruction, InstructionResult, ProtocolContext, SessionStatus,
 };
 use aura_journal::{
     Ledger, SessionState,
     event::{CloseSession, Event, RecordPut, SessionMessage},
 };
 use aura_protocol_core::{
-    AppId, Capability, DeviceId, Digest, Epoch, Outcome, ProtocolInput, RecordKey, RecordWrite,
-    SessionId, UnixTime, lifecycle::EffectReply,
+    AppId, DeviceId, Digest, Epoch, Outcome, ProtocolInput, RecordKey, RecordWrite, SessionId,
+    UnixTime, lifecycle::EffectReply,
 };
 
 use crate::{
@@ -308,6 +308,8 @@ impl Node {
         let Some(running) = self.sessions.get_mut(&session) else { return };
         running.queue.clear();
         let waiting = std::mem::take(&mut running.signals);
+        self.derivation_ended(session);
+        let Some(running) = self.sessions.get(&session) else { return };
         let (status, outcome) = view::status_of(running.context.status());
         for id in waiting.into_iter().flatten() {
             let result = self.session_response(session);
@@ -349,11 +351,12 @@ impl Node {
         asked: Instruction,
     ) -> Option<(u64, EffectReply)> {
         match asked {
-            Instruction::UseCapability { effect, capability, .. } => {
-                Some((effect, unusable(capability)))
+            Instruction::UseCapability { effect, capability, bytes } => {
+                self.use_right(session, module, (effect, capability), &bytes)
             }
-            Instruction::RunSubProtocol { effect, protocol, params } => {
-                let reply = self.child_reply(session, effect, &protocol, &params)?;
+            Instruction::RunSubProtocol { effect, part, protocol, params } => {
+                let asked = ChildAsked { part, protocol, params };
+                let reply = self.child_reply(session, &asked)?;
                 Some((effect, reply))
             }
             read if self.built_ins.has(app) => self.read_built_in(module, app, read),
@@ -444,17 +447,6 @@ impl Node {
     pub(super) fn session_status(&self, session: SessionId) -> Option<SessionStatus> {
         self.sessions.get(&session).map(|it| it.context.status().clone())
     }
-}
-
-/// The answer to the use of a right that this device cannot carry out, although it is granted.
-fn unusable(capability: Capability) -> EffectReply {
-    let why = match capability {
-        Capability::Sign => "what sessions sign has no domain of its own",
-        Capability::Seal => "payloads are sealed to no device yet",
-        Capability::DeriveKey => "the account has no key to derive from",
-        _ => "it is no right to use on bytes",
-    };
-    EffectReply::Denied(format!("this device does not offer `{capability}`: {why}"))
 }
 
 /// An outcome without its batch, and the batch: the ledger holds records once.

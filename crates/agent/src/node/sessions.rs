@@ -138,7 +138,7 @@ impl Node {
         };
         let judged = match known.parent {
             // Whoever waits for it is running already.
-            Some((parent, effect)) => self.judge_child(known, parent, effect),
+            Some((parent, part)) => self.judge_child(known, parent, part),
             None if waits_its_turn() => Err(Judgement::Wait),
             None => Ok(()),
         };

@@ -209,6 +209,11 @@ impl Node {
         if self.rehearsing.contains(&known.unit) {
             return;
         }
+        if known.activated_at.is_some() && self.ledger.is_settled(&known.unit) {
+            // A snapshot stands for the prestate: m voters went from it to what was certified.
+            self.saw(known.unit, Saw::Rehearsed);
+            return;
+        }
         let Some(groups) = self.prestate(app, from, &[known.unit]) else { return };
         self.rehearsing.insert(known.unit);
         let signers: BTreeSet<DeviceId> =

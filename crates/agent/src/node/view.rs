@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_coordination::{choreography::upgrade::UpgradeState, execution::SessionStatus};
+use aura_crypto::PublicKey;
 use aura_journal::{
     Event, ProposalState, SessionState,
     control::{Entry, EntryBody, Role, UpgradePolicy},
@@ -13,8 +14,8 @@ use aura_protocol_core::{AppId, DeviceId, Digest, Manifest, Outcome, SessionId};
 
 use crate::{
     api::{
-        App, Command, DeviceRow, Devices, LedgerSize, Log, LogLine, Proposal, Proposals, Response,
-        Session, Sessions, Status,
+        self, App, Command, DeviceRow, Devices, LedgerSize, Log, LogLine, Proposal, Proposals,
+        Response, Session, Sessions, Status,
     },
     copy,
     error::{AgentError, Whose},
@@ -49,8 +50,8 @@ impl Node {
                 Ok(Response::Sessions(Sessions { sessions }))
             }
             Command::Log { limit } => Ok(Response::Log(self.log_view(*limit))),
-            Command::Copy { entries, units } => {
-                Ok(Response::Piece(copy::piece(&self.ledger, *entries, *units)))
+            Command::Copy { entries, units, base } => {
+                Ok(Response::Piece(copy::piece(&self.ledger, *entries, *units, *base)))
             }
             _ => Err(AgentError::new(
                 "NotRunning",
@@ -93,7 +94,19 @@ impl Node {
                 .into_iter()
                 .map(|(app, reason)| (self.alias(app), reason))
                 .collect(),
+            keys: self.keys_view(),
             settled: self.is_settled(),
+        }
+    }
+
+    fn keys_view(&self) -> api::Keys {
+        let config = self.ledger.chain().config();
+        let hex = |key: &PublicKey| key.as_bytes().iter().map(|it| format!("{it:02x}")).collect();
+        api::Keys {
+            group_key: config.group_key.map(|it| hex(&it.0)).unwrap_or_default(),
+            needed: config.group_key.map_or(0, |_| config.t_sign),
+            share: self.share(),
+            sealed_under: self.sealed_under().unwrap_or_default(),
         }
     }
 
@@ -116,6 +129,7 @@ impl Node {
         self.records.is_settled()
             && !self.modules_under_way()
             && self.intents.is_empty()
+            && !self.makes_keys()
             && self.pending.is_empty()
             && self.upgrades.values().all(|it| done(it.state()))
     }
@@ -141,7 +155,8 @@ impl Node {
     }
 
     fn manifest_view(&self, manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
-        let apps = manifest.apps.iter();
+        // What every device has is no news.
+        let apps = manifest.apps.iter().filter(|(app, _)| !self.is_key_app(**app));
         apps.map(|(app, versions)| {
             (self.alias(*app), versions.keys().map(ToString::to_string).collect())
         })
@@ -262,6 +277,7 @@ impl Node {
             .collect();
         Some(Session {
             session: session.to_string(),
+            part_of: known.parent.map(|(parent, _)| parent.to_string()),
             alias: self.alias(open.app),
             status: status.to_string(),
             spoken: open.agreement.spoken.to_string(),
@@ -371,6 +387,13 @@ pub(crate) fn entry_says(entry: &Entry) -> String {
                 "device {} leaves, its units after {} do not count",
                 it.device.short(),
                 it.last_seq
+            )
+        }
+        EntryBody::Snapshot(it) => {
+            format!(
+                "a snapshot stands for all units before: {}, {} bytes",
+                it.base.short(),
+                it.bytes
             )
         }
         EntryBody::ReAdmit(it) => {

@@ -107,6 +107,15 @@ fn parts_of_parts_end_somewhere() {
     world.until_ended(&[0, 1, 2], &session, result);
 }
 
+/// A session leads to so many others and no more, one after the other as well.
+#[test]
+fn parts_end_sometime() {
+    let mut world = World::of_census(1, 2);
+    let session = world.start_built_in(0, "many", &[0, 1], vec![]).unwrap();
+    let result = "64 parts: one session leads to 64 others at most";
+    world.until_ended(&[0, 1], &session, result);
+}
+
 /// A part that the session did not ask for is not joined, whoever opens it.
 #[test]
 fn a_part_that_nobody_asked_for_is_not_joined() {
@@ -122,14 +131,14 @@ fn a_part_that_nobody_asked_for_is_not_joined() {
     };
     let asked = census(&mut world, &params);
     let others = [
-        // Of a session that asks for nothing, or not as this effect.
+        // Of a session that asks for nothing, or not as this part.
         (none, 0, asked.clone()),
         (parent, 1, asked.clone()),
     ];
-    for (parent, effect, opening) in others {
-        let child = world.open_part(2, parent, effect, opening);
+    for (parent, part, opening) in others {
+        let child = world.open_part(2, parent, part, opening);
         world.settle(2);
-        assert!(!world.has_joined(0, &child.to_string()), "effect {effect} of {parent}");
+        assert!(!world.has_joined(0, &child.to_string()), "part {part} of {parent}");
     }
     let wrong = census(&mut world, &encode(&51u64));
     let child = world.open_part(2, parent, 0, wrong);

@@ -2,10 +2,10 @@
 
 use aura_agent::{
     AgentError, Whose, engine,
-    node::{Effect, Input, MigrateJob, RehearseJob},
+    node::{Effect, Entropy, Input, MigrateJob, RehearseJob},
 };
 use aura_protocol_core::{
-    DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, SessionId,
+    DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, SessionId, encode,
 };
 
 use crate::{publisher::HOST, world::World};
@@ -14,6 +14,7 @@ use crate::{publisher::HOST, world::World};
 pub enum Job {
     Obtain { module: ModuleRef, offered: Option<Vec<u8>>, providers: Vec<DeviceId> },
     Step(Step),
+    Draw(SessionId, u64),
     Rehearse(Box<RehearseJob>),
     Migrate(Box<MigrateJob>),
 }
@@ -46,6 +47,7 @@ impl World {
             Effect::Step { session, module, state, caps, input } => {
                 device.jobs.push(Job::Step(Step { session, module, state, caps, input }));
             }
+            Effect::Draw { session, effect } => device.jobs.push(Job::Draw(session, effect)),
             Effect::Rehearse(job) => device.jobs.push(Job::Rehearse(job)),
             Effect::Migrate(job) => device.jobs.push(Job::Migrate(job)),
             Effect::Answer { id, result } => {
@@ -85,6 +87,11 @@ impl World {
                     engine::step(&HOST, module, state, caps, *input)
                 });
                 Input::Stepped { session, result }
+            }
+            Job::Draw(session, effect) => {
+                self.draws += 1;
+                let bytes = *Digest::of(&encode(&("draw", self.draws))).as_bytes();
+                Input::Drawn { session, effect, entropy: Some(Entropy::new(bytes)) }
             }
             Job::Rehearse(job) => {
                 let before = job.groups.iter().flat_map(|(steps, _)| steps);

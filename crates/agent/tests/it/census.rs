@@ -216,6 +216,51 @@ impl ProtocolLifecycle for Outer {
     }
 }
 
+/// A session that runs one part after the other, until it may not.
+#[derive(Debug, Clone, Default, BorshSerialize, BorshDeserialize)]
+pub struct Many {
+    done: u64,
+}
+
+impl ProtocolLifecycle for Many {
+    fn descriptor() -> Descriptor {
+        describe("many", &["census"])
+    }
+
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn restore(state: &[u8]) -> Result<Self, ProtocolError> {
+        decode(state, state.len()).map_err(|_| ProtocolError::BadState)
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    fn step(
+        &mut self,
+        input: ProtocolInput,
+        _caps: &ProtocolCapabilities,
+    ) -> Result<ProtocolStep, ProtocolError> {
+        let mut step = ProtocolStep::default();
+        match input {
+            ProtocolInput::Reply { result: EffectReply::Denied(reason), .. } => {
+                let result = format!("{} parts: {reason}", self.done).into_bytes();
+                step.outcome = Some(Outcome::Completed { result, batch: vec![] });
+                return Ok(step);
+            }
+            ProtocolInput::Reply { result: EffectReply::SubProtocol(_), .. } => self.done += 1,
+            ProtocolInput::Start(_) => {}
+            _ => return Ok(step),
+        }
+        let (protocol, params) = ("census".parse().unwrap(), encode(&50u64));
+        step.effects.push(ProtocolEffect::RunSubProtocol { protocol, params });
+        Ok(step)
+    }
+}
+
 /// A session that ends so many epochs after it has begun.
 #[derive(Debug, Clone, Default, BorshSerialize, BorshDeserialize)]
 pub struct Pause {
@@ -269,6 +314,7 @@ pub fn built_ins() -> BuiltInProtocols {
     let mut built_ins = BuiltInProtocols::default();
     built_ins.add(Arc::new(Native::<Census>::new()));
     built_ins.add(Arc::new(Native::<Outer>::new()));
+    built_ins.add(Arc::new(Native::<Many>::new()));
     built_ins
 }
 

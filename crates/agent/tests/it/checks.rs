@@ -66,7 +66,8 @@ impl World {
         let device = &self.devices[index];
         let unit = aura_journal::Unit::from_bytes(bytes).unwrap();
         let author = unit.body.author;
-        if author != device.id() || !matches!(device.actor, Actor::Node(_)) {
+        let may_fork = self.went_back.contains(&index);
+        if author != device.id() || may_fork || !matches!(device.actor, Actor::Node(_)) {
             return;
         }
         let place = self.places.entry((author, unit.body.seq)).or_insert(hash);

@@ -59,7 +59,7 @@ impl Server {
 /// Says back what it was asked, so that tests see what arrived.
 async fn handle(command: Command) -> Result<Response, AgentError> {
     match command {
-        Command::Invite { valid_seconds } => {
+        Command::Invite { valid_seconds, .. } => {
             Ok(Response::Ticket(TicketIssued { ticket: "aura".into(), expires: valid_seconds }))
         }
         Command::StartSession(start) => Ok(Response::Started(Started {
@@ -99,7 +99,7 @@ impl Raw {
 }
 
 fn invite(valid_seconds: u64) -> Command {
-    Command::Invite { valid_seconds }
+    Command::Invite { valid_seconds, replaces: None }
 }
 
 fn ticket(expires: u64) -> Response {

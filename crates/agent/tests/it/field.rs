@@ -176,7 +176,7 @@ pub async fn open(dir: &Path) -> DeviceAgent {
 }
 
 pub async fn invite(agent: &DeviceAgent) -> String {
-    match agent.request(Command::Invite { valid_seconds: 600 }).await.unwrap() {
+    match agent.request(Command::Invite { valid_seconds: 600, replaces: None }).await.unwrap() {
         Response::Ticket(issued) => issued.ticket,
         other => panic!("{other:?}"),
     }

@@ -15,7 +15,10 @@ use crate::world::{Crash, World, identity};
 impl World {
     /// An invitation by a device.
     pub fn invite(&mut self, index: usize, valid_seconds: u64) -> Ticket {
-        match self.ask(index, Command::Invite { valid_seconds }, Files::default()).unwrap() {
+        match self
+            .ask(index, Command::Invite { valid_seconds, replaces: None }, Files::default())
+            .unwrap()
+        {
             Response::Ticket(issued) => Ticket::from_text(&issued.ticket).unwrap(),
             other => panic!("{other:?}"),
         }

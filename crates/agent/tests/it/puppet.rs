@@ -166,11 +166,11 @@ impl World {
         &mut self,
         index: usize,
         parent: SessionId,
-        effect: u64,
+        part: u64,
         opening: ChildOpening,
     ) -> SessionId {
-        let child = child_session_id(parent, effect);
-        let event = Event::OpenChild(Box::new(OpenChild { parent, effect, opening }));
+        let child = child_session_id(parent, part);
+        let event = Event::OpenChild(Box::new(OpenChild { parent, part, opening }));
         self.write(index, Some(child), event);
         child
     }

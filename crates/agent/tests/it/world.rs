@@ -13,10 +13,10 @@ use aura_agent::{
     engine::BuiltInProtocols,
     identity::Identity,
     join::JoinRequest,
-    node::{Files, Input, Node, NodeKeys, RequestId, Roster},
+    node::{Entropy, Files, Input, Node, NodeKeys, RequestId, Roster},
 };
 use aura_coordination::execution::News;
-use aura_crypto::{HpkeSecretKey, SecretKey};
+use aura_crypto::{HpkeSecretKey, SecretKey, seal::StorageKey};
 use aura_journal::{
     Ledger, Stored,
     control::{
@@ -24,7 +24,7 @@ use aura_journal::{
     },
     sync::SyncMessage,
 };
-use aura_protocol_core::{DeviceId, Digest, UnixTime};
+use aura_protocol_core::{DeviceId, Digest, UnixTime, encode};
 use aura_testkit::seed::Seeded;
 use zeroize::Zeroizing;
 
@@ -49,6 +49,11 @@ pub fn identity(index: usize) -> Identity {
         transport_seed: Zeroizing::new(seed("transport")),
         cache_key: Zeroizing::new(seed("cache")),
     }
+}
+
+/// What seals the secrets of the `index`th device.
+pub fn storage_key(index: usize) -> [u8; 32] {
+    *Digest::of(&[index as u8, 0x5e]).as_bytes()
 }
 
 /// The chain of an account of the first `count` devices.
@@ -157,8 +162,14 @@ pub struct World {
     pub computes_otherwise: Option<usize>,
     /// A device whose engine is busy: no job of it comes to its end.
     pub is_busy: Option<usize>,
+    /// Devices that went on from a backup: they may sign two units for one place.
+    pub went_back: BTreeSet<usize>,
     /// The protocols that are part of the devices' program.
     pub built_ins: BuiltInProtocols,
+    /// Whether devices have key stores.
+    pub has_keys: bool,
+    /// How often randomness was drawn: no draw is ever repeated, whatever crashes.
+    pub draws: u64,
     pub requests: u64,
     /// What was voted, and which unit stands where: neither may ever change.
     pub votes: BTreeMap<(DeviceId, Slot, Phase, u64), Digest>,
@@ -185,12 +196,26 @@ impl World {
             revives: false,
             computes_otherwise: None,
             is_busy: None,
+            went_back: BTreeSet::new(),
+            has_keys: false,
+            draws: 0,
             built_ins,
             requests: 0,
             votes: BTreeMap::new(),
             places: BTreeMap::new(),
             trace: None,
         };
+        for index in 0..count {
+            world.add(identity(index), chain_of(count));
+        }
+        world
+    }
+
+    /// A running account of `count` devices with key stores.
+    pub fn with_key_stores(seed: u64, count: usize) -> Self {
+        let mut world =
+            Self::with_built_ins(seed, 0, BuiltInProtocols::default().with_key_protocols());
+        world.has_keys = true;
         for index in 0..count {
             world.add(identity(index), chain_of(count));
         }
@@ -211,6 +236,12 @@ impl World {
         assert!(matches!(device.actor, Actor::Down));
         let keys = NodeKeys::of(&device.identity);
         let mut node = Node::restore(device.identity.name.clone(), keys, &device.stored).unwrap();
+        if self.has_keys {
+            self.draws += 1;
+            let life = Entropy::new(*Digest::of(&encode(&("life", self.draws))).as_bytes());
+            let storage = StorageKey::from_keyring(storage_key(index));
+            node.open_vault(storage, life, &device.stored).unwrap();
+        }
         for descriptor in self.built_ins.descriptors().filter(|_| !device.is_plain) {
             node.add_built_in(descriptor);
         }

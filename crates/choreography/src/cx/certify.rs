@@ -29,7 +29,7 @@ impl Cx {
             Some(reason) => Err(reason),
             None => heard,
         };
-        self.say(vote, Body::of(&heard)).await?;
+        self.say(vote, Body::of(&heard))?.await;
         let all = self.members(RoleIx::ALL);
         let want = Want {
             same: true,

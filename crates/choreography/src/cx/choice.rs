@@ -37,12 +37,12 @@ impl Cx {
         if chooser == self.dev() {
             return match self.choose_here(step, at_chooser).await? {
                 Ok(((label, body), kept)) => {
-                    self.say(label, body.clone()).await?;
+                    self.say(label, body.clone())?.await;
                     Ok((label, body, Each::new(Some(kept))))
                 }
                 Err(reason) => {
                     let Some(no) = step.no else { return Err(Stop::Failed(reason)) };
-                    self.say_value(no, &reason).await?;
+                    self.say_value(no, &reason)?.await;
                     Err(Stop::Aborted(reason))
                 }
             };

@@ -3,9 +3,9 @@
 use alloc::string::ToString;
 
 use crate::{
-    Ask, Cx, Dev, DeviceSet, Each, Events, Label, LabelSet, Me, Payload, Pub, Reason, Reply,
+    Ask, Cx, Dev, DeviceSet, Each, Event, Events, Label, LabelSet, Me, Payload, Pub, Reason, Reply,
     RoleIx, Stop,
-    cx::{Group, Quorum, read, read_all, stalled},
+    cx::{Group, Quorum, read, read_all},
 };
 
 /// A decision as the session type declares it.
@@ -51,10 +51,16 @@ impl Cx {
         at_decider: impl Fn(&Me, &[(Dev, I)]) -> Result<(T, X), Reason> + Send,
         unless: Option<Unless<'_, V>>,
     ) -> Result<(Pub<T>, Each<X>), Stop> {
+        let waited = self.wait(step, unless).await;
         let (said, kept) = if self.holder(step.by)? == self.dev() {
-            self.decide_here(step, at_decider, unless).await?
+            let (decided, kept) = self.decided_here(&waited?, at_decider)?;
+            match &decided {
+                Ok(value) => self.say_value(step.yes, value)?.await,
+                Err(reason) => self.say_value(step.no, reason)?.await,
+            };
+            (Ok(decided), kept)
         } else {
-            (self.decided_there(step, unless).await, None)
+            (self.decided_there(step, waited), None)
         };
         let decided = match step.vote {
             Some(vote) => self.certify(vote, step.unless, said).await?,
@@ -68,57 +74,42 @@ impl Cx {
         Ok((Pub::new(value), Each::new(kept)))
     }
 
-    async fn decide_here<I: Payload, T: Payload, V: Payload, X: Send>(
-        &self,
-        step: &Decide<T>,
-        at_decider: impl Fn(&Me, &[(Dev, I)]) -> Result<(T, X), Reason> + Send,
-        unless: Option<Unless<'_, V>>,
-    ) -> Result<(Result<Result<T, Reason>, Stop>, Option<X>), Stop> {
-        let result = match self.wait_or_veto(step, unless).await? {
-            Waited::Enough(events) => {
-                let gathered = read_all(&events, 0)?;
-                at_decider(&self.me(), &gathered)
-            }
-            Waited::Vetoed(by) => Err(Reason::Vetoed { by }),
-            Waited::Late => Err(Reason::Timeout),
-        };
-        match result {
-            Ok((value, kept)) => {
-                self.say_value(step.yes, &value).await?;
-                Ok((Ok(Ok(value)), Some(kept)))
-            }
-            Err(reason) => {
-                self.say_value(step.no, &reason).await?;
-                Ok((Ok(Err(reason)), None))
-            }
+    /// What this device asks: at the decider for what its decision rests on, elsewhere for the
+    /// decision.
+    fn awaited<T>(&self, step: &Decide<T>, signals: bool) -> Result<Ask, Stop> {
+        let decider = self.holder(step.by)?;
+        if decider == self.dev() {
+            let want = self.quorum_of(step.on, step.from, step.quorum);
+            let all = self.members(RoleIx::ALL).devices;
+            let unless = step.unless.map(|it| self.want(LabelSet::one(self.label(it)), all, 1));
+            return Ok(Ask::Await { want, unless, within: Some(step.within), signals });
         }
+        let labels = LabelSet::one(self.label(step.yes)).with(self.label(step.no));
+        let want = self.want(labels, DeviceSet::one(decider), 1);
+        Ok(Ask::Await { want, unless: None, within: self.scope.ttl, signals })
     }
 
-    async fn wait_or_veto<T, V: Payload>(
+    /// Waits for that, and listens to the person at this device.
+    async fn wait<T, V: Payload>(
         &self,
         step: &Decide<T>,
         unless: Option<Unless<'_, V>>,
     ) -> Result<Waited, Stop> {
-        let want = self.quorum_of(step.on, step.from, step.quorum);
-        let stop = step.unless.map(|it| {
-            self.want(LabelSet::one(self.label(it)), self.members(RoleIx::ALL).devices, 1)
-        });
-        let ask =
-            Ask::Await { want, unless: stop, within: Some(step.within), signals: unless.is_some() };
         loop {
-            match self.ask(ask.clone()).await {
+            match self.ask(self.awaited(step, unless.is_some())?).await {
                 Reply::Events(events) => {
-                    let veto = events
-                        .first()
-                        .filter(|it| stop.is_some_and(|stop| stop.labels.contains(it.label)));
-                    return Ok(match veto {
+                    let is_veto = |it: &&Event| Some(self.own_label(it)) == step.unless;
+                    return Ok(match events.first().filter(is_veto) {
                         Some(event) => Waited::Vetoed(event.author),
                         None => Waited::Enough(events),
                     });
                 }
                 Reply::Signal(said) => {
-                    if self.veto(step.unless, unless, &said).await? {
-                        return Ok(Waited::Vetoed(self.dev()));
+                    if let Some((label, value)) = self.veto(step.unless, unless, &said) {
+                        self.say_value(label, &value)?.await;
+                        if self.holder(step.by)? == self.dev() {
+                            return Ok(Waited::Vetoed(self.dev()));
+                        }
                     }
                 }
                 _ => return Ok(Waited::Late),
@@ -126,40 +117,46 @@ impl Cx {
         }
     }
 
-    /// Writes what stops the decision, if what the person said means that.
-    async fn veto<V: Payload>(
+    /// What stops the decision, if what the person said means that.
+    fn veto<V>(
         &self,
         label: Option<Label>,
         unless: Option<Unless<'_, V>>,
         said: &[u8],
-    ) -> Result<bool, Stop> {
-        let (Some(label), Some(unless)) = (label, unless) else { return Ok(false) };
-        let Some(value) = unless(&self.me(), said) else { return Ok(false) };
-        self.say_value(label, &value).await?;
-        Ok(true)
+    ) -> Option<(Label, V)> {
+        Some((label?, unless?(&self.me(), said)?))
+    }
+
+    fn decided_here<I: Payload, T: Payload, X: Send>(
+        &self,
+        waited: &Waited,
+        at_decider: impl Fn(&Me, &[(Dev, I)]) -> Result<(T, X), Reason> + Send,
+    ) -> Result<(Result<T, Reason>, Option<X>), Stop> {
+        let result = match waited {
+            Waited::Enough(events) => at_decider(&self.me(), &read_all(events, 0)?),
+            Waited::Vetoed(by) => Err(Reason::Vetoed { by: *by }),
+            Waited::Late => Err(Reason::Timeout),
+        };
+        Ok(match result {
+            Ok((value, kept)) => (Ok(value), Some(kept)),
+            Err(reason) => (Err(reason), None),
+        })
     }
 
     /// What the decider said, as far as this device can accept it.
-    async fn decided_there<T: Payload, V: Payload>(
+    fn decided_there<T: Payload>(
         &self,
         step: &Decide<T>,
-        unless: Option<Unless<'_, V>>,
+        waited: Result<Waited, Stop>,
     ) -> Result<Result<T, Reason>, Stop> {
         let decider = self.holder(step.by)?;
-        let labels = LabelSet::one(self.label(step.yes)).with(self.label(step.no));
-        let want = self.want(labels, DeviceSet::one(decider), 1);
-        let ask =
-            Ask::Await { want, unless: None, within: self.scope.ttl, signals: unless.is_some() };
-        let event = loop {
-            match self.ask(ask.clone()).await {
-                Reply::Events(events) => {
-                    break events.first().cloned().ok_or_else(|| stalled(&want))?;
-                }
-                Reply::Signal(said) => {
-                    self.veto(step.unless, unless, &said).await?;
-                }
-                _ => return Err(stalled(&want)),
-            }
+        let event = match waited? {
+            Waited::Enough(events) => events.into_first(),
+            Waited::Vetoed(_) | Waited::Late => None,
+        };
+        let Some(event) = event else {
+            let labels = LabelSet::one(self.label(step.yes)).with(self.label(step.no));
+            return Err(Stop::Stalled { labels, from: DeviceSet::one(decider) });
         };
         if self.own_label(&event) == step.no {
             return read(decider, event.body.bytes()).map(Err);

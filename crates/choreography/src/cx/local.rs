@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 use core::{future::Future, marker::PhantomData};
 
 use aura_protocol_core::{
-    Capability, Epoch, RecordKey, SessionId, decode, lifecycle::EffectReply,
+    Capability, Epoch, Outcome, ProtocolName, RecordKey, SessionId, decode, lifecycle::EffectReply,
     limits::UNIT_BODY_BYTES_MAX,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -117,6 +117,33 @@ pub trait Steps: Sized + Send {
         }
     }
 
+    /// Runs a session of another protocol among the same participants: with its own release, rights and
+    /// records. The descriptor's `uses` names the protocol, and `run-sub-protocol` has to be granted.
+    ///
+    /// What a device learns is how that session was closed in the ledger, or why it did not begin; or,
+    /// after `within` epochs, that it has waited long enough. Whoever waits without a number waits for
+    /// ever if the opener never comes back. The session itself goes on by itself. That a device may have
+    /// stopped waiting is why this is its own knowledge: a decision makes the result everybody's.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`] when `protocol` is no protocol's name.
+    fn run_protocol(
+        &mut self,
+        protocol: &str,
+        params: Vec<u8>,
+        within: Option<u32>,
+    ) -> impl Future<Output = Result<FromHost<Outcome>, Stop>> + Send {
+        let protocol: Result<ProtocolName, _> = protocol.parse();
+        async move {
+            let no_name = |_| Stop::Failed(Reason::InvalidState("no protocol's name".into()));
+            let call = HostCall::Run { protocol: protocol.map_err(no_name)?, params, within };
+            Ok(Each::new(Some(match self.cx().host(call).await {
+                EffectReply::SubProtocol(outcome) => Ok(outcome),
+                other => Err(denied(other)),
+            })))
+        }
+    }
+
     /// Who has said a message already in this round, and what.
     fn peek<T: Payload>(
         &mut self,
@@ -168,6 +195,7 @@ impl Cx {
     async fn host(&self, call: HostCall) -> EffectReply {
         match self.ask(Ask::Host(call)).await {
             Reply::Host(reply) => reply,
+            Reply::Timeout => EffectReply::Denied("it took too long".into()),
             _ => EffectReply::Denied("the host does not answer".into()),
         }
     }

@@ -18,7 +18,7 @@ impl Cx {
         let writer = self.holder(by)?;
         if writer == self.dev() {
             let value = at_writer(&self.me()).map_err(Stop::Failed)?;
-            self.say_value(label, &value).await?;
+            self.say_value(label, &value)?.await;
             return Ok(Pub::new(value));
         }
         let event = self.hear(LabelSet::one(self.label(label)), writer).await?;
@@ -38,11 +38,11 @@ impl Cx {
         }
         match (at_each(&self.me()), no) {
             (Ok((value, kept)), _) => {
-                self.say_value(label, &value).await?;
+                self.say_value(label, &value)?.await;
                 Ok(Each::new(Some(kept)))
             }
             (Err(reason), Some(no)) => {
-                self.say_value(no, &reason).await?;
+                self.say_value(no, &reason)?.await;
                 Ok(Each::new(None))
             }
             (Err(reason), None) => Err(Stop::Failed(reason)),
@@ -69,7 +69,7 @@ impl Cx {
             bodies.push(Body::of(&(receiver, value)));
         }
         for body in bodies {
-            self.say(label, body).await?;
+            self.say(label, body)?.await;
         }
         Ok(Each::new(Some(kept)))
     }

@@ -12,6 +12,7 @@ mod payload;
 mod plain;
 mod replay;
 mod rounds;
+mod runs;
 mod table;
 mod types;
 mod ui;

@@ -33,6 +33,10 @@ fn labels_have_one_text_each() {
                 let text = global.label_text(label, round);
                 assert_eq!(global.parse_label(&text), Some((label, round)), "{text}");
             }
+            let first = global.label_text(label, 0);
+            for other in ["#", "#0", "#01", "#+1", "#-1", "#1#1", "#4294967296", "/"] {
+                assert_eq!(global.parse_label(&format!("{first}{other}")), None, "{other}");
+            }
         }
         assert_eq!(global.label_text(Label(labels), 0), "");
     }

@@ -93,6 +93,9 @@ fn failed(error: &DocumentError, place: &str) -> AgentError {
     let message = format!("the document was not written to {place}: {error}");
     let (whose, next) = match error {
         DocumentError::Write(_) => (Whose::Machine, "name a file in a folder that has room"),
+        DocumentError::Settled { .. } => {
+            (Whose::Nobody, "write it on a device that has not dropped its units")
+        }
         _ => (Whose::Machine, "report this as a bug"),
     };
     let cause = std::error::Error::source(error).map(|it| format!(": {it}")).unwrap_or_default();

@@ -92,7 +92,13 @@ impl Store {
 
     /// Starts `aura run` and waits until it is ready.
     pub fn start(&self) -> Device {
-        let mut child = command(Some(&self.path()), &["--json", "run"]).spawn().unwrap();
+        self.start_with(&[])
+    }
+
+    /// The same in an environment of one's own.
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Device {
+        let mut command = command(Some(&self.path()), &["--json", "run"]);
+        let mut child = command.envs(environment.iter().copied()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = aside(child.stderr.take().unwrap());
         let (send, line) = mpsc::channel();
@@ -184,7 +190,9 @@ pub fn run(store: Option<&Path>, args: &[&str], environment: &[(&str, &str)]) ->
 
 fn command(store: Option<&Path>, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aura"));
-    command.env_remove("AURA_STORE").env_remove("AURA_LOG");
+    for variable in ["AURA_STORE", "AURA_LOG", "AURA_KEY_FILE", "AURA_PASSPHRASE"] {
+        command.env_remove(variable);
+    }
     if let Some(store) = store {
         command.arg("--store").arg(store);
     }

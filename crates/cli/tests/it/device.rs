@@ -25,8 +25,11 @@ fn two_devices_become_one_account() {
     let second = bert.start();
 
     for store in [&anna, &bert] {
-        let status = store.await_status("two connected devices", |status| {
-            status["devices"] == 2 && status["peers"] == 1 && status["settled"] == true
+        let status = store.await_status("two connected devices with keys", |status| {
+            status["devices"] == 2
+                && status["peers"] == 1
+                && status["keys"]["share"] == true
+                && status["settled"] == true
         });
         assert_eq!(status["account"], joined["account"]);
     }

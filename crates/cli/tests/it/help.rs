@@ -3,7 +3,7 @@
 use crate::aura::run;
 
 /// The commands of the contract, each with words that its help must have.
-const COMMANDS: [(&str, &[&str]); 36] = [
+const COMMANDS: [(&str, &[&str]); 39] = [
     ("", &["account", "run", "device", "Exit codes:", "--store", "--json", "--verbose"]),
     ("account", &["create", "show"]),
     ("account create", &["--name", "--account-name"]),
@@ -14,7 +14,10 @@ const COMMANDS: [(&str, &[&str]); 36] = [
     ("device join", &["<TICKET>", "--name", "--bind"]),
     ("device list", &["--json"]),
     ("status", &["--json"]),
-    ("protocol", &["inspect", "run"]),
+    ("protocol", &["new", "build", "check", "inspect", "run"]),
+    ("protocol new", &["<NAME>", "--dir", "--sdk"]),
+    ("protocol build", &["[DIR]", "--wasm-toolchain", "debian"]),
+    ("protocol check", &["<FILE>"]),
     ("protocol inspect", &["<FILE>", "--types", "--diagram"]),
     ("protocol run", &["<FILE>", "--script", "--trace"]),
     ("repository", &["create", "release", "export"]),

@@ -14,6 +14,8 @@ mod device;
 mod document;
 mod help;
 mod in_use;
+mod key;
+mod protocol;
 mod refusal;
 mod statements;
 mod usage;

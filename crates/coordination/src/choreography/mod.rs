@@ -1,5 +1,6 @@
 //! Protocols that Aura itself runs.
 
+pub mod built_in;
 pub mod dkd;
 pub mod dkg;
 pub mod locking;

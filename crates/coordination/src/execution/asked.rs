@@ -14,7 +14,7 @@ pub(super) enum Asked {
     Record(RecordKey),
     Page { prefix: Vec<u8>, after: Option<RecordKey>, limit: u32 },
     Use { capability: Capability, bytes: Vec<u8> },
-    Child { protocol: ProtocolName, params: Vec<u8> },
+    Child(ChildAsked),
 }
 
 impl Asked {
@@ -27,8 +27,8 @@ impl Asked {
             Self::Use { capability, bytes } => {
                 Instruction::UseCapability { effect, capability, bytes }
             }
-            Self::Child { protocol, params } => {
-                Instruction::RunSubProtocol { effect, protocol, params }
+            Self::Child(ChildAsked { part, protocol, params }) => {
+                Instruction::RunSubProtocol { effect, part, protocol, params }
             }
         }
     }
@@ -38,7 +38,7 @@ impl Asked {
         match self {
             Self::Record(_) | Self::Page { .. } => Capability::ReadRecords,
             Self::Use { capability, .. } => *capability,
-            Self::Child { .. } => Capability::RunSubProtocol,
+            Self::Child(_) => Capability::RunSubProtocol,
         }
     }
 
@@ -57,6 +57,18 @@ impl Asked {
     }
 }
 
+/// A session that is to run as a part of this one.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ChildAsked {
+    /// Which of the parts that the session asked for, from 0. Unlike the number of the effect it is the
+    /// same at every participant: these ask for the same parts, and each for other things between.
+    pub part: u64,
+    /// Of which protocol.
+    pub protocol: ProtocolName,
+    /// With what parameters.
+    pub params: Vec<u8>,
+}
+
 /// What becomes of an effect.
 pub(super) enum Wanted {
     /// Done at once, without an answer.
@@ -65,8 +77,9 @@ pub(super) enum Wanted {
     Asked(Asked),
 }
 
-impl From<ProtocolEffect> for Wanted {
-    fn from(effect: ProtocolEffect) -> Self {
+impl Wanted {
+    /// What becomes of `effect` of a session that has asked for so many parts.
+    pub(super) fn of(effect: ProtocolEffect, parts: u64) -> Self {
         match effect {
             ProtocolEffect::Append { label, payload } => {
                 Self::Done(Instruction::WriteToLedger { label, payload })
@@ -80,7 +93,7 @@ impl From<ProtocolEffect> for Wanted {
                 Self::Asked(Asked::Use { capability, bytes })
             }
             ProtocolEffect::RunSubProtocol { protocol, params } => {
-                Self::Asked(Asked::Child { protocol, params })
+                Self::Asked(Asked::Child(ChildAsked { part: parts, protocol, params }))
             }
         }
     }

@@ -8,15 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aura_protocol_core::{
     Capability, DecodeError, DeviceId, Digest, Epoch, Outcome, ProtocolCapabilities,
-    ProtocolEffect, ProtocolError, ProtocolInput, ProtocolName, ProtocolStep, SessionStart, decode,
-    encode,
+    ProtocolEffect, ProtocolError, ProtocolInput, ProtocolStep, SessionStart, decode, encode,
     lifecycle::EffectReply,
     limits::{CALL_BYTES_MAX, SESSION_STATE_BYTES_MAX, STEP_EFFECTS_MAX, UNIT_BODY_BYTES_MAX},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::execution::{
-    asked::{Asked, Wanted},
+    asked::{Asked, ChildAsked, Wanted},
     bounds::{Breach, check, check_step},
     error::ContextError,
     types::{Instruction, InstructionResult, SessionStatus},
@@ -50,6 +49,8 @@ pub struct ProtocolContext {
     inbox: VecDeque<Waiting>,
     taken: BTreeSet<Digest>,
     effects: u64,
+    /// How many sessions it asked for, allowed or not.
+    parts: u64,
     asked: BTreeMap<u64, Asked>,
     wake: Wake,
     status: SessionStatus,
@@ -90,6 +91,7 @@ impl ProtocolContext {
             state: Vec::new(),
             taken: BTreeSet::new(),
             effects: 0,
+            parts: 0,
             asked: BTreeMap::new(),
             wake: Wake::default(),
             status: SessionStatus::Running,
@@ -150,19 +152,19 @@ impl ProtocolContext {
         self.asked.iter().map(|(effect, asked)| asked.clone().instruction(*effect))
     }
 
-    /// The child session that it waits for as this effect: of which protocol, with what parameters.
+    /// The session that it waits for as this part of itself.
     #[must_use]
-    pub fn waits_for_child(&self, effect: u64) -> Option<(&ProtocolName, &[u8])> {
-        match self.asked.get(&effect)? {
-            Asked::Child { protocol, params } => Some((protocol, params)),
+    pub fn waits_for_part(&self, part: u64) -> Option<&ChildAsked> {
+        self.asked.values().find_map(|it| match it {
+            Asked::Child(child) if child.part == part => Some(child),
             _ => None,
-        }
+        })
     }
 
-    /// How many effects it has returned so far: the next one's number.
+    /// How many parts it has asked for so far: the next one's number.
     #[must_use]
-    pub const fn effects(&self) -> u64 {
-        self.effects
+    pub const fn parts(&self) -> u64 {
+        self.parts
     }
 
     /// The epoch that it asked to be woken at, while it waits for one.
@@ -375,7 +377,7 @@ impl ProtocolContext {
     fn effect(&mut self, effect: ProtocolEffect) -> Option<Instruction> {
         let id = self.effects;
         self.effects = self.effects.saturating_add(1);
-        match Wanted::from(effect) {
+        match self.wanted(effect) {
             Wanted::Done(instruction) => Some(instruction),
             Wanted::Asked(asked) => match self.may_ask(&asked) {
                 Ok(()) => {
@@ -391,11 +393,19 @@ impl ProtocolContext {
         }
     }
 
+    fn wanted(&mut self, effect: ProtocolEffect) -> Wanted {
+        let wanted = Wanted::of(effect, self.parts);
+        if let Wanted::Asked(Asked::Child(_)) = wanted {
+            self.parts = self.parts.saturating_add(1);
+        }
+        wanted
+    }
+
     fn may_ask(&self, asked: &Asked) -> Result<(), String> {
         asked.allowed(&self.caps)?;
-        let is_child = |it: &&Asked| matches!(it, Asked::Child { .. });
+        let is_child = |it: &&Asked| matches!(it, Asked::Child(_));
         let children = self.asked.values().filter(is_child).count();
-        if matches!(asked, Asked::Child { .. }) && CHILDREN_MAX <= children {
+        if matches!(asked, Asked::Child(_)) && CHILDREN_MAX <= children {
             return Err(format!("at most {CHILDREN_MAX} sessions may run as parts of one"));
         }
         Ok(())

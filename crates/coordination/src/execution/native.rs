@@ -6,6 +6,7 @@
 
 use std::marker::PhantomData;
 
+use aura_choreography::{Hosted, Script};
 use aura_protocol_core::{
     AppId, Descriptor, Digest, ProtocolCapabilities, ProtocolError, ProtocolInput,
     ProtocolLifecycle, ProtocolName, ProtocolStep, encode,
@@ -64,6 +65,36 @@ impl<P: ProtocolLifecycle> NativeProtocol for Native<P> {
     ) -> Result<(Vec<u8>, ProtocolStep), ProtocolError> {
         let mut session = if state.is_empty() { P::new() } else { P::restore(state)? };
         let step = session.step(input, caps)?;
+        Ok((session.snapshot(), step))
+    }
+}
+
+/// A script of this program as a [`NativeProtocol`].
+pub struct NativeScript {
+    script: &'static dyn Script,
+    descriptor: Descriptor,
+}
+
+impl NativeScript {
+    /// `script`, which says this of itself.
+    pub const fn new(script: &'static dyn Script, descriptor: Descriptor) -> Self {
+        Self { script, descriptor }
+    }
+}
+
+impl NativeProtocol for NativeScript {
+    fn descriptor(&self) -> Descriptor {
+        self.descriptor.clone()
+    }
+
+    fn step(
+        &self,
+        state: &[u8],
+        input: ProtocolInput,
+        _caps: &ProtocolCapabilities,
+    ) -> Result<(Vec<u8>, ProtocolStep), ProtocolError> {
+        let mut session = Hosted::restore(self.script, state)?;
+        let step = session.step(input)?;
         Ok((session.snapshot(), step))
     }
 }

@@ -1,8 +1,8 @@
 //! What an execution context asks of its host, and what the host answers.
 
 use aura_protocol_core::{
-    Capability, DeviceId, Outcome, ProtocolCapabilities, ProtocolError, ProtocolInput,
-    ProtocolName, ProtocolStep, RecordKey, lifecycle::EffectReply,
+    AppId, Capability, DeviceId, Digest, Outcome, ProtocolCapabilities, ProtocolError,
+    ProtocolInput, ProtocolName, ProtocolStep, RecordKey, SessionId, lifecycle::EffectReply,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -61,6 +61,8 @@ pub enum Instruction {
     RunSubProtocol {
         /// Which effect is answered.
         effect: u64,
+        /// Which of the parts that the session asked for, from 0: the same at every participant.
+        part: u64,
         /// Which protocol.
         protocol: ProtocolName,
         /// Its parameters.
@@ -97,6 +99,20 @@ pub enum SealRequest {
         /// What was sealed.
         bytes: Vec<u8>,
     },
+}
+
+/// What a signature for a session covers, in canonical encoding: [`Capability::Sign`] answers with a
+/// signature of it by the device's unit key, under the domain of programs.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedForSession {
+    /// The app.
+    pub app: AppId,
+    /// The module that the signer runs in this session.
+    pub module: Digest,
+    /// The session.
+    pub session: SessionId,
+    /// What it said.
+    pub bytes: Vec<u8>,
 }
 
 /// What the host answers.

@@ -49,6 +49,7 @@ impl KeyStore {
         let (context, key_version) = (request.terms.context.clone(), request.terms.key_version);
         let wanted = crypto::Request { account: self.owner.account, context, key_version };
         let room = Room { request, wanted, seed: &seed, keys, key };
+        self.used |= request.step == Step::Commit;
         match request.step {
             Step::Initiate => room.initiate().map(|it| encode(&it.1.to_bytes())),
             Step::Commit => room.evaluate().map(|it| encode(&it.0)),

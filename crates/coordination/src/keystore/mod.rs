@@ -178,6 +178,8 @@ pub struct KeyStore {
     owner: Owner,
     /// Everything durable.
     current: Option<Keys>,
+    /// Whether the shares that count were used.
+    used: bool,
     pending: BTreeMap<SessionId, Keys>,
     drawn: BTreeMap<SessionId, Drawn>,
     /// What may be signed or derived, by the names of the terms.
@@ -203,6 +205,7 @@ impl KeyStore {
         Self {
             owner,
             current: None,
+            used: false,
             pending: BTreeMap::new(),
             drawn: BTreeMap::new(),
             permitted: BTreeSet::new(),
@@ -228,6 +231,29 @@ impl KeyStore {
         self.pending.get(&session)
     }
 
+    /// Whether this device used the keys that count: nobody may make others in their place then.
+    #[must_use]
+    pub const fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// The shares that wait to be adopted, by the session that led to them.
+    pub fn all_pending(&self) -> impl Iterator<Item = (SessionId, &Keys)> {
+        self.pending.iter().map(|(session, keys)| (*session, keys))
+    }
+
+    /// The sessions that something is kept for: what they drew, or what they led to.
+    #[must_use]
+    pub fn sessions(&self) -> BTreeSet<SessionId> {
+        let drawn = self.drawn.keys().chain(self.signings.keys());
+        drawn.chain(self.pending.keys()).chain(self.derived.keys()).copied().collect()
+    }
+
+    /// The account's devices are these from now on.
+    pub fn set_roster(&mut self, roster: BTreeMap<DeviceId, PublicKey>) {
+        self.owner.roster = roster;
+    }
+
     /// The keys of an account that has this device alone. They wait under `session` to be adopted, and
     /// are made once.
     ///
@@ -250,6 +276,7 @@ impl KeyStore {
     /// The account goes by other keys, of which this device has no share: its old ones are gone.
     pub fn retire(&mut self) {
         self.current = None;
+        self.used = false;
     }
 
     /// This device may sign, or derive, what has this name: its owner says so, or its rules.
@@ -296,6 +323,8 @@ impl KeyStore {
     /// [`Refusal::NoSession`] when there are none.
     pub fn adopt(&mut self, session: SessionId) -> Result<(), Refusal> {
         let keys = self.pending.remove(&session).ok_or(Refusal::NoSession)?;
+        let same = |it: &Keys| it.signing.1.key() == keys.signing.1.key();
+        self.used = self.used && self.current.as_ref().is_some_and(same);
         self.current = Some(keys);
         self.end(session);
         Ok(())
@@ -304,6 +333,7 @@ impl KeyStore {
     /// A session came to nothing: its shares are gone too.
     pub fn discard(&mut self, session: SessionId) {
         self.pending.remove(&session);
+        self.derived.remove(&session);
         self.guard.approved.remove(&session);
         self.end(session);
     }

@@ -29,6 +29,7 @@ struct SavedKeys {
 #[derive(BorshSerialize, BorshDeserialize)]
 struct Saved {
     current: Option<SavedKeys>,
+    used: bool,
     pending: BTreeMap<SessionId, SavedKeys>,
     drawn: BTreeMap<SessionId, Drawn>,
     permitted: BTreeSet<Digest>,
@@ -75,6 +76,7 @@ impl KeyStore {
     pub fn save(&self) -> Zeroizing<Vec<u8>> {
         let saved = Saved {
             current: self.current.as_ref().map(SavedKeys::of),
+            used: self.used,
             pending: self.pending.iter().map(|(id, it)| (*id, SavedKeys::of(it))).collect(),
             drawn: self.drawn.clone(),
             permitted: self.permitted.clone(),
@@ -94,6 +96,7 @@ impl KeyStore {
         let saved: Saved = decode(bytes, STORE_BYTES_MAX).map_err(|_| Refusal::Malformed)?;
         let mut store = Self::new(owner);
         store.current = saved.current.map(SavedKeys::read).transpose()?;
+        store.used = saved.used;
         for (session, keys) in saved.pending {
             store.pending.insert(session, keys.read()?);
         }

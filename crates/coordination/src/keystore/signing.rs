@@ -96,6 +96,7 @@ impl KeyStore {
             self.note_grant(&request.terms)?;
         }
         let share = held(self.current.as_ref(), &self.pending, &party.sharing)?;
+        self.used = true;
         let bytes = if party.is_sole() {
             let body = &request.terms.body;
             let mut rng = DualRng::for_step(&seed, &[b"sole signature", body]);

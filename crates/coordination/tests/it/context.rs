@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aura_coordination::execution::{
-    ContextError, Instruction, InstructionResult, ProtocolContext, SessionStatus,
+    ChildAsked, ContextError, Instruction, InstructionResult, ProtocolContext, SessionStatus,
 };
 use aura_protocol_core::{
     Capability, DeviceId, Digest, Epoch, Outcome, ProtocolCapabilities, ProtocolEffect,
@@ -197,6 +197,26 @@ fn rights_are_used_by_the_host() {
     assert_eq!(input(session.next_step()), ProtocolInput::Reply { effect: 0, result: reply });
 }
 
+/// What a device does beside moves none of its parts: each participant counts its own effects.
+#[test]
+fn parts_are_numbered_alike_whatever_else_is_asked() {
+    let child = |params: &[u8]| ProtocolEffect::RunSubProtocol {
+        protocol: "counter".parse().unwrap(),
+        params: params.to_vec(),
+    };
+    let said = ProtocolEffect::Append { label: "said".into(), payload: vec![] };
+    let parts = |effects: Vec<ProtocolEffect>| {
+        let mut session = context(&[Capability::RunSubProtocol]);
+        session.next_step().unwrap();
+        session.complete(stepped(b"", effects)).unwrap();
+        let session = ProtocolContext::restore(&session.snapshot()).unwrap();
+        [0, 1].map(|it| session.waits_for_part(it).unwrap().params.clone())
+    };
+    let silent = parts(vec![child(b"a"), child(b"b")]);
+    assert_eq!(silent, [b"a", b"b"]);
+    assert_eq!(parts(vec![said.clone(), child(b"a"), said, child(b"b")]), silent);
+}
+
 #[test]
 fn a_session_has_a_few_children_at_a_time() {
     let child = ProtocolEffect::RunSubProtocol {
@@ -207,9 +227,9 @@ fn a_session_has_a_few_children_at_a_time() {
     session.next_step().unwrap();
     let asked = session.complete(stepped(b"", vec![child; 9])).unwrap();
     assert_eq!(asked.len(), 8);
-    let counter = "counter".parse().unwrap();
-    assert_eq!(session.waits_for_child(7), Some((&counter, &b"p"[..])));
-    assert_eq!(session.waits_for_child(8), None);
+    let (protocol, params) = ("counter".parse().unwrap(), b"p".to_vec());
+    assert_eq!(session.waits_for_part(7), Some(&ChildAsked { part: 7, protocol, params }));
+    assert_eq!((session.waits_for_part(8), session.parts()), (None, 9));
     assert!(matches!(
         input(session.next_step()),
         ProtocolInput::Reply { effect: 8, result: EffectReply::Denied(_) }

@@ -16,7 +16,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use proptest::prelude::*;
 
 /// Says after each input what it has been given so far, as one hash over all of it in order; on the
-/// way it reads, uses a right, asks for the time, and ends with a record.
+/// way it reads, uses a right, runs other sessions, asks for the time, and ends with a record.
 #[derive(Debug, Clone, Default, BorshSerialize, BorshDeserialize)]
 struct Diary {
     pages: u64,
@@ -76,6 +76,10 @@ impl ProtocolLifecycle for Diary {
             effects.push(ProtocolEffect::Use { capability, bytes });
             effects.push(ProtocolEffect::Log(format!("page {}", self.pages)));
         }
+        if self.pages % 7 == 2 {
+            let (protocol, params) = ("album".parse().unwrap(), self.all.to_vec());
+            effects.push(ProtocolEffect::RunSubProtocol { protocol, params });
+        }
         let wake = (!self.pages.is_multiple_of(4)).then(|| self.now.saturating_add(self.pages % 3));
         let outcome = (self.pages == 60).then(|| Outcome::Completed {
             result: self.all.to_vec(),
@@ -125,7 +129,12 @@ impl Host {
             spoken: "1.0.0".parse().unwrap(),
             params: Vec::new(),
         };
-        let rights = [Capability::ReadRecords, Capability::WriteRecords, Capability::Sign];
+        let rights = [
+            Capability::ReadRecords,
+            Capability::WriteRecords,
+            Capability::Sign,
+            Capability::RunSubProtocol,
+        ];
         let session = ProtocolContext::new(start, Digest::ZERO, rights.into_iter().collect());
         let disk = session.snapshot();
         let (ledger, emitted) = (Vec::new(), Vec::new());
@@ -163,6 +172,11 @@ impl Host {
                 }
                 Instruction::UseCapability { effect, bytes, .. } => {
                     (effect, EffectReply::Used(Digest::of(&bytes).as_bytes().to_vec()))
+                }
+                Instruction::RunSubProtocol { effect, part, params, .. } => {
+                    let result = encode(&(part, params));
+                    let outcome = Outcome::Completed { result, batch: vec![] };
+                    (effect, EffectReply::SubProtocol(outcome))
                 }
                 other => panic!("{other:?}"),
             };
@@ -227,7 +241,12 @@ impl Host {
 }
 
 const fn is_question(instruction: &Instruction) -> bool {
-    matches!(instruction, Instruction::GetRecord { .. } | Instruction::UseCapability { .. })
+    matches!(
+        instruction,
+        Instruction::GetRecord { .. }
+            | Instruction::UseCapability { .. }
+            | Instruction::RunSubProtocol { .. }
+    )
 }
 
 fn play(history: &[Happening], kills: BTreeSet<usize>) -> Host {

@@ -1,9 +1,13 @@
 //! An account of four voters and a reader that installs `counter` and upgrades it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::{HpkeSecretKey, SecretKey};
-use aura_distribution::{Consent, Rehearsal, consent::activation, receipt::personal};
+use aura_distribution::{
+    Consent, Rehearsal,
+    consent::{OfferedKeys, activation},
+    receipt::personal,
+};
 use aura_journal::{
     Event, Ledger,
     control::{
@@ -59,6 +63,9 @@ pub struct Account {
     pub devices: Vec<Device>,
     pub ledger: Ledger,
     pub rehearsals: BTreeMap<Digest, Rehearsal>,
+    pub leaving: BTreeSet<DeviceId>,
+    pub offered_keys: Vec<OfferedKeys>,
+    pub keys_used: bool,
     pub now: UnixTime,
 }
 
@@ -68,7 +75,15 @@ impl Account {
         let mut devices: Vec<Device> = (0..=VOTERS as u8).map(device).collect();
         devices[VOTERS].entry.role = Role::Reader;
         let ledger = Ledger::new(found(&devices[0], "ours"));
-        let mut account = Self { devices, ledger, rehearsals: BTreeMap::new(), now: NOW };
+        let mut account = Self {
+            devices,
+            ledger,
+            rehearsals: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            offered_keys: vec![],
+            keys_used: false,
+            now: NOW,
+        };
         let roster = account.devices.iter().map(|it| it.entry.clone());
         let config = Configuration::with_defaults(roster);
         assert_eq!(usize::from(config.m), QUORUM);
@@ -174,8 +189,10 @@ impl Account {
 
     /// What this device says to a value for the next slot.
     pub fn verdict(&self, value: &Entry) -> Verdict {
-        let Self { ledger, rehearsals, now, .. } = self;
-        Consent { ledger, rehearsals, now: *now }.check(&ledger.chain().next_slot(), value)
+        let Self { ledger, rehearsals, leaving, offered_keys, keys_used, now, .. } = self;
+        let keys_used = *keys_used;
+        let consent = Consent { ledger, rehearsals, leaving, offered_keys, keys_used, now: *now };
+        consent.check(&ledger.chain().next_slot(), value)
     }
 
     /// Whether this device accepts a value for the next slot, or what it says instead.

@@ -1,8 +1,8 @@
 //! What a device votes for, for every kind of entry but installations and activations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use aura_distribution::Consent;
+use aura_distribution::{Consent, consent::OfferedKeys};
 use aura_journal::{
     Event, Ledger, Outcome, PeerTag,
     control::{
@@ -10,7 +10,7 @@ use aura_journal::{
         Role, UpgradePolicy, Verdict,
     },
 };
-use aura_protocol_core::{AppId, Digest, encode};
+use aura_protocol_core::{AppId, DeviceId, Digest, encode};
 
 use crate::{
     account::{Account, NOW, VOTERS, device},
@@ -160,7 +160,48 @@ fn a_new_device_does_not_undo_what_was_set() {
     let defaults = Configuration::with_defaults(entries);
     account.check_body(EntryBody::Reconfigure(defaults.clone().into()), "RosterChange");
     let kept = Configuration { recovery: set.recovery, group_key: set.group_key, ..defaults };
+    let other_shares = Configuration { t_sign: set.t_sign + 1, ..kept.clone() };
+    account.check_body(EntryBody::Reconfigure(other_shares.into()), "RosterChange");
+    let kept = Configuration { t_sign: set.t_sign, t_dkd: set.t_dkd, ..kept };
     account.check_body(EntryBody::Reconfigure(kept.into()), "accept");
+}
+
+/// INV-D5: keys count once every voter holds a share of them, and stay once they are used.
+#[test]
+fn keys_are_those_that_every_voter_holds_a_share_of() {
+    let mut account = Account::new();
+    let config = account.ledger.chain().config().clone();
+    let key = |number: u8| device(number).key.public();
+    let voters: Vec<_> = config.voters().map(|it| it.device).collect();
+    let offer = |number: u8, threshold: u16, holders: &[DeviceId]| OfferedKeys {
+        key: key(number),
+        name: Digest::of(&[number]),
+        threshold,
+        holders: holders.iter().copied().collect(),
+    };
+    let with = |number: u8, threshold: u16| Configuration {
+        group_key: Some((key(number), Digest::of(&[number]))),
+        t_sign: threshold,
+        t_dkd: threshold,
+        ..config.clone()
+    };
+    let check = |account: &Account, next: Configuration, expect: &str| {
+        account.check_body(EntryBody::Reconfigure(next.into()), expect);
+    };
+    let none = "wait: this device holds no share of these keys";
+    check(&account, with(61, 3), none);
+    account.offered_keys = vec![offer(61, 3, &voters), offer(62, 3, &voters[1..])];
+    check(&account, with(61, 3), "accept");
+    check(&account, with(62, 3), "KeyChange");
+    check(&account, with(63, 3), none);
+    check(&account, with(61, 2), "KeyChange");
+    check(&account, Configuration { t_dkd: 2, ..with(61, 3) }, "KeyChange");
+    check(&account, Configuration { m: 4, ..with(61, 3) }, "KeyChange");
+    let more =
+        Configuration { group_key: with(61, 3).group_key, ..config.with_device(device(50).entry) };
+    check(&account, more, "RosterChange");
+    account.keys_used = true;
+    check(&account, with(61, 3), "KeysInUse");
 }
 
 /// INV-D1: a publisher's devices vote by the rules of its own chain.
@@ -169,7 +210,15 @@ fn a_release_follows_those_on_its_own_chain() {
     let publisher = Publisher::of("1.0.0 1.1.0");
     let ledger = Ledger::new(publisher.chain.clone());
     let rehearsals = BTreeMap::new();
-    let consent = Consent { ledger: &ledger, rehearsals: &rehearsals, now: NOW };
+    let leaving = BTreeSet::new();
+    let consent = Consent {
+        ledger: &ledger,
+        rehearsals: &rehearsals,
+        leaving: &leaving,
+        offered_keys: &[],
+        keys_used: false,
+        now: NOW,
+    };
     let check = |release, expect: &str| {
         let body = EntryBody::Release(Box::new(release));
         let value = Entry { past: Vec::new(), body };
@@ -218,8 +267,14 @@ fn only_a_forked_device_loses_its_seat() {
         entry.role = role;
         EntryBody::ReAdmit(Box::new(ReAdmit { device: device_1, entry }))
     };
-    account.check_body(revoke(), "NotForked");
-    account.check_body(readmit(Role::Voter), "NotForked");
+    account.check_body(revoke(), "NotWanted");
+    account.check_body(readmit(Role::Voter), "NotWanted");
+    // Or one that a person wants to go, who says so here.
+    account.leaving.insert(device_1);
+    account.check_body(revoke(), "accept");
+    account.check_body(readmit(Role::Voter), "accept");
+    account.leaving.clear();
+    account.check_body(revoke(), "NotWanted");
     let mut body = account.ledger.unit(&unit).unwrap().body.clone();
     body.event = acknowledge(Digest::of(b"another"));
     let twin = encode(&body.sign(&account.devices[1].key));

@@ -67,7 +67,7 @@ impl Sessions {
     }
 
     pub(crate) fn open_child(&mut self, scope: &Scope<'_>, draft: &mut Draft, child: &OpenChild) {
-        let id = child_session_id(child.parent, child.effect);
+        let id = child_session_id(child.parent, child.part);
         let Some(parent) = self.sessions.get(&child.parent) else { return };
         let Some(run) = &parent.run else { return };
         let is_allowed = parent.opener == scope.author && scope.body.session == Some(id);
@@ -93,7 +93,7 @@ impl Sessions {
             }
         };
         put(draft, object, "part_of", text::id(child.parent.as_bytes()));
-        draft.put(object, "effect", Scalar::Number(child.effect), &[]);
+        draft.put(object, "part", Scalar::Number(child.part), &[]);
     }
 
     fn begin(

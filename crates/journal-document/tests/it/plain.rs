@@ -102,7 +102,7 @@ fn json_is_as_it_was() {
     assert_eq!(shown, expected, "{}", serde_json::to_string_pretty(&shown).unwrap());
     let heads: Vec<String> =
         Document::of(&ledger).unwrap().heads().iter().map(ToString::to_string).collect();
-    assert_eq!(heads, ["f415f2189f862fa6b218423896f631b3f3d3270265ecd09c987b516fa7255ed5"]);
+    assert_eq!(heads, ["815a653c57447518a2290408bfb0d0eb619931fd135af63761d7a23f0fdcb33d"]);
 }
 
 #[test]

@@ -120,15 +120,15 @@ fn a_part_of_a_session_is_shown_as_one() {
     let (devices, chain) = account(2);
     let mut ledger = Ledger::new(chain);
     let (session, _) = open_session(&mut ledger, &devices[0], &devices);
-    for (effect, participants) in [(1, Some(&devices[..])), (2, None)] {
-        let id = aura_journal::child_session_id(session, effect);
-        write_in(&mut ledger, &devices[0], id, open_child(session, effect, participants));
+    for (part, participants) in [(1, Some(&devices[..])), (2, None)] {
+        let id = aura_journal::child_session_id(session, part);
+        write_in(&mut ledger, &devices[0], id, open_child(session, part, participants));
     }
     let shown = Document::of(&ledger).unwrap().to_json();
-    let of = |effect| {
-        let id = aura_journal::child_session_id(session, effect).to_string();
+    let of = |part| {
+        let id = aura_journal::child_session_id(session, part).to_string();
         let it = &shown["sessions"][id];
-        json!([it["status"], it["part_of"], it["effect"], it.get("reason")])
+        json!([it["status"], it["part_of"], it["part"], it.get("reason")])
     };
     assert_eq!(of(1), json!(["open", session.to_string(), 1, null]));
     assert_eq!(of(2), json!(["refused", session.to_string(), 2, "no"]));

@@ -32,12 +32,22 @@ pub struct ControlChain {
     /// [`Slot::child_parent`] of each entry.
     heads: Vec<Digest>,
     configs: Vec<Configuration>,
+    snapshots: Vec<SnapshotPoint>,
     /// The values, as the history's root has them.
     history: Mountains,
     /// What is so by the entries, and by all but the last.
     facts: Facts,
     facts_before: Facts,
     tip: Tip,
+}
+
+/// Where a chain has a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotPoint {
+    /// The height of the entry.
+    pub k: u64,
+    /// The configuration that begins with it.
+    pub config: u64,
 }
 
 /// What became of an entry.
@@ -216,6 +226,7 @@ impl ControlChain {
             entries: Vec::new(),
             heads: Vec::new(),
             configs: vec![tip.config.clone()],
+            snapshots: Vec::new(),
             history: Mountains::default(),
             facts: Facts::default(),
             facts_before: Facts::default(),
@@ -233,6 +244,9 @@ impl ControlChain {
         let k = self.tip.next.k;
         self.tip.next.roots = roots_of(k, self.history.root(), self.facts.root());
         self.heads.push(self.tip.next.parent);
+        if let EntryBody::Snapshot(_) = &entry.value.body {
+            self.snapshots.push(SnapshotPoint { k: entry.slot.k, config: self.tip.next.config });
+        }
         self.entries.push(entry);
     }
 
@@ -316,6 +330,25 @@ impl ControlChain {
     #[must_use]
     pub fn config_at(&self, index: u64) -> Option<&Configuration> {
         self.configs.get(usize::try_from(index).ok()?)
+    }
+
+    /// The entry at height `k`.
+    #[must_use]
+    pub fn entry(&self, k: u64) -> Option<&CertifiedEntry> {
+        self.entries.get(usize::try_from(k).ok()?)
+    }
+
+    /// The snapshots, oldest first.
+    #[must_use]
+    pub fn snapshots(&self) -> &[SnapshotPoint] {
+        &self.snapshots
+    }
+
+    /// The snapshots that whoever names a configuration has heard of, oldest first.
+    #[must_use]
+    pub fn snapshots_until(&self, config: u64) -> &[SnapshotPoint] {
+        let count = self.snapshots.partition_point(|it| it.config <= config);
+        self.snapshots.get(..count).unwrap_or_default()
     }
 
     /// Takes the next decision.
@@ -451,6 +484,10 @@ impl Tip {
                 self.check_member(it.device)?;
                 self.check_new(&it.entry)?;
                 self.check_config(&self.config.replacing(it.device, it.entry.clone()))
+            }
+            EntryBody::Snapshot(it) => {
+                it.keys.keys().try_for_each(|device| self.check_member(*device))?;
+                self.check_config(&self.config.with_vote_keys(&it.keys))
             }
             EntryBody::Install(_)
             | EntryBody::SetUpgradePolicy { .. }

@@ -64,7 +64,8 @@ pub struct Configuration {
     pub t_dkd: u16,
     /// Who may recover the account.
     pub recovery: RecoveryRole,
-    /// The group key and the transcript of its generation; none before there is one.
+    /// The group key, and the name of the sharings of it and of the root of derived keys that are
+    /// current: what came of the session in which they were made. None before there are any.
     pub group_key: Option<(PublicKey, Digest)>,
 }
 
@@ -113,6 +114,20 @@ impl Configuration {
         Self { roster, m, t_sign: m, t_dkd: m, recovery: RecoveryRole::Nobody, group_key: None }
     }
 
+    /// This one with a device more, and with the default number of votes. How many shares are needed is
+    /// a matter of the keys: it stays while there are some.
+    #[must_use]
+    pub fn with_device(&self, entry: RosterEntry) -> Self {
+        let defaults = Self::with_defaults(self.roster.values().cloned().chain([entry]));
+        let shares = match self.group_key {
+            Some(_) => (self.t_sign, self.t_dkd),
+            None => (defaults.t_sign, defaults.t_dkd),
+        };
+        let recovery = self.recovery.clone();
+        let (t_sign, t_dkd, group_key) = (shares.0, shares.1, self.group_key);
+        Self { t_sign, t_dkd, group_key, recovery, ..defaults }
+    }
+
     /// This one without a device. As many votes as before decide, or all that are left; shares of keys
     /// stay where they are.
     pub(super) fn without(&self, device: DeviceId) -> Self {
@@ -128,6 +143,18 @@ impl Configuration {
         let mut next = self.clone();
         next.roster.remove(&device);
         next.roster.insert(entry.device, entry);
+        next
+    }
+
+    /// This one with new vote keys for some of the devices.
+    #[must_use]
+    pub fn with_vote_keys(&self, keys: &BTreeMap<DeviceId, PublicKey>) -> Self {
+        let mut next = self.clone();
+        for (device, key) in keys {
+            if let Some(entry) = next.roster.get_mut(device) {
+                entry.vote_key = *key;
+            }
+        }
         next
     }
 

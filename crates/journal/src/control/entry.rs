@@ -1,5 +1,8 @@
 //! What can be decided on a control chain. Append-only, like events.
 
+use std::collections::BTreeMap;
+
+use aura_crypto::PublicKey;
 use aura_protocol_core::{
     AccountId, AppId, Descriptor, DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolName,
     ProtocolVersion, Requirement, encode,
@@ -44,6 +47,21 @@ pub enum EntryBody {
     Revoke(Revoke),
     /// A device that has forked is admitted anew, under another key. A new configuration.
     ReAdmit(Box<ReAdmit>),
+    /// What the account came to so far stands for all of its units. A new configuration, of the same
+    /// roster: units that name it rest on nothing below it.
+    Snapshot(Snapshot),
+}
+
+/// What all units in the closure of an entry's past, and all entries up to it, come to: what a device
+/// may keep in the place of those units, and what one that joins may begin with.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Snapshot {
+    /// The digest of the [`Base`](crate::snapshot::Base), encoded.
+    pub base: Digest,
+    /// How long that is.
+    pub bytes: u64,
+    /// The vote keys that devices have in the configuration that begins, where they announced one.
+    pub keys: BTreeMap<DeviceId, PublicKey>,
 }
 
 /// A device leaves the roster, and its chain is cut: of its units, from this entry's segment on, no
@@ -206,6 +224,7 @@ impl EntryBody {
             Self::Reconfigure(config) => Some(Configuration::clone(config)),
             Self::Revoke(it) => Some(current.without(it.device)),
             Self::ReAdmit(it) => Some(current.replacing(it.device, it.entry.clone())),
+            Self::Snapshot(it) => Some(current.with_vote_keys(&it.keys)),
             Self::Genesis(_)
             | Self::Install(_)
             | Self::SetUpgradePolicy { .. }
@@ -216,7 +235,14 @@ impl EntryBody {
 
     /// Whether another configuration is in force after this entry.
     pub(super) const fn configures(&self) -> bool {
-        matches!(self, Self::Genesis(_) | Self::Reconfigure(_) | Self::Revoke(_) | Self::ReAdmit(_))
+        matches!(
+            self,
+            Self::Genesis(_)
+                | Self::Reconfigure(_)
+                | Self::Revoke(_)
+                | Self::ReAdmit(_)
+                | Self::Snapshot(_)
+        )
     }
 }
 

@@ -4,19 +4,20 @@
 //! stays as it is: the roots of its perfect parts are the peaks of a Merkle mountain range.
 
 use aura_protocol_core::Digest;
+use borsh::{BorshDeserialize, BorshSerialize};
 
 const LEAF: &str = "aura merkle leaf v1";
 const NODE: &str = "aura merkle node v1";
 
 /// The peaks of a list that grows: a digest for each power of two in its length, largest first.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Mountains {
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub(crate) struct Mountains {
     count: u64,
     peaks: Vec<Digest>,
 }
 
 impl Mountains {
-    pub(super) fn push(&mut self, value: Digest) {
+    pub(crate) fn push(&mut self, value: Digest) {
         let mut peak = leaf(value);
         // Peaks of equal height join, as bits carry.
         let joins = self.count.trailing_ones();
@@ -29,8 +30,13 @@ impl Mountains {
         self.count = self.count.saturating_add(1);
     }
 
+    /// How many were pushed.
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
     /// The root over everything that was pushed; zero over nothing.
-    pub(super) fn root(&self) -> Digest {
+    pub(crate) fn root(&self) -> Digest {
         let mut peaks = self.peaks.iter().rev().copied();
         let last = peaks.next().unwrap_or(Digest::ZERO);
         peaks.fold(last, |right, left| node(left, right))

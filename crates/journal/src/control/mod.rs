@@ -7,7 +7,7 @@ mod chain;
 mod config;
 mod entry;
 mod facts;
-mod merkle;
+pub(crate) mod merkle;
 mod proof;
 mod slot;
 mod statement;
@@ -15,11 +15,11 @@ mod vote;
 mod voter;
 
 pub use certificate::{Certificate, CertificateError, CertifiedEntry};
-pub use chain::{Appended, ChainError, ControlChain, ENTRY_BYTES_MAX};
+pub use chain::{Appended, ChainError, ControlChain, ENTRY_BYTES_MAX, SnapshotPoint};
 pub use config::{ConfigError, Configuration, RecoveryRole, Role, RosterEntry};
 pub use entry::{
     ActivateVersion, Entry, EntryBody, Genesis, Install, ReAdmit, Release, ReleaseBuild,
-    ReleasedMigration, Revoke, UpgradePolicy,
+    ReleasedMigration, Revoke, Snapshot, UpgradePolicy,
 };
 pub use facts::{Fact, Subject};
 pub use proof::{ChainLink, ChainProof, PROOF_DEPTH_MAX, ProvedEntry};

@@ -10,10 +10,10 @@ use aura_protocol_core::{
 
 use crate::{
     control::ControlChain,
-    dag::{Dag, Need},
+    dag::{Dag, Need, Place, Segments},
     error::Reject,
     scheme::UnitScheme,
-    unit::{UNIT_BYTES_MAX, UNIT_VERSION, Unit},
+    unit::{UNIT_BYTES_MAX, UNIT_VERSION, Unit, UnitBody},
 };
 
 /// A unit that is well-formed by itself, with its bytes and its name.
@@ -44,6 +44,8 @@ pub(crate) enum Check {
     Account,
     /// Something that is not held here yet.
     Wait(Need),
+    /// Nothing: a snapshot stands for its author's units at its place.
+    Settled,
 }
 
 /// Reads a unit, and checks all that can be seen on the unit alone.
@@ -84,6 +86,7 @@ pub(crate) fn check_size(bytes: &[u8]) -> Result<(), Reject> {
 pub(crate) fn check<S: UnitScheme>(
     dag: &Dag,
     chain: &ControlChain,
+    segments: &Segments,
     candidate: &Candidate,
     trust: Trust,
 ) -> Result<Check, Reject> {
@@ -95,10 +98,16 @@ pub(crate) fn check<S: UnitScheme>(
     let Some(entry) = config.roster.get(&author) else {
         return Err(Reject::UnknownAuthor { author, config: body.config });
     };
+    if dag.chain_of(&author).is_some_and(|it| seq < it.floor()) {
+        return Ok(Check::Settled);
+    }
     if let Some(unit) = body.parents().find(|it| !dag.contains(it)) {
         return Ok(Check::Wait(Need::Unit(unit)));
     }
     check_parents(dag, candidate)?;
+    if let Some(need) = check_snapshot(dag, chain, segments, body)? {
+        return Ok(Check::Wait(need));
+    }
     if dag.spent(candidate, config).is_none() {
         return Err(Reject::Quota { author, config: body.config });
     }
@@ -118,7 +127,7 @@ pub(crate) fn check<S: UnitScheme>(
 fn check_parents(dag: &Dag, candidate: &Candidate) -> Result<(), Reject> {
     let body = &candidate.unit.body;
     let (author, seq) = (body.author, body.seq);
-    let parents = || body.parents().filter_map(|it| dag.held(&it)).map(|it| &it.unit.body);
+    let parents = || body.parents().filter_map(|it| dag.place(&it));
     if body.prev.is_some() {
         let before = parents().next();
         if before.is_none_or(|it| it.author != author || it.seq.checked_add(1) != Some(seq)) {
@@ -134,6 +143,38 @@ fn check_parents(dag: &Dag, candidate: &Candidate) -> Result<(), Reject> {
         return Err(Reject::Lamport { want, got: body.lamport });
     }
     Ok(())
+}
+
+/// V10, V11: a unit whose configuration begins with a snapshot, or comes after it, rests on nothing
+/// below that but its tips, and on no unit beside it whose author had not heard of the one before either.
+/// So whoever keeps the snapshot alone can take it. Until all that the snapshot closes over is here,
+/// neither can be told.
+fn check_snapshot(
+    dag: &Dag,
+    chain: &ControlChain,
+    segments: &Segments,
+    body: &UnitBody,
+) -> Result<Option<Need>, Reject> {
+    let Some(last) = chain.snapshots_until(body.config).last() else { return Ok(None) };
+    if let Some(unit) = segments.missing_until(last.k) {
+        return Ok(Some(Need::Unit(unit)));
+    }
+    let (author, seq) = (body.author, body.seq);
+    let is_closed = |unit: &Digest| segments.of(unit) <= last.k;
+    let tips = chain.entry(last.k).map(|it| it.value.past.as_slice()).unwrap_or_default();
+    let is_taken = dag.chain_of(&author).is_some_and(|it| it.at(seq).any(|unit| is_closed(&unit)));
+    let is_deep = body.deps.iter().any(|it| is_closed(it) && !tips.contains(it));
+    let mut beside = body.parents().filter(|it| !is_closed(it)).filter_map(|it| dag.place(&it));
+    if is_taken || is_deep || beside.any(|it| is_late(chain, &it, body.config)) {
+        return Err(Reject::Settled { author, seq });
+    }
+    Ok(None)
+}
+
+/// Whether the author of a unit had heard of fewer than all but one of the snapshots that whoever names
+/// `config` has heard of.
+pub(crate) fn is_late(chain: &ControlChain, unit: &Place, config: u64) -> bool {
+    chain.snapshots_until(unit.config).len() + 2 <= chain.snapshots_until(config).len()
 }
 
 /// V3: 1 + the greatest of the parents'.

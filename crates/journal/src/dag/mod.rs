@@ -1,6 +1,7 @@
 //! The graph of units: a set that only grows and is causally closed at all times.
 
 mod account;
+mod below;
 mod chains;
 mod import;
 mod segments;
@@ -15,8 +16,9 @@ use std::{
 use aura_protocol_core::{DeviceId, Digest, Epoch, Lamport};
 
 pub(crate) use account::Accounts;
+pub(crate) use below::{Below, Place};
 pub(crate) use chains::Chain;
-pub(crate) use import::{Candidate, Check, Trust, check, check_size, next_lamport, read};
+pub(crate) use import::{Candidate, Check, Trust, check, check_size, is_late, next_lamport, read};
 pub(crate) use segments::{Moved, OPEN_SEGMENT, Segments};
 pub use usage::{QUOTA_BYTES, QUOTA_UNITS};
 pub(crate) use usage::{Spent, Usage};
@@ -49,15 +51,29 @@ pub(crate) struct Held {
 /// All units held, with their links.
 #[derive(Debug, Default)]
 pub(crate) struct Dag {
-    units: BTreeMap<Digest, Held>,
+    /// Boxed: the map moves what lies in it.
+    units: BTreeMap<Digest, Box<Held>>,
     arrivals: Vec<Digest>,
     authors: BTreeMap<DeviceId, Chain>,
     heads: BTreeSet<Digest>,
     /// What all ticks held here come to.
     ticks: Arc<Ticks>,
+    /// What is known of what is gone here.
+    below: Below,
 }
 
 impl Dag {
+    /// A graph that goes on from what a snapshot stands for: these authors' units, of which these are
+    /// rested on by none.
+    pub(crate) fn above(
+        below: Below,
+        authors: BTreeMap<DeviceId, Chain>,
+        heads: BTreeSet<Digest>,
+    ) -> Self {
+        let ticks = Arc::clone(below.ticks());
+        Self { authors, heads, ticks, below, ..Self::default() }
+    }
+
     /// Adds a unit that passed every check, so that its parents are here. `config` is its own
     /// configuration. One that is on account covers nothing: nobody else may rest on it.
     pub(crate) fn insert(
@@ -80,7 +96,8 @@ impl Dag {
         self.authors.entry(author).or_default().insert(seq, hash, prev);
         let index = self.arrivals.len();
         self.arrivals.push(hash);
-        self.units.insert(hash, Held { unit, bytes, index, ticks, arrived_at, spent });
+        let held = Held { unit, bytes, index, ticks, arrived_at, spent };
+        self.units.insert(hash, Box::new(held));
     }
 
     fn cover(&mut self, body: &UnitBody) {
@@ -113,9 +130,16 @@ impl Dag {
 
     fn spent_before(&self, candidate: &Candidate) -> Spent {
         let body = &candidate.unit.body;
-        let before = body.prev.and_then(|it| self.held(&it));
-        let same = before.filter(|it| it.unit.body.config == body.config);
-        same.map(|it| it.spent).unwrap_or_default()
+        let Some(prev) = body.prev else { return Spent::default() };
+        if self.place(&prev).is_none_or(|it| it.config != body.config) {
+            return Spent::default();
+        }
+        self.units.get(&prev).map_or_else(|| self.below.spent_of(&body.author), |it| it.spent)
+    }
+
+    /// What an author had used up of its quota with its last unit below a place, which is this one.
+    pub(crate) fn spent_at(&self, author: DeviceId, unit: &Digest) -> Spent {
+        self.units.get(unit).map_or_else(|| self.below.spent_of(&author), |it| it.spent)
     }
 
     /// What all ticks held here come to.
@@ -125,16 +149,35 @@ impl Dag {
 
     /// What the ticks in the past of these units come to, themselves included.
     pub(crate) fn ticks_of(&self, tips: impl Iterator<Item = Digest>) -> Arc<Ticks> {
-        let held = tips.filter_map(|it| self.held(&it));
-        held.fold(Ticks::none(), |ticks, it| Ticks::join(ticks, &it.ticks))
+        tips.fold(Ticks::none(), |ticks, tip| match self.units.get(&tip) {
+            Some(held) => Ticks::join(ticks, &held.ticks),
+            None if self.below.place(&tip).is_some() => Ticks::join(ticks, self.below.ticks()),
+            None => ticks,
+        })
     }
 
+    /// A unit that can be read.
     pub(crate) fn held(&self, unit: &Digest) -> Option<&Held> {
-        self.units.get(unit)
+        self.units.get(unit).map(Box::as_ref).or_else(|| self.below.kept(unit))
     }
 
+    /// Whether others may rest on it here.
     pub(crate) fn contains(&self, unit: &Digest) -> bool {
+        self.units.contains_key(unit) || self.below.place(unit).is_some()
+    }
+
+    /// Whether it is among the units that no snapshot stands for here.
+    pub(crate) fn is_above(&self, unit: &Digest) -> bool {
         self.units.contains_key(unit)
+    }
+
+    /// Where a unit stands on which others may rest.
+    pub(crate) fn place(&self, unit: &Digest) -> Option<Place> {
+        self.units.get(unit).map(|it| Place::from(&it.unit.body)).or_else(|| self.below.place(unit))
+    }
+
+    pub(crate) const fn below(&self) -> &Below {
+        &self.below
     }
 
     pub(crate) fn arrivals(&self) -> &[Digest] {
@@ -160,15 +203,18 @@ impl Dag {
     }
 
     pub(crate) fn lamport(&self, unit: &Digest) -> Option<Lamport> {
-        self.units.get(unit).map(|it| it.unit.body.lamport)
+        self.place(unit).map(|it| it.lamport)
     }
 
-    /// The named units and all that they rest on.
+    /// The named units and all that they rest on, but for those that a snapshot stands for here.
     pub(crate) fn closure(&self, past: &[Digest]) -> Result<BTreeSet<Digest>, Missing> {
         let mut closure = BTreeSet::new();
         let mut open = past.to_vec();
         while let Some(unit) = open.pop() {
-            let held = self.held(&unit).ok_or(Missing { unit })?;
+            if self.below.place(&unit).is_some() {
+                continue;
+            }
+            let held = self.units.get(&unit).ok_or(Missing { unit })?;
             if closure.insert(unit) {
                 open.extend(held.unit.body.parents().filter(|it| !closure.contains(it)));
             }

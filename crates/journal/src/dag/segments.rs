@@ -47,6 +47,21 @@ impl Segments {
         moved
     }
 
+    /// Takes note of units that a snapshot at height `k` stands for.
+    pub(crate) fn below(&mut self, k: u64, units: impl Iterator<Item = Digest>) {
+        self.closed.extend(units.map(|unit| (unit, k)));
+    }
+
+    /// A unit that entry `k` or one before it closes over, and that is not here yet.
+    pub(crate) fn missing_until(&self, k: u64) -> Option<Digest> {
+        self.awaited.iter().find(|(_, at)| **at <= k).map(|(unit, _)| *unit)
+    }
+
+    /// How many units are closed.
+    pub(crate) fn closed(&self) -> impl Iterator<Item = (&Digest, &u64)> {
+        self.closed.iter()
+    }
+
     /// Takes in a unit that was just added to `dag`.
     pub(crate) fn arrive(&mut self, dag: &Dag, unit: Digest) -> Vec<Moved> {
         let mut moved = Vec::new();

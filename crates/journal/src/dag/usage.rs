@@ -10,6 +10,7 @@
 //! it, which do no more than link the heads of a large account.
 
 use aura_protocol_core::limits::{DEVICES_MAX, UNIT_DEPS_MAX};
+use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::event::Event;
 
@@ -24,14 +25,14 @@ const IDLE_TICKS_MAX: u8 = 32;
 const _: () = assert!(DEVICES_MAX <= UNIT_DEPS_MAX * IDLE_TICKS_MAX as usize);
 
 /// A number of units and their bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub(crate) struct Usage {
     units: u64,
     bytes: u64,
 }
 
 /// What an author has used up of its quota, at one of its units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub(crate) struct Spent {
     total: Usage,
     idle_ticks: u8,

@@ -130,8 +130,9 @@ pub struct OpenSession {
 pub struct OpenChild {
     /// The session that it is a part of. Its opener opens this one too.
     pub parent: SessionId,
-    /// Which effect of the parent asked for it.
-    pub effect: u64,
+    /// Which of the parts that the parent asks for, from 0: the same at every participant, whatever
+    /// else each of them asks for.
+    pub part: u64,
     /// What became of that.
     pub opening: ChildOpening,
 }

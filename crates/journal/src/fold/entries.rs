@@ -21,6 +21,7 @@ impl Fold {
                     self.reconfigure(next, undo);
                 }
             }
+            EntryBody::Snapshot(_) => self.snapshot(undo),
             EntryBody::Install(install) => {
                 if let Some(proved) = sources.proved.install(k) {
                     self.install(k, install, proved, undo);
@@ -54,6 +55,20 @@ impl Fold {
             proposal.ready.retain(|device, _| next.roster.contains_key(device));
             proposal.declined.retain(|device, _| next.roster.contains_key(device));
         }
+    }
+
+    /// Sessions that have ended are forgotten: what they wrote stands in the records, and that they were
+    /// there in the root over all of them. A configuration of the same roster begins.
+    pub(crate) fn snapshot(&mut self, undo: &mut Vec<Undo>) {
+        self.config = self.config.saturating_add(1);
+        undo.push(Undo::Reconfigured);
+        let sessions = &mut self.state.sessions;
+        let ended: Vec<_> = sessions.extract_if(.., |_, it| it.closed_by.is_some()).collect();
+        let before = self.state.ended.clone();
+        for (_, session) in &ended {
+            self.state.ended.push(session);
+        }
+        undo.push(Undo::Ended(Box::new((before, ended))));
     }
 
     fn install(&mut self, k: u64, install: &Install, proved: &ProvedRelease, undo: &mut Vec<Undo>) {

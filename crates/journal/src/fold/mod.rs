@@ -78,7 +78,9 @@ impl From<&Place> for PlaceKey {
 impl Change {
     /// Puts `later` behind this change, so that both are folded at once.
     pub(crate) fn merge(&mut self, later: Self) {
-        self.added.retain(|place| !later.removed.contains(&PlaceKey::from(place)));
+        if !later.removed.is_empty() {
+            self.added.retain(|place| !later.removed.contains(&PlaceKey::from(place)));
+        }
         self.added.extend(later.added);
         self.removed.extend(later.removed);
         self.again = [self.again, later.again].into_iter().flatten().min_by_key(Place::key);
@@ -103,6 +105,46 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
+    /// A fold that goes on from a state, where the configuration of this index is in force.
+    pub(crate) fn from(state: AccountState, config: u64) -> Self {
+        Self { state, config, ..Self::default() }
+    }
+
+    /// Folds these places after all others, and forgets how to take them back.
+    pub(crate) fn run(&mut self, sources: Sources<'_>, mut places: Vec<Place>) {
+        places.sort_unstable_by_key(Place::key);
+        for place in places {
+            self.step(sources, place);
+            self.steps.clear();
+        }
+        self.touched.clear();
+    }
+
+    /// An app's records, deletions included.
+    pub(crate) fn records_of(self, app: AppId) -> Vec<RawRecord> {
+        let records = self.state.records.into_iter();
+        records.filter(|((of, _, _), _)| *of == app).map(|(_, record)| record).collect()
+    }
+
+    pub(crate) fn into_state(self) -> AccountState {
+        self.state
+    }
+
+    /// Takes the place of another fold: the records in which they differ have changed.
+    pub(crate) fn succeed(&mut self, before: Self) {
+        self.touched = before.touched;
+        let ids = before.state.records.keys().chain(self.state.records.keys());
+        let changed: Vec<&RecordId> = ids
+            .filter(|it| self.state.records.get(*it) != before.state.records.get(*it))
+            .filter(|it| !self.touched.contains_key(*it))
+            .collect();
+        let changed: Vec<_> = changed
+            .into_iter()
+            .map(|it| (it.clone(), before.state.records.get(it).cloned()))
+            .collect();
+        self.touched.extend(changed);
+    }
+
     pub(crate) fn state(&self) -> &AccountState {
         &self.state
     }
@@ -170,15 +212,34 @@ impl Fold {
 ///
 /// The same fold, but over the closure only and in one segment: which entries a replica holds is not
 /// part of the closure, and so must not show. Whoever holds the closure gets the same records.
+///
+/// The fold goes on from `fold`, which has what `below` names, up to where `config` was the newest.
 pub(crate) fn records_at(
     sources: Sources<'_>,
     app: AppId,
     past: &[Digest],
+    mut fold: Fold,
+    config: u64,
+    below: impl Fn(&Digest) -> bool,
 ) -> Result<Vec<RawRecord>, Missing> {
-    let closure = sources.dag.closure(past)?;
-    let skips = Skips::of_closure(sources.dag, sources.chain, &closure);
-    let mut change = Change::default();
-    for unit in closure {
+    let mut closure = sources.dag.closure(past)?;
+    closure.retain(|it| !below(it));
+    let configs = closure.iter().filter_map(|it| sources.dag.held(it));
+    let newest = configs.map(|it| it.unit.body.config).fold(config, u64::max);
+    let within = |it: &Digest| closure.contains(it) || below(it);
+    let skips = Skips::of_closure(sources.dag, sources.chain, newest, within);
+    fold.run(sources, writes(sources, &skips, &closure)?);
+    Ok(fold.records_of(app))
+}
+
+/// The places of the units that write records, all in one segment.
+fn writes(
+    sources: Sources<'_>,
+    skips: &Skips,
+    closure: &BTreeSet<Digest>,
+) -> Result<Vec<Place>, Missing> {
+    let mut places = Vec::new();
+    for unit in closure.iter().copied() {
         let held = sources.dag.held(&unit).ok_or(Missing { unit })?;
         let event = &held.unit.body.event;
         if skips.skips(&unit, &held.unit.body, OPEN_SEGMENT) {
@@ -186,11 +247,8 @@ pub(crate) fn records_at(
         }
         if matches!(event, Event::OpenSession(_) | Event::OpenChild(_) | Event::CloseSession(_)) {
             let lamport = held.unit.body.lamport;
-            change.added.push(Place::Unit(Position { segment: OPEN_SEGMENT, lamport, unit }));
+            places.push(Place::Unit(Position { segment: OPEN_SEGMENT, lamport, unit }));
         }
     }
-    let mut fold = Fold::default();
-    fold.change(sources, change);
-    let records = fold.state.records.into_iter();
-    Ok(records.filter(|((of, _, _), _)| *of == app).map(|(_, record)| record).collect())
+    Ok(places)
 }

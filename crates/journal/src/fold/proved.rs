@@ -10,6 +10,7 @@ use aura_protocol_core::{AccountId, AppId, Digest};
 use crate::{
     control::{CertifiedEntry, ChainProof, EntryBody, Release},
     event::{Event, ProposeUpgrade},
+    fold::state::AccountState,
     unit::Unit,
 };
 
@@ -39,6 +40,14 @@ impl Proved {
             None => tracing::warn!(
                 unit = %hash, author = %unit.body.author, "proposal ignored: it proves no release"
             ),
+        }
+    }
+
+    /// Takes what was proved below a snapshot.
+    pub(crate) fn below(&mut self, state: &AccountState) {
+        for (unit, it) in &state.proposals {
+            let proved = ProvedRelease { release: it.release.clone(), head: it.repository_head };
+            self.proposals.insert(*unit, proved);
         }
     }
 

@@ -4,7 +4,7 @@
 //! entry on that makes it. So what is left out below an entry is a function of the entry's closure, and
 //! nothing that comes late changes it. What is left out for an author in a segment only grows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aura_protocol_core::{DeviceId, Digest};
 
@@ -77,6 +77,20 @@ impl Skips {
         Lowered { author: device, from: last_seq, until: u64::MAX }
     }
 
+    /// What is left out up to a segment because its author has forked: by author and segment.
+    pub(crate) fn forks_until(&self, k: u64) -> BTreeMap<DeviceId, BTreeMap<u64, u64>> {
+        let until = |steps: &BTreeMap<u64, u64>| -> BTreeMap<u64, u64> {
+            steps.range(..=k).map(|(from, place)| (*from, *place)).collect()
+        };
+        let forks = self.forks.iter().map(|(author, steps)| (*author, until(steps)));
+        forks.filter(|(_, steps)| !steps.is_empty()).collect()
+    }
+
+    /// What is left out below a snapshot stays left out.
+    pub(crate) fn below(&mut self, forks: &BTreeMap<DeviceId, BTreeMap<u64, u64>>) {
+        self.forks.clone_from(forks);
+    }
+
     /// Takes note of what lies at a place, given each unit's segment.
     pub(crate) fn look(
         &mut self,
@@ -91,19 +105,23 @@ impl Skips {
         self.forked(author, *segments.get(1)?, seq)
     }
 
-    /// What is left out of a causal closure by itself: forks inside it, and cuts by configurations
-    /// that it names. Everything is in one segment.
-    pub(crate) fn of_closure(dag: &Dag, chain: &ControlChain, closure: &BTreeSet<Digest>) -> Self {
+    /// What is left out of a causal closure by itself: forks inside it, and cuts by configurations up to
+    /// the newest that it names. Everything is in one segment.
+    pub(crate) fn of_closure(
+        dag: &Dag,
+        chain: &ControlChain,
+        newest: u64,
+        closure: impl Fn(&Digest) -> bool,
+    ) -> Self {
         let mut skips = Self::default();
-        let outside = |unit: &Digest| if closure.contains(unit) { 0 } else { OPEN_SEGMENT };
+        let outside = |unit: &Digest| if closure(unit) { 0 } else { OPEN_SEGMENT };
         for (author, units) in dag.authors() {
             let both = |seq: &u64| 2 <= units.at(*seq).filter(|it| outside(it) == 0).count();
-            if let Some(seq) = units.forks().find(both) {
+            let here = units.forks().filter(both);
+            if let Some(seq) = here.chain(units.fork_below()).min() {
                 skips.forked(*author, 0, seq);
             }
         }
-        let configs = closure.iter().filter_map(|it| dag.held(it)).map(|it| it.unit.body.config);
-        let newest = configs.max().unwrap_or(0);
         for entry in chain.entries().iter().take_while(|it| it.slot.config < newest) {
             if let EntryBody::Revoke(it) = &entry.value.body {
                 skips.cut(0, it.device, (it.last_seq, it.last_hash));

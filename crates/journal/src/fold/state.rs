@@ -7,8 +7,10 @@ use aura_protocol_core::{
     SchemaId, SessionId,
 };
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::{
-    control::{ActivateVersion, Install, Release, UpgradePolicy},
+    control::{ActivateVersion, Install, Release, UpgradePolicy, merkle::Mountains},
     event::{DeviceMetadata, OpenSession, ProposeUpgrade, Receipt},
 };
 
@@ -16,7 +18,7 @@ use crate::{
 pub type RecordId = (AppId, SchemaId, RecordKey);
 
 /// Everything that the ledger says, at the newest point that is known here.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct AccountState {
     /// What each device last said of itself, and in which unit.
     pub metadata: BTreeMap<DeviceId, (Digest, DeviceMetadata)>,
@@ -24,7 +26,7 @@ pub struct AccountState {
     pub apps: BTreeMap<AppId, AppState>,
     /// The well-proved proposals, by the unit that made them. Ill-proved ones are listed nowhere.
     pub proposals: BTreeMap<Digest, ProposalState>,
-    /// The sessions.
+    /// The sessions, but for those that had ended at the last snapshot.
     pub sessions: BTreeMap<SessionId, SessionState>,
     /// Sessions that do not begin as parts of others, and why.
     pub refused_children: BTreeMap<SessionId, String>,
@@ -32,10 +34,38 @@ pub struct AccountState {
     pub records: BTreeMap<RecordId, RawRecord>,
     /// The releases that this account itself has published, oldest first.
     pub releases: Vec<PublishedRelease>,
+    /// The sessions that had ended at a snapshot.
+    pub ended: EndedSessions,
+}
+
+/// Sessions that nobody keeps any more: how many, and a root over them, with which whoever kept one can
+/// show it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub struct EndedSessions(Mountains);
+
+impl EndedSessions {
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.0.count()
+    }
+
+    /// The root of the Merkle mountain range over (session, the unit that closed it), in the order of the
+    /// snapshots and, in each, of the ids.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        self.0.root()
+    }
+
+    pub(crate) fn push(&mut self, session: &SessionState) {
+        let closed_by = session.closed_by.unwrap_or(Digest::ZERO);
+        let parts: [&[u8]; 2] = [session.id.as_bytes(), closed_by.as_bytes()];
+        self.0.push(Digest::tagged("aura ended session v1", &parts));
+    }
 }
 
 /// An installed app.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct AppState {
     /// The decision to install it.
     pub install: Install,
@@ -52,7 +82,7 @@ pub struct AppState {
 }
 
 /// A version from the point on where it was activated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ActiveVersion {
     /// The version.
     pub version: ProtocolVersion,
@@ -69,7 +99,7 @@ pub struct ActiveVersion {
 }
 
 /// A proposal to activate a release.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ProposalState {
     /// The unit that made it.
     pub unit: Digest,
@@ -93,7 +123,8 @@ pub struct ProposalState {
 }
 
 /// Where a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
 pub enum SessionStatus {
     /// It was opened, and nobody has written into it.
     Pending,
@@ -106,11 +137,11 @@ pub enum SessionStatus {
 }
 
 /// A session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SessionState {
     /// Its id.
     pub id: SessionId,
-    /// The session that it is a part of, and as which effect of it.
+    /// The session that it is a part of, and as which part of it.
     pub parent: Option<(SessionId, u64)>,
     /// Who opened it.
     pub opener: DeviceId,
@@ -129,7 +160,7 @@ pub struct SessionState {
 }
 
 /// The place of a unit in the order of the fold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct Position {
     /// The height of the entry that first closes over it; `u64::MAX` while none does.
     pub segment: u64,
@@ -140,7 +171,7 @@ pub struct Position {
 }
 
 /// The newest write of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct RawRecord {
     /// The record; without content where it was deleted.
     pub record: Record,
@@ -151,7 +182,7 @@ pub struct RawRecord {
 }
 
 /// A release that this account has published.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct PublishedRelease {
     /// The height of the entry.
     pub k: u64,

@@ -7,7 +7,8 @@ use aura_protocol_core::{AppId, DeviceId, Digest, SessionId};
 use crate::{
     event::{DeviceMetadata, Receipt},
     fold::state::{
-        AccountState, AppState, ProposalState, RawRecord, RecordId, SessionState, SessionStatus,
+        AccountState, AppState, EndedSessions, ProposalState, RawRecord, RecordId, SessionState,
+        SessionStatus,
     },
 };
 
@@ -25,6 +26,7 @@ pub(crate) enum Undo {
     Record(Box<RecordId>, Option<Box<RawRecord>>),
     Released,
     Reconfigured,
+    Ended(Box<(EndedSessions, Vec<(SessionId, SessionState)>)>),
 }
 
 /// The part of a proposal that changes.
@@ -83,6 +85,11 @@ impl Undo {
                 state.releases.pop();
             }
             Self::Reconfigured => *config = config.saturating_sub(1),
+            Self::Ended(before) => {
+                let (ended, sessions) = *before;
+                state.ended = ended;
+                state.sessions.extend(sessions);
+            }
         }
     }
 }

@@ -132,17 +132,18 @@ impl Fold {
         child: &OpenChild,
         undo: &mut Vec<Undo>,
     ) {
-        let id = child_session_id(child.parent, child.effect);
+        let id = child_session_id(child.parent, child.part);
         let is_known =
             self.state.sessions.contains_key(&id) || self.state.refused_children.contains_key(&id);
         let Some(parent) = self.state.sessions.get(&child.parent) else { return };
-        if is_known || body.session != Some(id) || parent.opener != body.author {
+        let may = parent.opener == body.author && parent.closed_by.is_none();
+        if is_known || body.session != Some(id) || !may {
             return;
         }
         match &child.opening {
             ChildOpening::Opened(open) => {
                 if open.agreement.runs.keys().eq(parent.open.agreement.runs.keys()) {
-                    let parent = Some((child.parent, child.effect));
+                    let parent = Some((child.parent, child.part));
                     self.begin(SessionState::new(id, parent, unit, body.author, open), undo);
                 }
             }

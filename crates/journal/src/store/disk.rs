@@ -5,8 +5,8 @@
 //! that is in use is verified; when it is loaded, every row and the total of every table.
 //!
 //! The layout has a format: an older store is brought forward when it is opened, in one transaction.
-//! Format 2 added, for each author, how many units of it there are. What the rows hold has versions
-//! of its own.
+//! Format 2 added, for each author, how many units of it there are; format 3 a place for what stands for
+//! units that are gone. What the rows hold has versions of its own.
 //!
 //! The engine panics on some damage. It is called behind [`guard`], which makes that a
 //! [`StoreError::Damaged`] like any other.
@@ -29,7 +29,7 @@ use redb::{
 use crate::{
     control::{CertifiedEntry, VoteRecord},
     store::{
-        LedgerStore, Medium, RecordChange, StoreBatch, StoreError, Stored, header,
+        Compaction, LedgerStore, Medium, RecordChange, StoreBatch, StoreError, Stored, header,
         repair::{Salvage, SalvagedRow},
         row::{Kind, Totals, number_key, number_of, record_key, seal, split_record_key, unseal},
         tips::Tips,
@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// The format of the store. Its number stands in every store in this same place for ever.
-pub const STORE_FORMAT: u32 = 2;
+pub const STORE_FORMAT: u32 = 3;
 /// The oldest format that is brought forward.
 const FORMAT_MIN: u32 = 1;
 pub(crate) const FILE_NAME: &str = "ledger.redb";
@@ -53,6 +53,7 @@ const FORMAT_KEY: &[u8] = b"format";
 const TOTALS_KEY: &[u8] = b"totals";
 const TIPS_KEY: &[u8] = b"tips";
 const VOTE_KEY: &[u8] = b"record";
+const BASE_KEY: &[u8] = b"base";
 
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type WriteRows<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
@@ -186,6 +187,7 @@ impl DiskStore {
         drop(txn);
         let mut txn = self.database.begin_write().map_err(|it| engine(&self.path, it))?;
         txn.set_two_phase_commit(true);
+        txn.open_table(table(Kind::Base)).map_err(|it| engine(&self.path, it))?;
         put_meta(&txn, &[(FORMAT_KEY, encode(&STORE_FORMAT)), (TIPS_KEY, encode(&tips))])
             .map_err(|it| engine(&self.path, it))?;
         txn.commit().map_err(|it| engine(&self.path, it))
@@ -267,6 +269,10 @@ impl DiskStore {
             units: self.numbered::<Vec<u8>>(&txn, &totals, Kind::Units)?,
             ..Stored::default()
         };
+        self.each_row(&txn, &totals, Kind::Base, |key, row| {
+            stored.base = Some(self.value::<Vec<u8>>(Kind::Base, key, row)?);
+            Ok(())
+        })?;
         self.each_row(&txn, &totals, Kind::Vote, |key, row| {
             stored.vote_record = Some(self.value::<VoteRecord>(Kind::Vote, key, row)?);
             Ok(())
@@ -298,7 +304,8 @@ impl DiskStore {
         Stored::check(totals.rows(Kind::Entries), batch)?;
         let mut txn = self.database.begin_write().map_err(|it| engine(&self.path, it))?;
         txn.set_two_phase_commit(true);
-        batch.units.iter().for_each(|unit| tips.add(unit));
+        let kept = batch.compaction.iter().flat_map(|it| &it.units);
+        kept.chain(&batch.units).for_each(|unit| tips.add(unit));
         write_batch(&txn, &mut totals, batch).map_err(|it| engine(&self.path, it))?;
         put_meta(&txn, &[(TOTALS_KEY, encode(&totals)), (TIPS_KEY, encode(&tips))])
             .map_err(|it| engine(&self.path, it))?;
@@ -446,6 +453,12 @@ fn write_batch(
     batch: &StoreBatch,
 ) -> Result<(), redb::Error> {
     append(txn, totals, Kind::Entries, batch.entries.iter().map(encode))?;
+    if let Some(Compaction { base, units }) = &batch.compaction {
+        clear_units(txn, totals)?;
+        let mut rows = txn.open_table(table(Kind::Base))?;
+        put(&mut rows, totals, Kind::Base, BASE_KEY, Some(&encode(base)))?;
+        append(txn, totals, Kind::Units, units.iter().map(encode))?;
+    }
     append(txn, totals, Kind::Units, batch.units.iter().map(encode))?;
     if let Some(record) = &batch.vote_record {
         let mut rows = txn.open_table(table(Kind::Vote))?;
@@ -481,6 +494,15 @@ fn append(
     for value in values {
         let key = number_key(totals.rows(kind));
         put(&mut rows, totals, kind, &key, Some(&value))?;
+    }
+    Ok(())
+}
+
+/// Removes all units.
+fn clear_units(txn: &WriteTransaction, totals: &mut Totals) -> Result<(), redb::Error> {
+    let mut rows = txn.open_table(table(Kind::Units))?;
+    for number in 0..totals.rows(Kind::Units) {
+        put(&mut rows, totals, Kind::Units, &number_key(number), None)?;
     }
     Ok(())
 }

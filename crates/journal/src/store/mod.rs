@@ -49,6 +49,8 @@ pub trait LedgerStore: Send {
 pub struct StoreBatch {
     /// Entries of the control chain, continuing those stored.
     pub entries: Vec<CertifiedEntry>,
+    /// What stands for units that are gone, in place of all units that are stored.
+    pub compaction: Option<Compaction>,
     /// Units, in the order in which they were accepted.
     pub units: Vec<Vec<u8>>,
     /// This device's vote record, in place of the last one.
@@ -57,6 +59,15 @@ pub struct StoreBatch {
     pub records: Vec<RecordChange>,
     /// Values of the device itself under names of its own; none removes one.
     pub local: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// What is left of a ledger after a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compaction {
+    /// The [`Base`](crate::snapshot::Base), encoded.
+    pub base: Vec<u8>,
+    /// The units that stay, in the order in which they were accepted.
+    pub units: Vec<Vec<u8>>,
 }
 
 /// A change to the records of an app as they are kept: migrated and ready to read.
@@ -85,6 +96,8 @@ pub enum RecordChange {
 pub struct Stored {
     /// The control chain, from the genesis on.
     pub entries: Vec<CertifiedEntry>,
+    /// What stands for units that are gone.
+    pub base: Option<Vec<u8>>,
     /// The units, in the order in which they were accepted.
     pub units: Vec<Vec<u8>>,
     /// The last vote record.
@@ -99,8 +112,9 @@ impl StoreBatch {
     /// Whether there is nothing to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { entries, units, vote_record, records, local } = self;
+        let Self { entries, compaction, units, vote_record, records, local } = self;
         entries.is_empty()
+            && compaction.is_none()
             && units.is_empty()
             && vote_record.is_none()
             && records.is_empty()
@@ -109,8 +123,12 @@ impl StoreBatch {
 
     /// Puts `later` behind this batch. Its vote record, if it has one, is the one that counts.
     pub fn merge(&mut self, later: Self) {
-        let Self { entries, units, vote_record, records, local } = later;
+        let Self { entries, compaction, units, vote_record, records, local } = later;
         self.entries.extend(entries);
+        if compaction.is_some() {
+            self.compaction = compaction;
+            self.units.clear();
+        }
         self.units.extend(units);
         self.vote_record = vote_record.or(self.vote_record.take());
         self.records.extend(records);
@@ -122,6 +140,10 @@ impl Stored {
     /// Adds a batch: the meaning that every store gives it.
     pub fn apply(&mut self, batch: &StoreBatch) {
         self.entries.extend(batch.entries.iter().cloned());
+        if let Some(Compaction { base, units }) = &batch.compaction {
+            self.base = Some(base.clone());
+            self.units.clone_from(units);
+        }
         self.units.extend(batch.units.iter().cloned());
         if let Some(record) = &batch.vote_record {
             self.vote_record = Some(*record);

@@ -18,7 +18,7 @@ use crate::{
     control::{CertifiedEntry, ControlChain},
     ledger::{Ledger, PeerTag},
     store::{
-        DiskStore, LedgerStore as _, RecordChange, StoreBatch, StoreError, Stored,
+        Compaction, DiskStore, LedgerStore as _, RecordChange, StoreBatch, StoreError, Stored,
         disk::{self, FILE_NAME},
         header,
         row::{Kind, Totals},
@@ -139,6 +139,7 @@ fn rebuild(
             .collect(),
         local: stored.local.into_iter().map(|(name, value)| (name, Some(value))).collect(),
         entries: stored.entries,
+        compaction: stored.base.map(|base| Compaction { base, units: Vec::new() }),
         units: stored.units,
         vote_record: stored.vote_record,
     };
@@ -192,6 +193,7 @@ fn check_own(
     let records = stored.records.values().map(|it| it.len() as u64).sum::<u64>();
     for (kind, what, found) in [
         (Kind::Vote, "the vote record is lost", u64::from(stored.vote_record.is_some())),
+        (Kind::Base, "what stands for older units is lost", u64::from(stored.base.is_some())),
         (Kind::Local, "values of the device itself are lost", stored.local.len() as u64),
         (Kind::Records, "records are lost", records),
     ] {
@@ -213,6 +215,7 @@ fn take(stored: &mut Stored, SalvagedRow { kind, key, value }: SalvagedRow) {
         Kind::Entries => stored.entries.extend(decode::<CertifiedEntry>(&value, usize::MAX).ok()),
         Kind::Units => stored.units.extend(decode::<Vec<u8>>(&value, usize::MAX).ok()),
         Kind::Vote => stored.vote_record = decode(&value, usize::MAX).ok(),
+        Kind::Base => stored.base = decode(&value, usize::MAX).ok(),
         Kind::Records => {
             if let Ok(record) = decode::<Record>(&value, usize::MAX) {
                 stored.records.entry(record.app).or_default().insert(record.key.clone(), record);
@@ -243,7 +246,9 @@ fn replay(stored: &mut Stored, help: Option<&Ledger>) -> Result<Ledger, String> 
             tracing::debug!(%error, "entry left out");
         }
     }
-    let mut ledger = Ledger::new(chain);
+    let entries = chain.entries().to_vec();
+    let stored_base = Stored { entries, base: stored.base.clone(), ..Stored::default() };
+    let mut ledger = Ledger::restore(&stored_base).map_err(|error| error.to_string())?;
     let helped =
         help.into_iter().flat_map(|it| it.arrivals().iter().filter_map(|u| it.unit_bytes(u)));
     let salvaged = stored.units.iter().map(Vec::as_slice);
@@ -252,7 +257,7 @@ fn replay(stored: &mut Stored, help: Option<&Ledger>) -> Result<Ledger, String> 
             tracing::debug!(%error, "unit left out");
         }
     }
-    let StoreBatch { entries, units, .. } = ledger.take_batch();
-    (stored.entries, stored.units) = (entries, units);
+    let StoreBatch { units, .. } = ledger.take_batch();
+    (stored.entries, stored.units) = (stored_base.entries, units);
     Ok(ledger)
 }

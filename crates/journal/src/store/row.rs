@@ -30,12 +30,14 @@ pub(crate) enum Kind {
     Local,
     /// The format and the totals.
     Meta,
+    /// What stands for units that are gone, alone.
+    Base,
 }
 
 impl Kind {
     /// The tables whose rows are counted.
-    pub(crate) const COUNTED: [Self; 5] =
-        [Self::Entries, Self::Units, Self::Vote, Self::Records, Self::Local];
+    pub(crate) const COUNTED: [Self; 6] =
+        [Self::Entries, Self::Base, Self::Units, Self::Vote, Self::Records, Self::Local];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Records => "records",
             Self::Local => "local",
             Self::Meta => "meta",
+            Self::Base => "base",
         }
     }
 
@@ -56,6 +59,7 @@ impl Kind {
                 None => format!("a key of {}", self.name()),
             },
             Self::Vote => "the vote record".to_owned(),
+            Self::Base => "the base".to_owned(),
             Self::Records => match split_record_key(key) {
                 Some((app, key)) => format!("record `{key}` of app {app}"),
                 None => "a key of records".to_owned(),

@@ -46,10 +46,14 @@ proptest! {
         // One that got everything in another order, and one that has no more than the closure.
         let scrambled = scramble(&history, &order, &entries_at);
         prop_assert_eq!(&scrambled.records_at(app(), &past).unwrap(), &expected);
-        let closure = scrambled.closure(&past).unwrap();
-        let mut least = Ledger::new(history.founded.clone());
         let config = |it: &Digest| scrambled.unit(it).unwrap().body.config;
-        let newest = closure.iter().map(config).max().unwrap();
+        let newest = past.iter().map(config).max().unwrap();
+        // What a snapshot that the past names stands for belongs to it.
+        let snapshots = scrambled.chain().snapshots_until(newest).iter();
+        let tips = snapshots.flat_map(|it| &scrambled.chain().entry(it.k).unwrap().value.past);
+        let tips: Vec<Digest> = past.iter().chain(tips).copied().collect();
+        let closure = scrambled.closure(&tips).unwrap();
+        let mut least = Ledger::new(history.founded.clone());
         let mut entries = history.entries.iter();
         while least.chain().config_index() < newest {
             least.import_entry(entries.next().unwrap().clone()).unwrap();

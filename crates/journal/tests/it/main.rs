@@ -23,6 +23,7 @@ mod history;
 mod import;
 mod medium;
 mod repair;
+mod snapshot;
 mod state;
 mod store;
 mod store_faults;

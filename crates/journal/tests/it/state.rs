@@ -293,9 +293,9 @@ fn the_opener_begins_parts_of_a_session() {
     let (devices, chain) = account(3);
     let mut ledger = Ledger::new(chain);
     let (parent, _) = open_session(&mut ledger, &devices[0], &devices);
-    let child = |effect| child_session_id(parent, effect);
-    let begin = |ledger: &mut Ledger, who: usize, effect: u64, among: Option<&[Device]>| {
-        write_in(ledger, &devices[who], child(effect), open_child(parent, effect, among))
+    let child = |part| child_session_id(parent, part);
+    let begin = |ledger: &mut Ledger, who: usize, part: u64, among: Option<&[Device]>| {
+        write_in(ledger, &devices[who], child(part), open_child(parent, part, among))
     };
     begin(&mut ledger, 1, 0, Some(&devices));
     begin(&mut ledger, 0, 0, Some(&devices[..2]));

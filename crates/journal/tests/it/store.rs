@@ -8,7 +8,7 @@ use std::{
 use aura_journal::{
     Ledger, LedgerStore, RecordChange, StoreBatch, StoreError, Stored,
     control::{CertifiedEntry, Lock, VoteRecord},
-    store::{DiskStore, MemoryStore},
+    store::{Compaction, DiskStore, MemoryStore},
 };
 use aura_protocol_core::{
     AppId, Digest, Lamport, Record, RecordKey, Tag, limits::UNIT_BODY_BYTES_MAX,
@@ -53,6 +53,10 @@ fn batch(entries: &mut Vec<CertifiedEntry>, draw: &[u8; 6]) -> StoreBatch {
     };
     StoreBatch {
         entries: entry.into_iter().collect(),
+        compaction: (units % 5 == 0).then(|| Compaction {
+            base: vec![text; 30],
+            units: (0..key % 4).map(|it| vec![it; 40]).collect(),
+        }),
         units: (0..units % 4).map(|it| vec![it ^ text; usize::from(text) * 10]).collect(),
         vote_record: (more % 3 == 0).then(|| vote_record(u64::from(text))),
         records: change.into_iter().collect(),

@@ -15,7 +15,7 @@ use aura_journal::{
         Receipt, RecordPut, SessionMessage,
     },
     session_id,
-    sync::{SyncMessage, answer, hello},
+    sync::{BaseInbox, Gathered, SyncMessage, answer, base_part, hello},
 };
 use aura_protocol_core::{
     Agreement, AppId, Descriptor, DeviceId, Digest, Epoch, Manifest, ModuleRef, Outcome,
@@ -222,12 +222,12 @@ pub fn open(participants: &[Device]) -> Event {
 }
 
 /// A part of a session begins among these, or does not.
-pub fn open_child(parent: SessionId, effect: u64, participants: Option<&[Device]>) -> Event {
+pub fn open_child(parent: SessionId, part: u64, participants: Option<&[Device]>) -> Event {
     let opening = match participants {
         Some(participants) => ChildOpening::Opened(opening(participants)),
         None => ChildOpening::Refused("no".to_owned()),
     };
-    Event::OpenChild(Box::new(OpenChild { parent, effect, opening }))
+    Event::OpenChild(Box::new(OpenChild { parent, part, opening }))
 }
 
 fn opening(participants: &[Device]) -> OpenSession {
@@ -302,10 +302,11 @@ pub fn sync(from: &Ledger, to: &mut Ledger) {
 /// Two devices say hello and answer, as often as one sends the other something new.
 pub fn exchange(one: &mut Ledger, two: &mut Ledger) {
     for _ in 0..20 {
-        let before = (one.len(), two.len());
+        let how_far = |it: &Ledger| (it.len(), it.base().map(|(k, _)| k));
+        let before = (how_far(one), how_far(two));
         one_answers(two, one, 1);
         one_answers(one, two, 1);
-        if before == (one.len(), two.len()) {
+        if before == (how_far(one), how_far(two)) {
             return;
         }
     }
@@ -338,6 +339,24 @@ fn take(to: &mut Ledger, from: &mut Ledger, message: SyncMessage, depth: u8) {
         SyncMessage::Units(units) => {
             for outcome in to.import_all(PEER, units.iter().map(Vec::as_slice)) {
                 let _any = outcome.unwrap();
+            }
+        }
+        SyncMessage::Base(part) => {
+            let mut inbox = BaseInbox::default();
+            let mut part = part;
+            loop {
+                match inbox.take(to, part) {
+                    Gathered::Want(SyncMessage::WantBase { k, from: at }) => {
+                        let next = base_part(from, k, at).unwrap();
+                        let SyncMessage::Base(next) = next else { panic!("{next:?}") };
+                        part = next;
+                    }
+                    Gathered::Whole(bytes) => {
+                        to.adopt(DeviceId::from_bytes([0; 32]), bytes).unwrap();
+                        return;
+                    }
+                    other => panic!("{other:?}"),
+                }
             }
         }
         other => panic!("{other:?}"),

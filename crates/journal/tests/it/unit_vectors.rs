@@ -85,7 +85,7 @@ fn open() -> Event {
 
 fn open_child(opening: ChildOpening) -> Event {
     let parent = SessionId::from_bytes([25; 32]);
-    Event::OpenChild(Box::new(OpenChild { parent, effect: 26, opening }))
+    Event::OpenChild(Box::new(OpenChild { parent, part: 26, opening }))
 }
 
 fn opening() -> OpenSession {

@@ -54,7 +54,7 @@ pub(super) struct Awaited {
     pub(super) need: Need,
     pub(super) from: Senders,
     pub(super) unless: Option<Label>,
-    pub(super) deadline: bool,
+    pub(super) within: Option<u32>,
 }
 
 /// Who is expected to send.
@@ -82,7 +82,7 @@ pub(super) enum Op {
         label: Label,
         to: Devices,
         among: Option<Label>,
-        /// What may be sent instead. A run without faults has no reason for it.
+        /// What may be sent instead, if the person at the device wants that.
         no: Option<Label>,
     },
     Await(Awaited),
@@ -97,6 +97,7 @@ pub(super) enum Op {
         ways: Vec<Way>,
         signal: Option<Label>,
         on: Option<Awaited>,
+        within: Option<u32>,
     },
     Go(usize),
     /// Goes back to a mark, into the next round.
@@ -111,6 +112,8 @@ pub(super) enum Op {
     Owe(Label),
     Abort,
     Finish,
+    /// The end of a device that waited in vain.
+    GiveUp,
 }
 
 /// What one device runs.
@@ -132,10 +135,16 @@ impl Code {
         writer.steps(&local.steps);
         let finish = writer.ops.len();
         writer.ops.push(Op::Finish);
+        writer.ops.push(Op::GiveUp);
         writer.leave_to(0, finish);
         let mut code = Self { ops: writer.ops, recs: writer.recs.len(), ..Self::default() };
         code.look_ahead();
         code
+    }
+
+    /// Where a device goes that gives up.
+    pub(super) const fn gives_up(&self) -> usize {
+        self.ops.len().saturating_sub(1)
     }
 
     /// Every label whose payload says who does something.
@@ -199,7 +208,7 @@ impl Op {
             }
             Self::Owe(label) => sends.insert(*label),
             Self::Pause(_) | Self::Go(_) | Self::Again { .. } | Self::Enter => {}
-            Self::Leave | Self::Abort | Self::Finish => {}
+            Self::Leave | Self::Abort | Self::Finish | Self::GiveUp => {}
         }
         all
     }
@@ -210,13 +219,21 @@ impl Op {
                 ways.iter().for_each(|it| visit(it.to));
             }
             Self::Go(to) | Self::Again { to, .. } => visit(*to),
-            Self::Abort | Self::Finish => {}
+            Self::Abort | Self::Finish | Self::GiveUp => {}
             _ => visit(at + 1),
         }
     }
 }
 
 impl Awaited {
+    /// What one device waits for, if it waits.
+    pub(super) fn at(op: &Op) -> Option<&Self> {
+        match op {
+            Op::Await(wait) | Op::Decide { on: Some(wait), .. } => Some(wait),
+            _ => None,
+        }
+    }
+
     fn mentions(&self, wants: &mut Labels, subsets: &mut Labels) {
         wants.insert(self.label);
         self.unless.iter().for_each(|it| wants.insert(*it));
@@ -275,11 +292,12 @@ impl<'a> Writer<'a> {
                 let on = on.as_ref().map(|it| self.wait(it));
                 self.branches(branches, |ways| Op::Decide { on, ways });
             }
-            Local::Follow { by, branches, signal, on, .. } => {
+            Local::Follow { by, branches, signal, on, within } => {
                 let from = self.spread.one(by);
                 let signal = signal.as_ref().map(|it| self.label(it));
                 let on = on.as_ref().map(|it| self.wait(it));
-                self.branches(branches, |ways| Op::Follow { from, ways, signal, on });
+                let within = *within;
+                self.branches(branches, |ways| Op::Follow { from, ways, signal, on, within });
             }
             Local::Rec { name } => {
                 let number = u16::try_from(self.recs.len()).unwrap_or(u16::MAX);
@@ -379,7 +397,7 @@ impl<'a> Writer<'a> {
             need,
             from,
             unless: wait.unless.as_ref().map(|it| self.label(it)),
-            deadline: wait.deadline,
+            within: wait.within,
         }
     }
 }

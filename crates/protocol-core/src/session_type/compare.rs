@@ -10,8 +10,10 @@ use alloc::{
 
 use super::{
     Branch, BranchEnd, Condition, MOVES_MAX, STATES_MAX, SessionType, Side, Step, Witness,
+    clock::Late,
     code::Code,
-    explore::{Arena, Explored, TimeOuts},
+    explore::{Arena, Explored},
+    late::TimeOuts,
     spread::{COUNT, Names, Spread},
 };
 
@@ -45,12 +47,21 @@ pub struct Hard {
 /// of these is compared like any other change.
 ///
 /// Otherwise three devices (device 0 opens) run the session in every mix of the two versions, in one
-/// arrangement of roles (four where roles are declared), with every decision that a decider can take, each loop going back at most
+/// arrangement of roles (four where roles are declared), with every decision that a decider can take,
+/// everybody declining or not wherever its own version lets it, each loop going back at most
 /// [`super::CONTINUES_MAX`] times. A device sees an event only if its own version knows the label with
-/// the same layout. A mix is safe if in every run all devices end, all in the same way and knowing the
-/// same decisions, and nobody runs out of time who would not with one version alone. `Soft`: every mix
-/// is safe. This is asynchronous: the order in which things are sent does not matter as long as
-/// everybody gets what it waits for.
+/// the same layout. A mix is safe if in every run all devices end, all of them finish or none does,
+/// those who finish know the same decisions, and nobody runs out of time who would not with one version
+/// alone, unless enough would have come if nobody had declined. `Soft`: every mix is safe. This is
+/// asynchronous: the order in which things are sent does not matter as long as everybody gets what it
+/// waits for.
+///
+/// Nothing but a pause takes time. Where the two pause differently, nobody may wait, with a deadline, for
+/// one who may still rest when it is over; which of several comes first is not followed, so that this
+/// can refuse more than would go wrong ([`Witness::Rests`]).
+///
+/// Who waits without a deadline for what others may decline waits for ever: that version goes wrong by
+/// itself.
 ///
 /// Compatibility is not transitive: a version may send what it does not need itself, so that an older
 /// one can work with it, and the next may stop sending it. Compare a release with every version that
@@ -178,6 +189,7 @@ impl<'a> Pair<'a> {
         let arena = self.arena(codes.each_ref(), [side; COUNT], spread, None);
         match arena.explore() {
             Explored::Safe(time_outs) => Ok(time_outs),
+            Explored::Late(late) => Err(self.rests(late, [side; COUNT])),
             Explored::Bound => Err(Witness::BoundReached { moves: MOVES_MAX, states: STATES_MAX }),
             Explored::Wrong(steps, last) => {
                 let run = arena.run(&self.session(side).name, &steps, &last);
@@ -219,7 +231,8 @@ impl<'a> Pair<'a> {
                     if *side == Side::New {
                         *code = newer;
                     }
-                    let own = alone.get(place).into_iter().flatten().filter(|it| it.0 == index);
+                    let own =
+                        alone.get(place).into_iter().flatten().filter(|it| it.device == index);
                     time_outs.extend(own.copied());
                 }
                 let arena = self.arena(codes, sides, spread, Some(&time_outs));
@@ -237,9 +250,20 @@ impl<'a> Pair<'a> {
         }
     }
 
+    fn rests(&self, late: Late, sides: [Side; COUNT]) -> Witness {
+        Witness::Rests {
+            session: self.new.name.clone(),
+            side: sides.get(late.device).copied().unwrap_or(Side::Old),
+            label: self.names.name(late.label),
+            after: late.after,
+            within: late.within,
+        }
+    }
+
     fn witness(&self, arena: &Arena<'_>) -> Option<Witness> {
         match arena.explore() {
             Explored::Safe(_) => None,
+            Explored::Late(late) => Some(self.rests(late, arena.sides)),
             Explored::Bound => Some(Witness::BoundReached { moves: MOVES_MAX, states: STATES_MAX }),
             Explored::Wrong(steps, last) => {
                 Some(Witness::Mixed(Box::new(arena.run(&self.new.name, &steps, &last))))
@@ -375,7 +399,8 @@ mod tests {
                     silent.devices[device].clone_from(&moved.devices[device]);
                 }
             }
-            let mut options = arena.options(&silent);
+            let mut options = arena.answers(&silent);
+            options.extend(arena.options(&silent));
             if next.is_empty() && options.is_empty() {
                 options = arena.out_of_time(&silent, &mut TimeOuts::new());
             }
@@ -408,7 +433,7 @@ mod tests {
             }
             each_arena(&Pair::new(&old, &new), |arena| {
                 let found = match arena.explore() {
-                    Explored::Safe(_) => Ok(()),
+                    Explored::Safe(_) | Explored::Late(_) => Ok(()),
                     Explored::Wrong(steps, _) => Err(steps.len()),
                     Explored::Bound => return,
                 };
@@ -436,7 +461,8 @@ mod tests {
                     match arena.one(&mut state, step.0) {
                         Some(act) => assert_eq!((step.0, act), *step, "seed {seed}"),
                         None => {
-                            let mut options = arena.options(&state);
+                            let mut options = arena.answers(&state);
+                            options.extend(arena.options(&state));
                             options.extend(arena.out_of_time(&state, &mut TimeOuts::new()));
                             assert!(options.contains(step), "seed {seed}");
                             arena.take(&mut state, *step).unwrap();

@@ -3,8 +3,9 @@
 //! Logs only grow, and what a device does next depends on more of a log never less: sending, seeing a
 //! quorum and following a decision can be done as soon as they are possible without excluding
 //! anything. So everything but decisions is done eagerly, and only decisions branch: which device
-//! decides next, what, and for which subset of those whom it has seen. Time runs out only when nothing
-//! else can happen.
+//! decides next, what, and for which subset of those whom it has seen; and whether a device that may
+//! decline does. When it declines does not matter, only whether. Time runs out only when nothing else
+//! can happen.
 
 use alloc::{
     boxed::Box,
@@ -14,12 +15,11 @@ use alloc::{
 
 use super::{
     CONTINUES_MAX, End, MOVES_MAX, STATES_MAX, Side,
+    clock::{Clock, Late},
     code::{Awaited, Code, Label, Labels, Need, Op, Senders, Way},
+    late::TimeOuts,
     spread::{COUNT, DEVICES, Devices, Names, Spread, threshold},
 };
-
-/// A point at which a device can run out of time: device and instruction.
-pub(super) type TimeOuts = BTreeSet<(usize, usize)>;
 
 /// One event in an author's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,10 @@ pub(super) struct Event {
     to: Devices,
     /// The devices that it names.
     payload: Devices,
+    /// Not sent, but declined.
+    declined: bool,
+    /// When.
+    pub(super) said: Clock,
 }
 
 /// Where one device stands.
@@ -49,6 +53,7 @@ pub(super) struct Device {
     owed: Vec<(Label, u16)>,
     /// Decisions that it went by and that not all others have learned of.
     pub(super) decided: BTreeSet<(Label, u16, Devices)>,
+    pub(super) clock: Clock,
     pub(super) end: Option<End>,
 }
 
@@ -56,17 +61,21 @@ pub(super) struct Device {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct State {
     pub(super) devices: [Device; COUNT],
-    logs: [Vec<Event>; COUNT],
+    pub(super) logs: [Vec<Event>; COUNT],
+    /// The first wait that may have been too short.
+    pub(super) late: Option<Late>,
 }
 
 /// What a device does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Act {
     Send { label: Label, to: Devices },
+    Decline { label: Label, no: Label },
     See { label: Label, from: Devices },
     Decide { label: Label, payload: Option<Devices> },
     Follow { label: Label },
     TimeOut { awaited: Label, label: Label },
+    GiveUp { awaited: Label },
 }
 
 /// Who does what.
@@ -80,7 +89,7 @@ pub(super) struct Arena<'a> {
     pub(super) spread: &'a Spread,
     /// The labels whose payload some later step uses.
     pub(super) tracked: Labels,
-    /// Where running out of time is nothing unusual; `None`: anywhere, and it is noted.
+    /// Where deciders run out of time although nobody declines; `None`: anywhere, and it is noted.
     pub(super) time_outs: Option<&'a TimeOuts>,
 }
 
@@ -88,6 +97,8 @@ pub(super) struct Arena<'a> {
 pub(super) enum Explored {
     /// Every run ends well. Where devices had to run out of time for that.
     Safe(TimeOuts),
+    /// Every run ends well if a device waits longer than it would.
+    Late(Late),
     /// The shortest run that does not.
     Wrong(Vec<Step>, Box<State>),
     /// Too many runs.
@@ -109,9 +120,11 @@ impl Arena<'_> {
         let mut queue = BTreeMap::new();
         let mut visited = BTreeSet::new();
         let mut moves = 0;
+        let mut late = None;
         let mut steps = Vec::new();
         let mut state = self.start();
         self.settle(&mut state, &mut steps);
+        late = late.or_else(|| state.late.take());
         queue.insert((steps.len(), 0), state);
         nodes.push(Node { parent: None, steps });
         while let Some(((length, index), state)) = queue.pop_first() {
@@ -121,7 +134,12 @@ impl Arena<'_> {
             if self.unheard(&state).is_some() {
                 return Explored::Wrong(path(&nodes, index), Box::new(state));
             }
-            let mut options = self.options(&state);
+            let mut options = self.answers(&state);
+            match options.first() {
+                // In which order people answer does not matter.
+                Some(&(first, _)) => options.retain(|it| it.0 == first),
+                None => options = self.options(&state),
+            }
             if options.is_empty() {
                 options = self.out_of_time(&state, &mut noted);
             }
@@ -133,6 +151,7 @@ impl Arena<'_> {
                 let mut steps = alloc::vec![step];
                 self.take(&mut next, step);
                 self.settle(&mut next, &mut steps);
+                late = next.late.take().or(late);
                 moves += steps.len();
                 if MOVES_MAX < moves || STATES_MAX < queue.len() + visited.len() {
                     return Explored::Bound;
@@ -142,7 +161,7 @@ impl Arena<'_> {
             }
             visited.insert(state);
         }
-        Explored::Safe(noted)
+        late.map_or(Explored::Safe(noted), Explored::Late)
     }
 
     pub(super) fn start(&self) -> State {
@@ -155,9 +174,11 @@ impl Arena<'_> {
             subsets: BTreeMap::new(),
             owed: Vec::new(),
             decided: BTreeSet::new(),
+            clock: Clock::default(),
             end: None,
         };
-        State { devices: self.codes.map(device), logs: [const { Vec::new() }; COUNT] }
+        let logs = [const { Vec::new() }; COUNT];
+        State { devices: self.codes.map(device), logs, late: None }
     }
 
     /// Does all that can be done without deciding, then forgets what nobody can use any more.
@@ -185,10 +206,12 @@ impl Arena<'_> {
             }
             let op = code.ops.get(device.at)?;
             match op {
-                Op::Send { label, to, among, .. } => {
+                Op::Send { label, to, among, no } => {
                     let here = device_mut(state, index)?;
-                    let named = |it: &Label| here.subset(*it) >> index & 1 == 1;
-                    let sends = among.as_ref().is_none_or(named);
+                    let sends = here.is_among(index, *among);
+                    if sends && no.is_some() {
+                        return None;
+                    }
                     here.at += 1;
                     if sends {
                         let round = here.round;
@@ -200,25 +223,31 @@ impl Arena<'_> {
                     if !device.has_enough(&wait.need, seen) {
                         return None;
                     }
+                    let arrival = self.arrival(state, index, wait);
+                    self.comes(state, index, (wait.label, wait.within), arrival);
                     device_mut(state, index)?.at += 1;
                     return Some(Act::See { label: wait.label, from: seen });
                 }
                 Op::Decide { .. } => return None,
-                Op::Follow { from, ways, .. } => {
+                Op::Follow { from, ways, within, .. } => {
                     let (way, event) = self.announced(state, index, *from, ways)?;
                     if self.refuses(state, index, *from, way.label) {
                         return None;
                     }
+                    self.comes(state, index, (way.label, *within), event.said);
                     device_mut(state, index)?.go(way, event.payload, self.tracked);
                     return Some(Act::Follow { label: way.label });
                 }
-                Op::Abort | Op::Finish => {
+                Op::Abort | Op::Finish | Op::GiveUp => {
                     let here = device_mut(state, index)?;
                     if let Some((label, round)) = here.owed.pop() {
                         return self.send(state, index, label, DEVICES, round);
                     }
-                    let aborts = matches!(op, Op::Abort);
-                    here.end = Some(if aborts { End::Aborted } else { End::Finished });
+                    here.end = Some(match op {
+                        Op::Abort => End::Aborted,
+                        Op::GiveUp => End::GaveUp,
+                        _ => End::Finished,
+                    });
                 }
                 silent => device_mut(state, index)?.pass(silent),
             }
@@ -233,7 +262,8 @@ impl Arena<'_> {
         to: Devices,
         round: u16,
     ) -> Option<Act> {
-        let event = Event { label, round, to, payload: 0 };
+        let said = state.devices.get(author)?.clock;
+        let event = Event { label, round, to, payload: 0, declined: false, said };
         state.logs.get_mut(author)?.push(event);
         Some(Act::Send { label, to })
     }
@@ -249,22 +279,68 @@ impl Arena<'_> {
     /// From whom a device has what it waits for, in its round. Only those count who are
     /// to send it.
     pub(super) fn seen(&self, state: &State, reader: usize, wait: &Awaited) -> Devices {
+        self.answered(state, reader, wait, false)
+    }
+
+    /// Who declined to send what a device waits for and could read, in its round.
+    pub(super) fn declined(&self, state: &State, reader: usize, wait: &Awaited) -> Devices {
+        self.answered(state, reader, wait, true)
+    }
+
+    /// Whether one device declined to send any of these in the round of another.
+    pub(super) fn has_declined(
+        &self,
+        state: &State,
+        reader: usize,
+        author: usize,
+        labels: &[Label],
+    ) -> bool {
+        let (Some(device), Some(log)) = (state.devices.get(reader), state.logs.get(author)) else {
+            return false;
+        };
+        let of = |it: &Event| it.declined && it.round == device.round;
+        log.iter().any(|it| of(it) && labels.contains(&it.label))
+    }
+
+    fn answered(&self, state: &State, reader: usize, wait: &Awaited, declined: bool) -> Devices {
         let label = wait.label;
         let Some(device) = state.devices.get(reader) else { return 0 };
-        let from = match wait.from {
-            Senders::Devices(devices) => devices,
-            Senders::Decided(decided) => device.subset(decided),
-        };
+        let from = self.senders(device, wait);
         let round = device.round;
         let mut seen = 0;
         for (author, log) in state.logs.iter().enumerate() {
-            let here =
-                |it: &Event| it.label == label && it.round == round && it.to >> reader & 1 == 1;
+            let here = |it: &Event| {
+                it.declined == declined
+                    && it.label == label
+                    && it.round == round
+                    && it.to >> reader & 1 == 1
+            };
             if self.reads(reader, author, label) && log.iter().any(here) {
                 seen |= 1 << author;
             }
         }
         seen & from
+    }
+
+    /// Who is to send what a device waits for.
+    pub(super) fn senders(&self, device: &Device, wait: &Awaited) -> Devices {
+        match wait.from {
+            Senders::Devices(devices) => devices,
+            Senders::Decided(decided) => device.subset(decided),
+        }
+    }
+
+    /// When one device said what another waits for.
+    pub(super) fn said(
+        &self,
+        state: &State,
+        reader: usize,
+        author: usize,
+        label: Label,
+    ) -> Option<Clock> {
+        let round = state.devices.get(reader)?.round;
+        let is_it = |it: &&Event| it.label == label && it.round == round && !it.declined;
+        state.logs.get(author)?.iter().find(is_it).map(|it| it.said)
     }
 
     /// The first decision of this round in a decider's log that leads on.
@@ -311,6 +387,22 @@ impl Arena<'_> {
         refuses().unwrap_or(false)
     }
 
+    /// What can be answered now by people who are asked for something that they may decline.
+    pub(super) fn answers(&self, state: &State) -> Vec<Step> {
+        let mut answers = Vec::new();
+        for (index, device) in state.devices.iter().enumerate() {
+            let op = self.codes.get(index).and_then(|it| it.ops.get(device.at));
+            if let Some(&Op::Send { label, to, among, no: Some(no) }) = op
+                && device.end.is_none()
+                && device.is_among(index, among)
+            {
+                answers.push((index, Act::Send { label, to }));
+                answers.push((index, Act::Decline { label, no }));
+            }
+        }
+        answers
+    }
+
     /// Everything that can be decided now.
     pub(super) fn options(&self, state: &State) -> Vec<Step> {
         let mut options = Vec::new();
@@ -355,34 +447,38 @@ impl Arena<'_> {
         }
     }
 
-    /// Deciders that can only go on by running out of time, where that is nothing unusual.
-    pub(super) fn out_of_time(&self, state: &State, noted: &mut TimeOuts) -> Vec<Step> {
-        let mut options = Vec::new();
-        for (index, device) in state.devices.iter().enumerate() {
-            let Some((Some(on), ways)) = self.decision(device, index) else { continue };
-            let place = (index, device.at);
-            let usual = self.time_outs.is_none_or(|it| it.contains(&place));
-            let ends = ways.iter().find(|it| it.aborts);
-            if let (true, true, Some(way)) = (on.deadline, usual, ends) {
-                noted.insert(place);
-                options.push((index, Act::TimeOut { awaited: on.label, label: way.label }));
-            }
-        }
-        options
-    }
-
-    /// Takes a decision.
+    /// Does what branches: an answer, a decision, the end of a wait.
     pub(super) fn take(&self, state: &mut State, (index, act): Step) -> Option<()> {
         let (label, payload) = match act {
             Act::Decide { label, payload } => (label, payload.unwrap_or_default()),
             Act::TimeOut { label, .. } => (label, 0),
-            _ => return None,
+            Act::Send { label, .. } => return self.answer(state, index, label, false),
+            Act::Decline { label, .. } => return self.answer(state, index, label, true),
+            Act::GiveUp { .. } => {
+                device_mut(state, index)?.at = self.codes.get(index)?.gives_up();
+                return Some(());
+            }
+            Act::See { .. } | Act::Follow { .. } => return None,
         };
-        let device = state.devices.get_mut(index)?;
-        let (_, ways) = self.decision(device, index)?;
+        let (on, ways) = self.decision(state.devices.get(index)?, index)?;
         let way = *ways.iter().find(|it| it.label == label)?;
-        let event = Event { label, round: device.round, to: DEVICES, payload };
+        if let (Some(on), Act::Decide { .. }) = (on, act) {
+            let arrival = self.arrival(state, index, on);
+            self.comes(state, index, (on.label, on.within), arrival);
+        }
+        let device = device_mut(state, index)?;
+        let (round, said) = (device.round, device.clock);
+        let event = Event { label, round, to: DEVICES, payload, declined: false, said };
         device.go(way, payload, self.tracked);
+        state.logs.get_mut(index)?.push(event);
+        Some(())
+    }
+
+    fn answer(&self, state: &mut State, index: usize, label: Label, declined: bool) -> Option<()> {
+        let device = device_mut(state, index)?;
+        device.at += 1;
+        let (round, said) = (device.round, device.clock);
+        let event = Event { label, round, to: DEVICES, payload: 0, declined, said };
         state.logs.get_mut(index)?.push(event);
         Some(())
     }
@@ -403,11 +499,12 @@ impl Arena<'_> {
 
     /// Whether a state from which nothing leads on is a bad end.
     pub(super) fn is_wrong(&self, state: &State) -> bool {
+        let finished = |it: &Device| it.end == Some(End::Finished);
         let [first, ..] = &state.devices;
         state.devices.iter().any(|it| {
             it.end.is_none()
-                || it.end != first.end
-                || (it.end == Some(End::Finished) && !it.decided.is_empty())
+                || finished(it) != finished(first)
+                || (finished(it) && !it.decided.is_empty())
         })
     }
 
@@ -443,6 +540,7 @@ impl Arena<'_> {
             })
         };
         state.logs.iter_mut().for_each(|log| log.retain(is_used));
+        self.wind(state);
     }
 }
 
@@ -464,6 +562,12 @@ fn device_mut(state: &mut State, index: usize) -> Option<&mut Device> {
 impl Device {
     pub(super) fn subset(&self, label: Label) -> Devices {
         self.subsets.get(&label).copied().unwrap_or_default()
+    }
+
+    /// Whether this device is one of those who do something: those that a decision names, if it is for
+    /// them.
+    fn is_among(&self, index: usize, among: Option<Label>) -> bool {
+        among.is_none_or(|it| self.subset(it) >> index & 1 == 1)
     }
 
     /// How many devices a quorum takes.
@@ -521,6 +625,7 @@ impl Device {
             }
             Op::Enter => self.outer.push(self.round),
             Op::Leave => self.round = self.outer.pop().unwrap_or(self.round),
+            Op::Pause(epochs) => self.clock.pause(*epochs),
             Op::Owe(label) => self.owed.push((*label, self.round)),
             _ => {}
         }

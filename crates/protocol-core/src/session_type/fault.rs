@@ -30,6 +30,7 @@ impl Arena<'_> {
             Act::Send { label, to } => {
                 Action::Sends { label: name(label), to: (to != DEVICES).then(|| list(to)) }
             }
+            Act::Decline { label, no } => Action::Declines { label: name(label), says: name(no) },
             Act::See { label, from } => Action::Sees { label: name(label), from: list(from) },
             Act::Decide { label, payload } => {
                 Action::Decides { label: name(label), devices: payload.map(list) }
@@ -38,6 +39,7 @@ impl Arena<'_> {
             Act::TimeOut { awaited, label } => {
                 Action::TimesOut { awaited: name(awaited), label: name(label) }
             }
+            Act::GiveUp { awaited } => Action::GivesUp { awaited: name(awaited) },
         };
         Move { device: number(device), action }
     }
@@ -121,10 +123,13 @@ impl Arena<'_> {
             Act::Send { label, .. } | Act::Decide { label, .. } | Act::TimeOut { label, .. } => {
                 (labels.contains(&label) && !self.reads(reader, author, label)).then_some(())
             }
-            Act::See { .. } | Act::Follow { .. } => None,
+            Act::Decline { .. } | Act::See { .. } | Act::Follow { .. } | Act::GiveUp { .. } => None,
         });
         if sent.is_some() {
             return WhyMissing::OtherLayout;
+        }
+        if self.has_declined(last, reader, author, labels) {
+            return WhyMissing::Declined;
         }
         let refused = labels.iter().find(|it| self.refuses(last, reader, author, **it));
         if let Some(label) = refused {

@@ -54,8 +54,8 @@ pub enum Local {
         /// What the decider waited for. Where a decision's payload says who does something, this
         /// device refuses one that names other devices than those, or fewer.
         on: Option<Wait>,
-        /// Whether it waits only for a time.
-        deadline: bool,
+        /// For how many epochs it waits; without it, for ever.
+        within: Option<u32>,
     },
     /// A mark to which a branch can go back.
     Rec {
@@ -91,8 +91,8 @@ pub struct Wait {
     pub from: Group,
     /// A signal that ends the wait instead.
     pub unless: Option<String>,
-    /// Whether it waits only for a time.
-    pub deadline: bool,
+    /// For how many epochs it waits; without it, for ever.
+    pub within: Option<u32>,
 }
 
 /// One way to go on.
@@ -128,7 +128,7 @@ impl SessionType {
             session: self,
             prefix: String::new(),
             roles: BTreeMap::new(),
-            ttl: self.ttl.is_some(),
+            ttl: self.ttl,
             plays,
             senders: BTreeMap::new(),
             addressed: BTreeMap::new(),
@@ -143,8 +143,8 @@ struct Scope<'a> {
     prefix: String,
     /// This session's roles in terms of the outermost session's; itself where missing.
     roles: BTreeMap<String, String>,
-    /// Whether a device waits only for a time.
-    ttl: bool,
+    /// How long a device waits for another.
+    ttl: Option<u32>,
     plays: &'a dyn Fn(&str) -> bool,
     /// Who sent a label last on this path.
     senders: BTreeMap<&'a str, Group>,
@@ -205,7 +205,7 @@ impl<'a> Scope<'a> {
             Step::Gather { label, quorum, within, .. } => {
                 let addressed = self.addressed.get(label.as_str());
                 if addressed.is_none_or(|to| self.plays(to)) {
-                    out.push(Local::Await(self.wait(label, quorum, within.is_some())));
+                    out.push(Local::Await(self.wait(label, quorum, *within)));
                 }
             }
             Step::Scatter { label, from, to, .. } => {
@@ -256,7 +256,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn wait(&self, label: &str, quorum: &Quorum, deadline: bool) -> Wait {
+    fn wait(&self, label: &str, quorum: &Quorum, within: Option<u32>) -> Wait {
         let senders = || self.senders.get(label).cloned();
         let (quorum, from) = match quorum {
             Quorum::Among(decided) => {
@@ -268,7 +268,7 @@ impl<'a> Scope<'a> {
                 (other.clone(), from)
             }
         };
-        Wait { label: self.label(label), quorum, from, unless: None, deadline }
+        Wait { label: self.label(label), quorum, from, unless: None, within }
     }
 
     /// A decision, at the decider and elsewhere.
@@ -281,12 +281,12 @@ impl<'a> Scope<'a> {
     ) -> Local {
         let by = self.role(by);
         let unless = unless.map(|it| self.label(it));
-        let on = on.map(|on| self.wait(&on.label, &on.quorum, on.within.is_some()));
+        let on = on.map(|on| self.wait(&on.label, &on.quorum, on.within));
         if self.plays(&by) {
             let on = on.map(|on| Wait { unless, ..on });
             return Local::Decide { on, branches };
         }
-        Local::Follow { by, branches, signal: unless, on, deadline: self.ttl }
+        Local::Follow { by, branches, signal: unless, on, within: self.ttl }
     }
 
     /// The votes after a certified decision: everyone sends one and waits for a threshold.
@@ -316,7 +316,7 @@ impl<'a> Scope<'a> {
             session,
             prefix: format!("{}{op}/", self.prefix),
             roles,
-            ttl: session.ttl.is_some(),
+            ttl: session.ttl,
             plays: self.plays,
             senders: BTreeMap::new(),
             addressed: BTreeMap::new(),

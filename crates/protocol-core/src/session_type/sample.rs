@@ -95,6 +95,7 @@ struct Sent {
     by: Group,
     scattered: bool,
     single: bool,
+    declinable: bool,
 }
 
 #[derive(Clone, Default)]
@@ -142,7 +143,11 @@ impl Maker<'_> {
     }
 
     fn abort(&mut self) -> String {
-        let name = "Abort".to_string();
+        self.reason("Abort")
+    }
+
+    fn reason(&mut self, name: &str) -> String {
+        let name = name.to_string();
         if !self.labels.iter().any(|it| it.name == name) {
             self.labels.push(LabelType { name: name.clone(), layout: "Reason".to_string() });
         }
@@ -194,6 +199,7 @@ impl Maker<'_> {
             by: group,
             scattered: false,
             single: true,
+            declinable: false,
         });
         Step::Write { op, label, by }
     }
@@ -205,17 +211,28 @@ impl Maker<'_> {
             Some(decided) if self.dice.one_in(2) => Group::Decided(decided),
             _ => Group::Role(self.role(Arity::Many)),
         };
-        let sent =
-            Sent { label: label.clone(), by: among.clone(), scattered: false, single: false };
-        self.path.sent.push(sent);
-        Step::Each { op, label, among, no: None }
+        let no = if self.dice.one_in(4) { Some(self.reason("Decline")) } else { None };
+        self.path.sent.push(Sent {
+            label: label.clone(),
+            by: among.clone(),
+            scattered: false,
+            single: false,
+            declinable: no.is_some(),
+        });
+        Step::Each { op, label, among, no }
     }
 
     fn scatter(&mut self) -> Step {
         let (op, label) = (self.op(), self.label("Deal"));
         let (from, to) = (self.role(Arity::Many), self.role(Arity::Many));
         let by = Group::Role(from.clone());
-        self.path.sent.push(Sent { label: label.clone(), by, scattered: true, single: false });
+        self.path.sent.push(Sent {
+            label: label.clone(),
+            by,
+            scattered: true,
+            single: false,
+            declinable: false,
+        });
         Step::Scatter { op, label, from, to }
     }
 
@@ -232,7 +249,7 @@ impl Maker<'_> {
     fn gather(&mut self) -> Option<Step> {
         let sent = self.dice.pick(&self.path.sent).cloned()?;
         let quorum = self.quorum(&sent);
-        let within = self.dice.perhaps_epochs();
+        let within = self.within(&sent);
         Some(Step::Gather { op: self.op(), label: sent.label, quorum, within })
     }
 
@@ -240,7 +257,16 @@ impl Maker<'_> {
         let plain: Vec<Sent> = self.path.sent.iter().filter(|it| !it.scattered).cloned().collect();
         let sent = self.dice.pick(&plain).cloned()?;
         let quorum = self.quorum(&sent);
-        Some(Condition { label: sent.label, quorum, within: self.dice.perhaps_epochs() })
+        let within = self.within(&sent);
+        Some(Condition { label: sent.label, quorum, within })
+    }
+
+    /// Who waits without a bound for what may be declined goes wrong by itself.
+    fn within(&mut self, sent: &Sent) -> Option<u32> {
+        match self.dice.below(8) {
+            1.. if sent.declinable => Some(self.dice.epochs()),
+            _ => self.dice.perhaps_epochs(),
+        }
     }
 
     fn decide(&mut self) -> Option<Step> {
@@ -341,6 +367,14 @@ fn change(dice: &mut Dice, session: &mut SessionType) {
 
 fn change_step(dice: &mut Dice, step: &mut Step, name: &str, labels: &mut Vec<LabelType>) {
     match step {
+        Step::Each { no: no @ None, .. } if dice.one_in(3) => {
+            let decline = "Decline".to_string();
+            if !labels.iter().any(|it| it.name == decline) {
+                labels.push(LabelType { name: decline.clone(), layout: "Reason".to_string() });
+            }
+            *no = Some(decline);
+        }
+        Step::Each { no: no @ Some(_), .. } if dice.one_in(2) => *no = None,
         Step::Write { op, .. } | Step::Each { op, .. } | Step::Scatter { op, .. } => {
             *op = name.to_lowercase();
         }
@@ -372,8 +406,11 @@ fn change_step(dice: &mut Dice, step: &mut Step, name: &str, labels: &mut Vec<La
 fn labels_used(steps: &[Step], used: &mut Vec<String>) {
     for step in steps {
         match step {
+            Step::Each { label, no, .. } => {
+                used.push(label.clone());
+                used.extend(no.clone());
+            }
             Step::Write { label, .. }
-            | Step::Each { label, .. }
             | Step::Gather { label, .. }
             | Step::Scatter { label, .. } => used.push(label.clone()),
             Step::Decide { on, yes, no, unless, .. } => {

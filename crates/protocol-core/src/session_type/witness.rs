@@ -29,6 +29,20 @@ pub enum Witness {
         /// The run.
         run: Box<Run>,
     },
+    /// The two versions pause differently, and nothing shows that everybody waits long enough for those
+    /// who still rest.
+    Rests {
+        /// The session's name.
+        session: String,
+        /// Which version may give up.
+        side: Side,
+        /// What it waits for.
+        label: String,
+        /// After how many epochs that may come.
+        after: u32,
+        /// For how many epochs it waits.
+        within: u32,
+    },
     /// There are more runs than are followed; none of those that were followed went wrong.
     BoundReached {
         /// The most moves that are followed.
@@ -84,6 +98,13 @@ pub enum Action {
         /// To whom, if not to everyone.
         to: Option<Vec<u8>>,
     },
+    /// The person at it declines, and it says so instead; it follows the session.
+    Declines {
+        /// What it does not send.
+        label: String,
+        /// What it sends.
+        says: String,
+    },
     /// It has seen enough of what it waited for.
     Sees {
         /// What.
@@ -110,6 +131,11 @@ pub enum Action {
         /// What it sends.
         label: String,
     },
+    /// Its time is up, and it ends for itself alone.
+    GivesUp {
+        /// What it waited for.
+        awaited: String,
+    },
 }
 
 /// How a run goes wrong.
@@ -117,7 +143,7 @@ pub enum Action {
 #[non_exhaustive]
 pub enum Fault {
     /// A device waits for what never comes. Without a deadline it waits for ever, with one it gives up
-    /// where a run of one version would not.
+    /// where a run of one version would not, and not only because somebody declined.
     Waits {
         /// The device.
         device: u8,
@@ -138,7 +164,7 @@ pub enum Fault {
         /// The signal.
         label: String,
     },
-    /// Some devices finish and others abort.
+    /// Some devices finish and others do not.
     EndsDiffer {
         /// How each device ends.
         ends: [End; 3],
@@ -189,6 +215,8 @@ pub enum WhyMissing {
         /// What was decided.
         label: String,
     },
+    /// The person at the device declined.
+    Declined,
     /// The device waits itself, and would send it later.
     Waits,
 }
@@ -200,6 +228,8 @@ pub enum End {
     Finished,
     /// It learned, or decided, that the session is aborted.
     Aborted,
+    /// It waited in vain until its time was up.
+    GaveUp,
 }
 
 impl Side {
@@ -229,6 +259,11 @@ impl fmt::Display for Witness {
             Self::Alone { side, run } => {
                 write!(f, "the {side} version goes wrong by itself:\n{run}")
             }
+            Self::Rests { session, side, label, after, within } => write!(
+                f,
+                "the two versions of `{session}` pause differently: {label} may come after {after} \
+                 epochs, and the {side} version waits {within}"
+            ),
             Self::BoundReached { moves, states } => write!(
                 f,
                 "not shown safe within {moves} moves and {states} states: split the session"
@@ -280,6 +315,7 @@ impl Run {
                     let end = match end {
                         End::Finished => "finishes",
                         End::Aborted => "aborts",
+                        End::GaveUp => "gives up",
                     };
                     alloc::format!("{} {end}", self.device(device))
                 }));
@@ -311,6 +347,7 @@ impl WhyMissing {
             Self::Refused { label } => {
                 alloc::format!("decided {label} with devices that it cannot accept")
             }
+            Self::Declined => alloc::format!("declined to send {labels}"),
             Self::Waits => "waits itself".to_string(),
         }
     }
@@ -321,6 +358,7 @@ impl fmt::Display for Action {
         match self {
             Self::Sends { label, to: None } => write!(f, "sends {label}"),
             Self::Sends { label, to: Some(to) } => write!(f, "sends {label} to {}", List(to)),
+            Self::Declines { label, says } => write!(f, "sends {says} instead of {label}"),
             Self::Sees { label, from } => write!(f, "sees {label} of {}", List(from)),
             Self::Decides { label, devices: None } => write!(f, "decides {label}"),
             Self::Decides { label, devices: Some(devices) } => {
@@ -329,6 +367,9 @@ impl fmt::Display for Action {
             Self::Follows { label } => write!(f, "follows {label}"),
             Self::TimesOut { awaited, label } => {
                 write!(f, "waits for {awaited} until its time is up, and decides {label}")
+            }
+            Self::GivesUp { awaited } => {
+                write!(f, "waits for {awaited} until its time is up, and gives up")
             }
         }
     }

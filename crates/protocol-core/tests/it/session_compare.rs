@@ -160,6 +160,165 @@ fn a_decision_that_can_end_the_session() {
 }
 
 #[test]
+fn pauses() {
+    let labels = "A(u8) B(u8) Fix(u8) Abort(Reason)";
+    let rests = |pause: u32, within: &str| {
+        session(
+            labels,
+            &format!(
+                "write a: A by Opener;\npause rest: {pause};\neach b: B by All;\ndecide d by Opener: on B[all]{within} => Fix | Abort;"
+            ),
+        )
+    };
+    check(&rests(50, " within 9"), &rests(59, " within 9"), "soft");
+    check(&rests(50, ""), &rests(5000, ""), "soft");
+    // The decider of the old version aborts before members of the new one speak.
+    check(&rests(50, " within 9"), &rests(60, " within 9"), "hard new-opens");
+    let Change::Hard(hard) = compare(&rests(50, " within 9"), &rests(100, " within 9")) else {
+        panic!("hard")
+    };
+    let said = "the two versions of `s` pause differently: B may come after 50 epochs, and the old \
+                version waits 9";
+    assert_eq!(hard.witness.to_string(), said);
+    // Where they pause alike, how long does not matter.
+    let more = session(
+        &format!("{labels} Extra(u8)"),
+        "write a: A by Opener;\neach extra: Extra by All;\npause rest: 50;\neach b: B by All;\ndecide d by Opener: on B[all] within 9 => Fix | Abort;",
+    );
+    check(&rests(50, " within 9"), &more, "soft");
+    // Another place for the same pause.
+    let later = session(
+        labels,
+        "write a: A by Opener;\neach b: B by All;\ndecide d by Opener: on B[all] within 9 => Fix | Abort;\npause rest: 50;",
+    );
+    check(&rests(50, " within 9"), &later, "hard old-opens");
+}
+
+/// Who waited for one that rests is as late as that one: what is behind both is no difference.
+#[test]
+fn pauses_do_not_add_up_where_everybody_waits() {
+    let rounds = |pause: u32, quorum: &str, waits: bool| {
+        let (mut labels, mut steps) = ("Abort(Reason)".to_string(), Vec::new());
+        for it in 0..4 {
+            labels += &format!(" B{it}(u8) Fix{it}(u8)");
+            steps.push(format!("pause rest{it}: {pause};\neach b{it}: B{it} by All;"));
+            if waits {
+                steps.push(format!(
+                    "decide d{it} by Opener: on B{it}[{quorum}] within 9 => Fix{it} | Abort;"
+                ));
+            }
+        }
+        if !waits {
+            steps.push(format!("decide d by Opener: on B3[{quorum}] within 9 => Fix0 | Abort;"));
+            labels =
+                labels.replace(" Fix1(u8)", "").replace(" Fix2(u8)", "").replace(" Fix3(u8)", "");
+        }
+        session(&labels, &steps.join("\n"))
+    };
+    for quorum in ["all", "threshold"] {
+        check(&rounds(1, quorum, true), &rounds(9, quorum, true), "soft");
+        check(&rounds(1, quorum, false), &rounds(9, quorum, false), "hard new-opens");
+    }
+}
+
+const DECLINE_STEPS: &str = "\
+each ready: Ready by All | No;
+decide go by Opener: on Ready[threshold] within 9 => Go | Abort;";
+const DECLINE: &str = "Ready(u8) No(Reason) Go(u8) Abort(Reason)";
+
+#[test]
+fn a_step_that_may_be_declined() {
+    let declines = session(DECLINE, DECLINE_STEPS);
+    // Time runs out where too many decline, and that ends the session for everyone.
+    assert_eq!(sound(&declines), Ok(()));
+    let labels = DECLINE.replace(" No(Reason)", "");
+    let must = session(&labels, &DECLINE_STEPS.replace(" | No", ""));
+    check(&must, &declines, "soft");
+    // What is said instead is awaited by nobody.
+    let other = session(&DECLINE.replace("No(", "Never("), &DECLINE_STEPS.replace("No;", "Never;"));
+    check(&declines, &other, "soft");
+    // One who declines leaves a quorum, but not everyone, to the other version.
+    let all = session(DECLINE, &DECLINE_STEPS.replace("[threshold]", "[all]"));
+    check(&declines, &all, "soft");
+    // A decider without a deadline waits for ever for who declines.
+    let patient = session(&labels, &DECLINE_STEPS.replace(" | No", "").replace(" within 9", ""));
+    assert_eq!(sound(&patient), Ok(()));
+    check(&must, &patient, "soft");
+    check(&patient, &declines, "hard new-opens");
+    let Change::Hard(Hard { witness: Witness::Mixed(run), .. }) = compare(&patient, &declines)
+    else {
+        panic!("hard")
+    };
+    let Fault::Waits { device, missing, .. } = &run.fault else { panic!("{run}") };
+    assert_eq!(run.versions[usize::from(*device)], Side::Old);
+    assert!(missing.iter().all(|it| it.why == WhyMissing::Declined), "{run}");
+    // That nobody needs to decline does not excuse a step that the other version does not take.
+    let shows = [DECLINE, DECLINE_STEPS].map(|it| it.replace("Ready", "Set"));
+    check(&declines, &session(&shows[0], &shows[1]), "hard");
+}
+
+#[test]
+fn who_waits_for_what_others_may_decline() {
+    let gathers = DECLINE_STEPS.replace("decide", "gather all: Ready[all] within 5;\ndecide");
+    let gathers = session(DECLINE, &gathers);
+    // All give up at the same place.
+    assert_eq!(sound(&gathers), Ok(()));
+    // But not all would, if some do not wait there.
+    let declines = session(DECLINE, DECLINE_STEPS);
+    check(&declines, &gathers, "hard");
+    let for_ever = session(DECLINE, &gathers_of(&gathers).replace(" within 5", ""));
+    let Err(Witness::Alone { run, .. }) = sound(&for_ever) else { panic!("waits") };
+    assert_eq!(
+        run.lines().join("\n"),
+        "\
+device 0 (new) sends Ready
+device 1 (new) sends Ready
+device 2 (new) sends No instead of Ready
+device 0 (new) waits for Ready of 3 devices
+device 2 (new) declined to send Ready"
+    );
+    // Members who give up beside a decider that aborts: nobody has a result. Who waits for a decider
+    // that gave up waits for ever.
+    let threshold = gathers_of(&gathers).replace("all: Ready[all]", "all: Ready[threshold]");
+    check(&declines, &session(DECLINE, &threshold), "hard old-opens");
+}
+
+fn gathers_of(session: &SessionType) -> String {
+    let text = session.to_string();
+    let steps = text.lines().filter(|it| it.ends_with(';')).map(str::trim_start);
+    steps.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn who_declines_is_not_named() {
+    let names = "\
+each ready: Ready by All | No;
+decide chosen by Opener: on Ready[1] within 9 => Chosen | Abort;
+each share: Share among Chosen;
+decide go by Opener: on Share[among Chosen] within 9 => Go | Abort;";
+    let labels = "Ready(u8) No(Reason) Chosen(devices) Share(u8) Go(u8) Abort(Reason)";
+    let old = session(labels, names);
+    assert_eq!(sound(&old), Ok(()));
+    check(&old, &session(labels, &names.replace("[1]", "[2]")), "hard new-opens");
+    let gathers =
+        names.replace("each share", "gather seen: Ready[among Chosen] within 9;\neach share");
+    check(&old, &session(labels, &gathers), "soft");
+    // In the second round everybody is asked again.
+    let again = "rec again within 99;\neach ready: Ready by All | No;\nchoice c by Opener: on Ready[threshold] within 9 {\n    More => continue again,\n    Done => {}\n} | Abort;";
+    let labels = "Ready(u8) No(Reason) More(u8) Done(u8) Abort(Reason)";
+    let rounds = session(labels, again);
+    assert_eq!(sound(&rounds), Ok(()));
+    let gathers = again.replace("choice", "gather g: Ready[2] within 3;\nchoice");
+    check(&rounds, &session(labels, &gathers), "hard old-opens");
+    check(&rounds, &session(labels, &gathers.replace("[2]", "[3]")), "hard");
+    let other = session(
+        "Ready(u8) No(Reason) More(u8) Done(u8) Abort(Reason) Extra(u8)",
+        &format!("each extra: Extra by All;\n{again}"),
+    );
+    check(&rounds, &other, "soft");
+}
+
+#[test]
 fn signals() {
     let decide = "each a: A by All;\ndecide d by Opener: on A[threshold] within 9 => Fix | Abort unless Veto;";
     let labels = "A(u8) Fix(u8) Abort(Reason) Veto(u8)";

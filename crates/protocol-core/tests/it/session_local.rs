@@ -19,16 +19,21 @@ fn brief(steps: &[Local]) -> String {
         Local::Send { label, among: Some(among), .. } => format!("!{label}/{among}"),
         Local::Send { label, .. } => format!("!{label}"),
         Local::Await(wait) => {
-            format!("?{}[{}]{}", wait.label, wait.quorum, if wait.deadline { "*" } else { "" })
+            format!(
+                "?{}[{}]{}",
+                wait.label,
+                wait.quorum,
+                if wait.within.is_some() { "*" } else { "" }
+            )
         }
         Local::Decide { on, branches } => {
             let on = on.iter().map(|on| format!("{}[{}]", on.label, on.quorum)).collect::<String>();
             let unless = on_unless(step);
             format!("decide({on}{unless}){{{}}}", ways(branches))
         }
-        Local::Follow { branches, signal, deadline, by, .. } => {
+        Local::Follow { branches, signal, within, by, .. } => {
             let signal = signal.as_ref().map(|it| format!(" or say {it}")).unwrap_or_default();
-            let deadline = if *deadline { "*" } else { "" };
+            let deadline = if within.is_some() { "*" } else { "" };
             format!("follow({by}{signal}){deadline}{{{}}}", ways(branches))
         }
         Local::Rec { name } => format!("rec {name}"),

@@ -26,6 +26,8 @@ struct Spread {
     late: u64,
     must: bool,
     bogus: bool,
+    /// Whether it is for one device alone.
+    answers: bool,
 }
 
 impl<L: Level> Engine<L> {
@@ -45,6 +47,7 @@ impl<L: Level> Engine<L> {
             late: 0,
             must: strategy.is_none() && to.is_none(),
             bogus: false,
+            answers: to.is_some(),
         };
         if self.sybils != 0 && strategy.is_none() && to.is_none() {
             self.repeat_by_sybils(dev, now, &message, spread);
@@ -111,6 +114,9 @@ impl<L: Level> Engine<L> {
                 self.send(dev, now, message, spread);
                 self.send_changed(dev, now, variant, spread);
             }
+            // An answer to one device is no part of the session: replayed in answer to a replay, it
+            // would keep liars busy with each other for ever.
+            Strategy::Replay if spread.answers => self.send(dev, now, message, spread),
             Strategy::Replay => {
                 let other = self.level.change(dev, &message, Change::Session, 0);
                 let old = self.sent.iter().find(|it| it.from == dev && !it.bogus);

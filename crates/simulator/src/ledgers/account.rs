@@ -1,6 +1,6 @@
 //! An account of simulated devices.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aura_choreography::Dev;
 use aura_crypto::{HpkeSecretKey, SecretKey};
@@ -22,7 +22,7 @@ pub(super) struct Member {
 #[derive(Default)]
 pub(super) struct Account {
     pub(super) devices: Vec<Member>,
-    pub(super) chain: Option<ControlChain>,
+    pub(super) chain: Option<Arc<ControlChain>>,
 }
 
 /// A seed that is another for each device and purpose.
@@ -71,7 +71,7 @@ impl Account {
             let certificate = Certificate { view: 0, votes };
             chain.append(CertifiedEntry { slot, value, certificate }).map_err(broken)?;
         }
-        Ok(Self { devices, chain: Some(chain) })
+        Ok(Self { devices, chain: Some(Arc::new(chain)) })
     }
 
     pub(super) fn member(&self, dev: Dev) -> Option<&Member> {

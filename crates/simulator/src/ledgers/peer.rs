@@ -7,7 +7,7 @@ use aura_choreography::{
 };
 use aura_coordination::execution::{Instruction, InstructionResult, ProtocolContext};
 use aura_journal::{
-    Event, Ledger, Outcome, PeerTag, Stored, Strict,
+    Event, Ledger, Outcome, PeerTag, Strict,
     event::{OpenSession, SessionMessage},
     session_id,
     sync::{SyncMessage, answer, hello},
@@ -54,8 +54,9 @@ struct Running {
 }
 
 /// What is durable of a device.
-pub struct Saved {
-    stored: Stored,
+pub struct Saved<S: Signing> {
+    /// The chain, and the units in the order in which they arrived.
+    ledger: Option<(S::Stored, Vec<Vec<u8>>)>,
     session: Option<SavedSession>,
 }
 
@@ -76,7 +77,9 @@ impl<S: Signing> Peer<S> {
         (dev, threshold): (Dev, u8),
         corrupts: Option<u64>,
     ) -> Self {
-        let ledger = account.chain.clone().map(Ledger::with_scheme);
+        // Founded, and stored already.
+        let chain = account.chain.as_ref();
+        let ledger = chain.and_then(|it| Ledger::restore_units(Arc::clone(it), &[]).ok());
         Self { account, table, dev, threshold, corrupts, ledger, session: None }
     }
 
@@ -84,13 +87,12 @@ impl<S: Signing> Peer<S> {
         account: Arc<Account>,
         table: Arc<Table>,
         (dev, threshold): (Dev, u8),
-        saved: Saved,
+        saved: Saved<S>,
         corrupts: Option<u64>,
     ) -> Result<Self, String> {
-        let founded = account.chain.as_ref().ok_or("an account without a chain")?;
-        let chain = S::chain(founded, &saved.stored.entries).map_err(|error| error.to_string())?;
-        let ledger = Ledger::restore_units(chain, &saved.stored.units);
-        let ledger = ledger.map_err(|error| error.to_string())?;
+        let (chain, units) = saved.ledger.ok_or("a device without a ledger")?;
+        let chain = S::restore(chain).map_err(|error| error.to_string())?;
+        let ledger = Ledger::restore_units(chain, &units).map_err(|error| error.to_string())?;
         let session = saved.session.map(|saved| saved.restore(&table)).transpose()?;
         Ok(Self { account, table, dev, threshold, corrupts, ledger: Some(ledger), session })
     }
@@ -153,7 +155,13 @@ impl<S: Signing> Peer<S> {
                 params: state.open.params.clone(),
             };
             let host = host(&self.table, &start, None);
-            let rights = [Capability::Sign, Capability::DeriveKey, Capability::Seal];
+            let rights = [
+                Capability::WriteRecords,
+                Capability::Sign,
+                Capability::DeriveKey,
+                Capability::Seal,
+                Capability::RunSubProtocol,
+            ];
             let mut context = ProtocolContext::new(start, MODULE, rights.into_iter().collect());
             if let Some(says) = self.table.says {
                 // A session that has just begun listens.
@@ -213,9 +221,11 @@ impl<S: Signing> Peer<S> {
                     running.reply(effect, reply);
                 }
             }
-            Instruction::RunSubProtocol { effect, .. } => {
-                let why = "a simulated host does not do this".to_owned();
-                running.reply(effect, EffectReply::Denied(why));
+            Instruction::RunSubProtocol { effect, protocol, params, .. } => {
+                let call = HostCall::Run { protocol, params, within: None };
+                if let Some(reply) = running.host.as_mut().map(|it| it.reply(&call)) {
+                    running.reply(effect, reply);
+                }
             }
             Instruction::Fail { reason, .. } => {
                 running.failed = Some(Err(Stop::Failed(Reason::Other(reason))));
@@ -329,7 +339,7 @@ impl SavedSession {
 
 impl<S: Signing> Node for Peer<S> {
     type Message = Packet;
-    type Saved = Saved;
+    type Saved = Saved<S>;
 
     fn start(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
         if self.dev == OPENER {
@@ -388,14 +398,12 @@ impl<S: Signing> Node for Peer<S> {
         running.failed.as_ref().or_else(|| running.hosted.session()?.ended())
     }
 
-    fn save(&self) -> Saved {
-        let mut stored = Stored::default();
-        if let Some(ledger) = &self.ledger {
-            stored.entries = ledger.chain().entries().to_vec();
+    fn save(&self) -> Saved<S> {
+        let ledger = self.ledger.as_ref().map(|ledger| {
             let units = ledger.arrivals().iter().filter_map(|it| ledger.unit_bytes(it));
-            stored.units = units.map(<[u8]>::to_vec).collect();
-        }
-        Saved { stored, session: self.session.as_ref().map(Running::save) }
+            (S::store(ledger.shared_chain()), units.map(<[u8]>::to_vec).collect())
+        });
+        Saved { ledger, session: self.session.as_ref().map(Running::save) }
     }
 
     fn waits(&self) -> Option<Waits> {

@@ -27,6 +27,16 @@ pub enum Differs {
         /// What it should decide.
         label: String,
     },
+    /// A device does not answer, or wait, as the run says.
+    #[error("move {at}: device {device} does not come to answer or give up {label}")]
+    Answers {
+        /// Which move of the schedule, from 0.
+        at: usize,
+        /// The device.
+        device: u8,
+        /// What it is asked for, or waits for.
+        label: String,
+    },
     /// The run does not go wrong as it says.
     #[error("it does not go wrong as it says, but so:\n{0}")]
     Fault(Box<Verdict>),
@@ -44,13 +54,24 @@ pub fn replay(
     let mut running = Running::new(&mix).map_err(Differs::NoSeat)?;
     running.settle();
     for (at, step) in run.schedule.iter().enumerate() {
+        let device = usize::from(step.device);
         let (label, devices, late) = match &step.action {
             Action::Decides { label, devices } => (label, devices.as_ref(), false),
             Action::TimesOut { label, .. } => (label, None, true),
-            // The runtime does it by itself.
-            Action::Sends { .. } | Action::Sees { .. } | Action::Follows { .. } => continue,
+            action => {
+                answer(&mut running, device, action).ok_or_else(|| {
+                    let label = match action {
+                        Action::Declines { label, .. } | Action::GivesUp { awaited: label } => {
+                            label
+                        }
+                        _ => "",
+                    };
+                    Differs::Answers { at, device: step.device, label: label.to_owned() }
+                })?;
+                running.settle();
+                continue;
+            }
         };
-        let device = usize::from(step.device);
         let differs = || Differs::Decides { at, device: step.device, label: label.clone() };
         let question = running.question(device).ok_or_else(differs)?;
         let way = question.ways.iter().position(|it| it == label).ok_or_else(differs)?;
@@ -75,6 +96,28 @@ pub fn replay(
     } else {
         Err(Differs::Fault(Box::new(running.verdict())))
     }
+}
+
+/// Makes a move that is no decision. Most of them the runtime makes by itself.
+fn answer(running: &mut Running, device: usize, action: &Action) -> Option<()> {
+    let asked = running.question(device).filter(|it| it.declines.is_some());
+    let asked = asked.and_then(|it| it.ways.first()).cloned();
+    match action {
+        Action::Sends { label, .. } if asked.as_ref() == Some(label) => {
+            running.tell(device, &Told { way: 0, devices: None });
+        }
+        Action::Declines { label, .. } => {
+            asked.filter(|it| it == label)?;
+            running.tell(device, &Told { way: 1, devices: None });
+        }
+        Action::GivesUp { awaited } => {
+            let is_it = running.late().contains(&device)
+                && running.awaited(device).iter().eq(core::iter::once(awaited));
+            is_it.then(|| running.time_out(device))?;
+        }
+        _ => {}
+    }
+    Some(())
 }
 
 /// Lets every decider that stands before a decision try to take it.
@@ -122,6 +165,7 @@ fn is_reproduced(running: &mut Running, fault: &Fault) -> bool {
                 match end {
                     compared::End::Finished => matches!(ended, Some(End::Finished(_))),
                     compared::End::Aborted => matches!(ended, Some(End::Aborted(_))),
+                    compared::End::GaveUp => matches!(ended, Some(End::Left(_))),
                 }
             };
             running.devices.iter().zip(ends).all(alike)

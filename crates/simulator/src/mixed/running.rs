@@ -25,14 +25,17 @@ pub(super) enum Move {
         reader: usize,
     },
     Pause(usize),
-    /// A decider goes on to its decision.
+    /// A decider goes on to its decision, or a person answers.
     Decide(usize),
 }
 
 /// Sessions, and what is on its way between them.
 pub(super) struct Running {
     pub(super) devices: Vec<Device>,
+    /// All that was said or declined: by whom, as what, in which round.
+    answers: BTreeSet<(usize, String, u32)>,
     late: BTreeSet<(u8, String)>,
+    gave_up: BTreeSet<u8>,
 }
 
 /// One device.
@@ -65,7 +68,8 @@ impl Running {
                 said: Vec::new(),
             });
         }
-        let mut running = Self { devices, late: BTreeSet::new() };
+        let (answers, late, gave_up) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut running = Self { devices, answers, late, gave_up };
         for device in 0..COUNT {
             running.input(device, Input::Clock(Epoch(1)));
         }
@@ -87,7 +91,7 @@ impl Running {
             device.said.extend(emit.iter().map(|it| author.name(it.label).to_owned()));
             if let Some(HostCall::Read(key)) = call {
                 let question = decode::<Question>(&key.0, key.0.len()).ok();
-                if let Some(it) = question.filter(|it| usize::from(it.decider) == index) {
+                if let Some(it) = question.filter(|it| it.who.contains(Dev(index as u8))) {
                     device.question = Some((it, device.session.log().len()));
                 } else {
                     next = Some(Input::Reply(EffectReply::Record(None)));
@@ -100,6 +104,7 @@ impl Running {
     }
 
     fn send(&mut self, author: usize, from: &Interpreted, event: &Event) {
+        self.answers.insert((author, from.name(event.label).to_owned(), event.round));
         for (reader, device) in self.devices.iter_mut().enumerate() {
             if reader == author || device.session.ended().is_some() {
                 continue;
@@ -174,30 +179,54 @@ impl Running {
     /// Tells a decider what to decide, once it can.
     pub(super) fn tell(&mut self, index: usize, told: &Told) {
         let reply = EffectReply::Record(Some(encode(told)));
-        if let Some((_, asked)) = self.device(index).and_then(|it| it.question.as_mut()) {
+        if let Some((question, asked)) = self.device(index).and_then(|it| it.question.as_mut()) {
             *asked += 1;
+            if let (Some(round), 1) = (question.declines, told.way) {
+                let declined = question.ways.first().cloned().unwrap_or_default();
+                self.answers.insert((index, declined, round));
+            }
         }
         self.input(index, Input::Reply(reply));
     }
 
-    /// The deciders for whom time may run out.
+    /// Those for whom time may run out: deciders, and who waits for what enough devices would have said
+    /// if some had not declined.
     pub(super) fn late(&self) -> Vec<usize> {
         let waits = |it: &Device| {
             let Some(Ask::Await { within: Some(within), .. }) = it.session.pending() else {
                 return false;
             };
-            let asked = it.question.as_ref().map(|it| it.1);
-            *within != NEVER && asked == Some(it.session.log().len())
+            *within != NEVER && (it.decides() || self.is_declined(it))
         };
         let all = self.devices.iter().enumerate();
         all.filter(|it| waits(it.1)).map(|it| it.0).collect()
     }
 
-    /// Time runs out for a decider.
+    /// Whether a device lacks only what others declined.
+    fn is_declined(&self, device: &Device) -> bool {
+        let Some(Ask::Await { want, .. }) = device.session.pending() else { return false };
+        let answered = |author: &usize| {
+            let Some(from) = self.devices.get(*author) else { return false };
+            want.labels.iter().any(|label| {
+                let name = device.script.name(label);
+                let answer = (*author, name.to_owned(), want.round);
+                device.script.shares(from.script, name) && self.answers.contains(&answer)
+            })
+        };
+        let authors = want.from.iter().map(|it| usize::from(it.0)).filter(answered);
+        !want.to_me && !want.same && usize::from(want.count) <= authors.count()
+    }
+
+    /// Time runs out for a device.
     pub(super) fn time_out(&mut self, index: usize) {
-        let question = self.devices.get(index).and_then(|it| it.question.as_ref());
-        if let Some(first) = question.and_then(|it| it.0.ways.first()).cloned() {
-            self.late.insert((index as u8, first));
+        let Some(device) = self.devices.get(index) else { return };
+        match device.question.as_ref().and_then(|it| it.0.ways.first()) {
+            Some(first) if device.decides() => {
+                self.late.insert((index as u8, first.clone()));
+            }
+            _ => {
+                self.gave_up.insert(index as u8);
+            }
         }
         self.wake(index);
     }
@@ -233,6 +262,14 @@ impl Running {
             Some(ended) => End::of(ended),
             None => End::Waits(self.awaited(index)),
         };
-        Verdict { ends: std::array::from_fn(end), late: self.late.clone() }
+        let (late, gave_up) = (self.late.clone(), self.gave_up.clone());
+        Verdict { ends: std::array::from_fn(end), late, gave_up }
+    }
+}
+
+impl Device {
+    /// Whether it waits for what it decides on.
+    fn decides(&self) -> bool {
+        self.question.as_ref().is_some_and(|it| it.1 == self.session.log().len())
     }
 }

@@ -23,16 +23,19 @@ impl Said {
     }
 }
 
-/// What every device asks its host before a decision. Only who decides gets an answer that matters.
+/// What every device asks its host before a decision, and before a step that it may decline. Only those
+/// whom it concerns get an answer that matters.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Question {
-    /// Who decides.
-    pub(super) decider: u8,
+    /// Who answers.
+    pub(super) who: DeviceSet,
     /// What can be said, with the prefix of the part.
     pub(super) ways: Vec<String>,
+    /// If the last way is to decline the first: in which round.
+    pub(super) declines: Option<u32>,
 }
 
-/// What a decider is told to do.
+/// What a device is told to do.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Told {
     /// Which of the ways.

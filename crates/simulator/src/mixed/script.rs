@@ -52,6 +52,13 @@ impl Interpreted {
         u16::try_from(found).ok().map(Label)
     }
 
+    /// Whether this version and another both know a label of this name, alike.
+    pub(super) fn shares(&self, other: &Self, name: &str) -> bool {
+        let layout =
+            |it: &Self| it.labels.iter().find(|it| it.name == name).map(|it| it.layout.clone());
+        layout(self).is_some() && layout(self) == layout(other)
+    }
+
     pub(super) fn name(&self, label: Label) -> &str {
         self.labelled(label).map_or("", |it| it.name.as_str())
     }

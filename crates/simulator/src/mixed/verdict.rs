@@ -25,19 +25,24 @@ pub struct Verdict {
     pub ends: [End; 3],
     /// Who ran out of time, at which decision.
     pub late: BTreeSet<(u8, String)>,
+    /// Who gave up because others had declined.
+    pub gave_up: BTreeSet<u8>,
 }
 
 impl Verdict {
-    /// Whether all came to the same end, and nobody is blamed: they are all honest.
+    /// Whether all finished by the same decisions; or nobody did, and nobody is blamed: they are all
+    /// honest.
     #[must_use]
     pub fn is_well(&self) -> bool {
         let [first, others @ ..] = &self.ends;
-        let is_good = match first {
-            End::Finished(_) => true,
+        if matches!(first, End::Finished(_)) {
+            return others.iter().all(|it| it == first);
+        }
+        self.ends.iter().zip(0..).all(|(end, device)| match end {
             End::Aborted(blamed) => blamed.is_empty(),
-            End::Left(_) | End::Waits(_) => false,
-        };
-        is_good && others.iter().all(|it| it == first)
+            End::Left(_) => self.gave_up.contains(&device),
+            End::Finished(_) | End::Waits(_) => false,
+        })
     }
 }
 

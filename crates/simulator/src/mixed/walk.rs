@@ -90,6 +90,16 @@ impl Scope {
         self.roles.get(usize::from(role.0)).copied().unwrap_or_default()
     }
 
+    /// The one device of a role.
+    fn decider(&self, role: RoleIx) -> DeviceSet {
+        self.of(role).first().map(DeviceSet::one).unwrap_or_default()
+    }
+
+    /// Whom a decision named.
+    fn named(&self, decided: &str) -> DeviceSet {
+        self.decided.get(decided).copied().unwrap_or_default()
+    }
+
     fn global(&self) -> &'static GlobalType {
         self.known.global
     }
@@ -200,8 +210,24 @@ impl Walk {
             GroupType::Role(role) => Group::Role(self.scope.role(role)),
             GroupType::Decided(decided) => Group::Decided(self.scope.label(decided)),
         };
-        let no = no.map(|it| self.scope.label(it));
-        let said = move |_: &Me| Ok((Said::of(layout, DeviceSet::EMPTY), ()));
+        let no = match no {
+            None => None,
+            Some(no) => {
+                let who = match among {
+                    GroupType::Role(role) => self.scope.of(self.scope.role(role)),
+                    GroupType::Decided(decided) => self.scope.named(decided),
+                };
+                let round = Some(self.scope.round);
+                Some((self.scope.label(no), self.told(who, vec![label, no], round).await?))
+            }
+        };
+        let (no, told) = no.unzip();
+        let said = move |me: &Me| match &told {
+            Some(told) if answer(told, me)?.way != 0 => {
+                Err(Reason::Other("it was told to".to_owned()))
+            }
+            _ => Ok((Said::of(layout, DeviceSet::EMPTY), ())),
+        };
         self.cx.each(place, group, no, said).await?;
         self.scope.senders.insert(label, group);
         Ok(())
@@ -222,16 +248,16 @@ impl Walk {
         Ok(())
     }
 
-    /// What the host of whoever decides tells it to do.
+    /// What the hosts of these devices tell them to do.
     async fn told(
         &mut self,
-        by: RoleIx,
+        who: DeviceSet,
         ways: Vec<&str>,
+        declines: Option<u32>,
     ) -> Result<FromHost<Option<Vec<u8>>>, Stop> {
         let prefix = &self.scope.prefix;
         let ways = ways.into_iter().map(|it| format!("{prefix}{it}")).collect();
-        let decider = self.scope.of(by).first().map_or(u8::MAX, |it| it.0);
-        let question = encode(&Question { decider, ways });
+        let question = encode(&Question { who, ways, declines });
         self.read(move |_| Ok(RecordKey(question.clone()))).await
     }
 
@@ -254,7 +280,7 @@ impl Walk {
             names: scope.known.naming.contains(yes).then_some(naming),
         };
         let (layout, veto) = (scope.layout(yes), unless.map_or("", |it| scope.layout(it)));
-        let told = self.told(by, vec![yes, no]).await?;
+        let told = self.told(self.scope.decider(by), vec![yes, no], None).await?;
         let decided = move |me: &Me, heard: &[(Dev, Said)]| {
             let told = answer(&told, me)?;
             if told.way != 0 {
@@ -294,7 +320,7 @@ impl Walk {
         let open: Vec<&'static Branch> =
             branches.iter().filter(|it| self.may_take(&it.end)).collect();
         let ways = open.iter().map(|it| it.label).chain(no.copied()).collect();
-        let told = self.told(by, ways).await?;
+        let told = self.told(self.scope.decider(by), ways, None).await?;
         let said: Vec<_> = open
             .iter()
             .map(|it| {

@@ -96,6 +96,7 @@ impl Plan {
         drawing.network(&mut self.faults, shape);
         drawing.devices(&mut self.faults, shape);
         drawing.liars(&mut self.faults, shape);
+        drawing.absent(&mut self.faults, shape);
     }
 }
 
@@ -193,6 +194,13 @@ impl Drawing {
         }
     }
 
+    /// Last, so that what older versions drew from a seed is still drawn.
+    fn absent(&mut self, faults: &mut Vec<Fault>, shape: &Shape) {
+        if self.once_in(16) {
+            faults.push(Fault::Absent { dev: self.dev(shape) });
+        }
+    }
+
     fn strategy(&mut self, shape: &Shape) -> Strategy {
         match self.below(9) {
             0 => Strategy::Silent,
@@ -211,6 +219,8 @@ impl Drawing {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -227,6 +237,46 @@ mod tests {
         assert_eq!(plans().map(DeviceSet::len).max(), Some(2));
         let nobody = Shape::within(Promise::NOBODY, 5, 3, DeviceSet::one(Dev(0)));
         assert!((0..500).all(|seed| Plan::from_seed(seed, &nobody).byzantine().is_empty()));
+    }
+
+    /// Everything that can go wrong, and every way to lie, is drawn sooner or later.
+    #[test]
+    fn everything_is_drawn() {
+        let shape = Shape::within(Promise::QUORUM, 5, 4, DeviceSet::one(Dev(0)));
+        let word = |it: &Fault| match it {
+            Fault::Byzantine { strategy, .. } => format!("{strategy:?}"),
+            other => format!("{other:?}"),
+        };
+        let kind = |it: &Fault| word(it).split(' ').next().map(str::to_owned);
+        let plans = (0..2_000).map(|seed| Plan::from_seed(seed, &shape));
+        let drawn: BTreeSet<String> =
+            plans.flat_map(|it| it.faults).filter_map(|it| kind(&it)).collect();
+        let expected = [
+            "Absent",
+            "BatchedSync",
+            "ClockSkew",
+            "Corrupt",
+            "Crash",
+            "Duplicate",
+            "Eclipse",
+            "Equivocate",
+            "ForgedSignature",
+            "ForkLedger",
+            "Hold",
+            "Latency",
+            "Loss",
+            "Partition",
+            "Reorder",
+            "Replay",
+            "SelectiveAbort",
+            "Signal",
+            "Silent",
+            "Slow",
+            "Stuffing",
+            "Sybil",
+            "TornWrite",
+        ];
+        assert!(drawn.iter().eq(&expected), "{drawn:?}");
     }
 
     #[test]

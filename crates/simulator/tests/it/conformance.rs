@@ -1,15 +1,27 @@
 //! INV-K3 for every choreography that is explored here: what it asks is a path of its type.
 
 use aura_choreography::{Dev, Script};
-use aura_coordination::choreography::upgrade::script::{Prepared, Terms, Upgrade, upgrade};
+use aura_coordination::choreography::{
+    dkd::script::dkd as script_of_dkd,
+    dkg::script::dkg as script_of_dkg,
+    sign::script::sign as script_of_sign,
+    upgrade::script::{Prepared, Terms, Upgrade, upgrade},
+};
 use aura_protocol_core::{Digest, encode, quorum::default_threshold};
 use aura_simulator::protocols::{
+    Protocol, derive,
     dkd::{Dkd, derivation},
     dkd_certified::{DkdCertified, certified},
+    dkg,
     locking::{Locking, lock},
+    sign,
     tour::{Tour, handover},
 };
-use aura_testkit::{Paths, Subject, conformance::choreography, seed::Seeded};
+use aura_testkit::{
+    Paths, Subject,
+    conformance::{Host, choreography, choreography_at},
+    seed::Seeded,
+};
 
 const RUNS: u64 = 150;
 
@@ -71,6 +83,39 @@ fn locking() {
 #[test]
 fn tour() {
     check(&Tour, text!(handover::GLOBAL), 3, quorum, number);
+}
+
+/// A shipped choreography with its key store in symbols. What only a liar can bring about stays unsaid.
+#[track_caller]
+fn check_hosted(protocol: &Protocol, host: Host, text: &str, unsaid: &[&str]) {
+    let mut all = Paths::default();
+    for devices in 2..5 {
+        let params = (protocol.params)(devices, default_threshold(usize::from(devices)) as u8);
+        let subject = Subject { script: protocol.script, text, devices, params, says: number };
+        let paths = choreography_at(host, &subject, RUNS).unwrap_or_else(|it| panic!("{it}"));
+        assert!(paths.unsaid.iter().eq(unsaid), "{devices} devices: {paths:?}");
+        all.finished += paths.finished;
+        all.stopped += paths.stopped;
+        all.left += paths.left;
+    }
+    assert!(50 < all.finished && 100 < all.stopped && 20 < all.left, "{all:?}");
+}
+
+#[test]
+fn key_generation() {
+    // Nobody complains of honest devices.
+    let disputes = ["Disputed", "Justified", "Justify", "Recheck", "Settled"];
+    check_hosted(&dkg::PROTOCOL, dkg::answer, text!(script_of_dkg::GLOBAL), &disputes);
+}
+
+#[test]
+fn signing() {
+    check_hosted(&sign::PROTOCOL, sign::answer, text!(script_of_sign::GLOBAL), &[]);
+}
+
+#[test]
+fn key_derivation() {
+    check_hosted(&derive::PROTOCOL, derive::answer, text!(script_of_dkd::GLOBAL), &[]);
 }
 
 /// The last participant is the control chain. Of what a rehearsal reports, some is a failure and some

@@ -45,6 +45,24 @@ fn keyed_hashes_stand_in_for_signatures() {
     }
 }
 
+/// Liars that say once more what they said before do not do so with each answer, or they would answer
+/// each other for ever.
+#[test]
+fn liars_that_replay_come_to_rest() {
+    let liar = |dev| Fault::Byzantine { dev, strategy: Strategy::Replay };
+    let faults = vec![
+        Fault::Crash { dev: 3, at: 5, down: 14 },
+        Fault::Crash { dev: 2, at: 4, down: 9 },
+        liar(1),
+        liar(2),
+        liar(3),
+    ];
+    let plan = Plan { seed: 6711, devices: 5, threshold: 3, jitter: 6, faults };
+    let run = Subject::new(&dkd::PROTOCOL, Depth::L2Keyed).run(&plan);
+    assert_eq!(run.violation, None);
+    assert!(run.tally.restarts == 2 && run.events < 1_000, "{run:?}");
+}
+
 /// Without a fault, all devices finish with the same ledger.
 #[test]
 fn all_devices_end_with_one_ledger() {

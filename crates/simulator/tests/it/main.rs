@@ -14,6 +14,7 @@ mod faults;
 mod identity;
 mod ledgers;
 mod mixed;
+mod motion;
 mod oracles;
 mod poll;
 mod shrinking;

@@ -3,6 +3,7 @@
 use aura_protocol_core::session_type::{
     Change, Hard, SessionType, Witness, compare, parse,
     sample::{mutate, sample},
+    sound,
 };
 use aura_simulator::mixed::{End, Interpreted, Mix, Verdict, arrangements, mixes, replay};
 
@@ -47,6 +48,8 @@ fn a_comparison_agrees_with_the_running_code() {
         let old = sample(seed);
         let new = mutate(seed, &old);
         match compare(&old, &new) {
+            // Equal, but it goes wrong by itself.
+            Change::Patch if sound(&old).is_err() => {}
             Change::Patch | Change::Soft => {
                 safe += 1;
                 if let Some((which, verdict)) = wrong(&old, &new, runs) {
@@ -92,6 +95,41 @@ fn changed(changes: &[(&str, &str)]) -> SessionType {
 }
 
 const EXTRA: (&str, &str) = ("Abort(Reason),\n", "Abort(Reason),\n        Extra(u8),\n");
+
+/// People decline in mixes too: a decider with a deadline ends the session, one without waits for ever.
+#[test]
+fn somebody_declines() {
+    let declines = ("Vote by All;", "Vote by All | No;");
+    let label = ("Abort(Reason),\n", "Abort(Reason),\n        No(Reason),\n");
+    let within = ("[threshold] =>", "[threshold] within 9 =>");
+    let (patient, bounded) = (changed(&[]), changed(&[within]));
+    let asks = changed(&[declines, label, within]);
+    assert_eq!(compare(&bounded, &asks), Change::Soft);
+    assert_eq!(wrong(&bounded, &asks, 10 * RUNS), None);
+    let Change::Hard(Hard { witness: Witness::Mixed(run), .. }) = compare(&patient, &asks) else {
+        panic!("hard");
+    };
+    assert_eq!(replay(scripts(&patient, &asks), &run), Ok(()), "{run}");
+    let (_, verdict) = wrong(&patient, &asks, 10 * RUNS).unwrap();
+    assert!(verdict.ends.iter().any(|it| matches!(it, End::Waits(_))), "{verdict}");
+    // All who wait for what somebody declined give up; a result beside that is none.
+    let gather = ("    decide", "    gather votes: Vote[all] within 5;\n    decide");
+    let waits = changed(&[declines, label, within, gather]);
+    let same = changed(&[
+        declines,
+        label,
+        within,
+        gather,
+        EXTRA,
+        ("    each vote", "    each extra: Extra by All;\n    each vote"),
+    ]);
+    assert_eq!(compare(&waits, &same), Change::Soft);
+    assert_eq!(wrong(&waits, &same, 10 * RUNS), None);
+    let Change::Hard(Hard { witness: Witness::Mixed(run), .. }) = compare(&asks, &waits) else {
+        panic!("hard");
+    };
+    assert_eq!(replay(scripts(&asks, &waits), &run), Ok(()), "{run}");
+}
 
 /// What each change is, and what a device is found waiting for if it is hard.
 #[test]

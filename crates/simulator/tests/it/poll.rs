@@ -1,5 +1,6 @@
 //! The guest `poll`, simulated and explored, as docs/add-a-protocol.md has it for a new protocol.
 
+use aura_choreography::{Dev, Ended};
 use aura_protocol_core::Outcome;
 use aura_simulator::{
     campaign::Campaign,
@@ -26,6 +27,19 @@ fn a_poll_holds_whatever_goes_wrong() {
     assert!(report.outcomes.iter().all(|it| 0 < *it), "{report:?}");
 }
 
+/// Whoever says nothing gives up, and nobody waits for ever: with everybody silent, or one.
+#[test]
+fn a_poll_without_answers_ends() {
+    for silent in 1..=3 {
+        let model = Model::new(&Poll, 3).params(b"tea?".to_vec());
+        let says = |model: Model<'static>, dev| model.signals(Dev(dev), vec![b"yes".to_vec()]);
+        let report = (silent..3).fold(model, says).keep_outcomes().explore().unwrap();
+        assert_eq!(report.verdict, Verdict::Holds, "{}", report.verdict);
+        let ends: Vec<_> = report.outcomes.iter().flatten().collect();
+        assert!(!ends.is_empty() && ends.iter().all(|it| !matches!(it, Some(Ok(_)))), "{ends:?}");
+    }
+}
+
 /// Every run of three devices, one of which may crash anywhere.
 #[test]
 fn a_poll_holds_in_every_order() {
@@ -33,10 +47,10 @@ fn a_poll_holds_in_every_order() {
     let model = [b"yes".to_vec(), b"no".to_vec(), b"yes".to_vec()]
         .into_iter()
         .zip(0..)
-        .fold(model, |model, (said, dev)| model.signals(aura_choreography::Dev(dev), vec![said]));
+        .fold(model, |model, (said, dev)| model.signals(Dev(dev), vec![said]));
     let report = model.explore().unwrap();
     assert_eq!(report.verdict, Verdict::Holds, "{}", report.verdict);
-    let tally = |it: &Option<aura_choreography::Ended>| match it {
+    let tally = |it: &Option<Ended>| match it {
         Some(Ok(Outcome::Completed { result, .. })) => Some(result.clone()),
         _ => None,
     };

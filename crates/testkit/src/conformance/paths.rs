@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use aura_choreography::{Dev, Ended, Label, Machine, RoleIx, Script, Seat};
-use aura_protocol_core::session_type::{self, Local, LocalType, Observed, SessionType};
+use aura_choreography::{Dev, Ended, HostCall, Label, Machine, RoleIx, Script, Seat};
+use aura_protocol_core::{
+    lifecycle::EffectReply,
+    session_type::{self, Local, LocalType, Observed, SessionType},
+};
 use thiserror::Error;
 
 use super::{
@@ -11,6 +14,9 @@ use super::{
     table::{Place, Table, seats},
 };
 use crate::seed::Seeded;
+
+/// What the host of a device answers. The same to all of them: what it is asked says by whom.
+pub type Host = fn(&HostCall) -> EffectReply;
 
 /// A choreography, and how it is run.
 #[derive(Clone)]
@@ -23,7 +29,8 @@ pub struct Subject<'a> {
     pub devices: u8,
     /// What the opener passes to everybody.
     pub params: Vec<u8>,
-    /// What the person at a device says, good or bad, when the script asks.
+    /// What the person at a device says, good or bad, when the script asks; and what a session of another
+    /// protocol comes to that the script runs, when it completes.
     pub says: fn(Dev, &mut Seeded) -> Vec<u8>,
 }
 
@@ -109,6 +116,19 @@ pub enum Departed {
 /// # Errors
 /// [`Departed`], in the first run in which a device did not.
 pub fn choreography(subject: &Subject<'_>, runs: u64) -> Result<Paths, Departed> {
+    all_runs(subject, None, runs)
+}
+
+/// As [`choreography`], for a script that asks its host to do what it cannot do itself: `host` answers, but
+/// for the times when it refuses.
+///
+/// # Errors
+/// [`Departed`], in the first run in which a device did not follow its projection.
+pub fn choreography_at(host: Host, subject: &Subject<'_>, runs: u64) -> Result<Paths, Departed> {
+    all_runs(subject, Some(host), runs)
+}
+
+fn all_runs(subject: &Subject<'_>, host: Option<Host>, runs: u64) -> Result<Paths, Departed> {
     let declared = declared(subject)?;
     let seats = seats(subject).map_err(|it| Departed::Seats(it.to_string()))?;
     let locals: Vec<LocalType> = seats.iter().map(|it| project(subject, &declared, it)).collect();
@@ -116,7 +136,7 @@ pub fn choreography(subject: &Subject<'_>, runs: u64) -> Result<Paths, Departed>
     let labels = (0..global.label_count()).map(|it| global.label_text(Label(it), 0));
     let mut paths = Paths { unsaid: labels.collect(), ..Paths::default() };
     for run in 0..runs {
-        for (place, local) in Table::new(subject, &seats, run).run()?.iter().zip(&locals) {
+        for (place, local) in Table::new(subject, host, &seats, run).run()?.iter().zip(&locals) {
             follow(subject, run, place, local, &mut paths)?;
         }
     }

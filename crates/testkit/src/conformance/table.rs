@@ -7,9 +7,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use aura_choreography::{
     Ask, Body, Dev, DeviceSet, Event, HostCall, Machine, Reason, Reply, Seat, Want,
 };
-use aura_protocol_core::{DeviceId, Epoch, SessionId, lifecycle::EffectReply};
+use aura_protocol_core::{DeviceId, Epoch, Outcome, SessionId, lifecycle::EffectReply};
 
-use super::paths::{Departed, Subject};
+use super::paths::{Departed, Host, Subject};
 use crate::seed::Seeded;
 
 /// Most questions of one device in one run.
@@ -40,6 +40,7 @@ struct Fate {
 /// All devices, in one run.
 pub(super) struct Table<'a> {
     subject: &'a Subject<'a>,
+    host: Option<Host>,
     run: u64,
     random: Seeded,
     fate: Fate,
@@ -61,7 +62,12 @@ pub(super) fn seats(subject: &Subject<'_>) -> Result<Vec<Arc<Seat>>, Reason> {
 
 impl<'a> Table<'a> {
     /// Everything about it follows from `run`.
-    pub(super) fn new(subject: &'a Subject<'a>, seats: &[Arc<Seat>], run: u64) -> Self {
+    pub(super) fn new(
+        subject: &'a Subject<'a>,
+        host: Option<Host>,
+        seats: &[Arc<Seat>],
+        run: u64,
+    ) -> Self {
         let mut random = Seeded::new(run);
         let mut of = |choices: &[u64]| random.pick(choices).copied().unwrap_or_default();
         let fate =
@@ -76,7 +82,7 @@ impl<'a> Table<'a> {
             crashes: (random.below(100) < fate.crashes).then(|| random.below(12) as usize),
         };
         let places = seats.iter().map(place).collect();
-        Self { subject, run, random, fate, now: 0, places }
+        Self { subject, host, run, random, fate, now: 0, places }
     }
 
     /// Goes on until nothing can happen any more.
@@ -136,7 +142,9 @@ impl<'a> Table<'a> {
                 self.say(&Event { author, label: *label, round: *round, body: body.clone() });
                 Some(Reply::Done)
             }
-            Ask::Host(call) => Some(Reply::Host(self.host(call))),
+            Ask::Host(call) => {
+                self.hurries(call.within()).or_else(|| Some(Reply::Host(self.host(call))))
+            }
             Ask::Now => Some(Reply::Epoch(Epoch(self.now))),
             Ask::HasPassed { since, epochs, .. } => {
                 let end = since.saturating_add(u64::from(*epochs));
@@ -172,10 +180,23 @@ impl<'a> Table<'a> {
     }
 
     fn host(&mut self, call: &HostCall) -> EffectReply {
+        if let Some(host) = self.host {
+            // A session asks often, and ends with the first refusal.
+            let refuses = self.random.below(32) == 0;
+            return if refuses { EffectReply::Denied("not here".to_owned()) } else { host(call) };
+        }
         match call {
             _ if self.random.below(8) == 0 => EffectReply::Denied("not here".to_owned()),
             HostCall::Use { .. } => EffectReply::Used(self.random.bytes(32)),
             HostCall::Read(_) => EffectReply::Record(None),
+            HostCall::Run { .. } => EffectReply::SubProtocol(match self.random.below(3) {
+                0 => Outcome::Aborted { reason: "it was aborted".to_owned() },
+                1 => Outcome::Left { reason: "its opener gave up".to_owned() },
+                _ => {
+                    let result = (self.subject.says)(Dev(0), &mut self.random);
+                    Outcome::Completed { result, batch: Vec::new() }
+                }
+            }),
             _ => EffectReply::Records(Vec::new()),
         }
     }

@@ -8,18 +8,55 @@ use crate::refused::Refused;
 
 /// Checks that the module speaks ABI v1 and nothing else.
 pub(super) fn check(shape: &Shape<'_>) -> Result<(), Refused> {
-    if let Some((name, ..)) = shape.exports.iter().find(|it| it.0.starts_with(RESERVED_PREFIX)) {
-        let export = name.chars().take(128).collect();
-        return Err(Refused::ReservedExport { export });
-    }
+    check_names(shape)?;
     check_marker(shape)?;
-    if find(shape, abi::MEMORY).is_none_or(|(kind, _)| kind != ExternalKind::Memory) {
-        return Err(Refused::MissingExport { export: abi::MEMORY, expected: "a memory" });
+    check_memory(shape)?;
+    FUNCTIONS.iter().try_for_each(|it| check_function(shape, it))
+}
+
+/// All that is wrong with the exports.
+pub(super) fn survey(shape: &Shape<'_>) -> Vec<Refused> {
+    let checks = [check_names(shape), check_marker(shape), check_memory(shape)];
+    let functions = FUNCTIONS.iter().map(|it| check_function(shape, it));
+    checks.into_iter().chain(functions).filter_map(Result::err).collect()
+}
+
+/// A function of the interface.
+struct Exported {
+    name: &'static str,
+    expected: &'static str,
+    params: &'static [ValType],
+    results: &'static [ValType],
+}
+
+const FUNCTIONS: [Exported; 3] = [
+    Exported { name: abi::MARKER, expected: "a function () -> ()", params: &[], results: &[] },
+    Exported {
+        name: abi::IN,
+        expected: "a function (i32) -> i32",
+        params: &[ValType::I32],
+        results: &[ValType::I32],
+    },
+    Exported {
+        name: abi::STEP,
+        expected: "a function (i32, i32) -> i64",
+        params: &[ValType::I32, ValType::I32],
+        results: &[ValType::I64],
+    },
+];
+
+fn check_names(shape: &Shape<'_>) -> Result<(), Refused> {
+    let reserved = shape.exports.iter().find(|it| it.0.starts_with(RESERVED_PREFIX));
+    reserved.map_or(Ok(()), |(name, ..)| {
+        Err(Refused::ReservedExport { export: name.chars().take(128).collect() })
+    })
+}
+
+fn check_memory(shape: &Shape<'_>) -> Result<(), Refused> {
+    match find(shape, abi::MEMORY) {
+        Some((ExternalKind::Memory, _)) => Ok(()),
+        _ => Err(Refused::MissingExport { export: abi::MEMORY, expected: "a memory" }),
     }
-    check_function(shape, abi::MARKER, "a function () -> ()", &[], &[])?;
-    let (i32, i64) = (ValType::I32, ValType::I64);
-    check_function(shape, abi::IN, "a function (i32) -> i32", &[i32], &[i32])?;
-    check_function(shape, abi::STEP, "a function (i32, i32) -> i64", &[i32, i32], &[i64])
 }
 
 fn check_marker(shape: &Shape<'_>) -> Result<(), Refused> {
@@ -32,17 +69,12 @@ fn check_marker(shape: &Shape<'_>) -> Result<(), Refused> {
     Err(Refused::AbiMarker { found })
 }
 
-fn check_function(
-    shape: &Shape<'_>,
-    export: &'static str,
-    expected: &'static str,
-    params: &[ValType],
-    results: &[ValType],
-) -> Result<(), Refused> {
+fn check_function(shape: &Shape<'_>, export: &Exported) -> Result<(), Refused> {
+    let Exported { name, expected, params, results } = *export;
     let fits = |ty: &&FuncType| ty.params() == params && ty.results() == results;
-    match function_type(shape, export).filter(fits) {
+    match function_type(shape, name).filter(fits) {
         Some(_) => Ok(()),
-        None => Err(Refused::MissingExport { export, expected }),
+        None => Err(Refused::MissingExport { export: name, expected }),
     }
 }
 

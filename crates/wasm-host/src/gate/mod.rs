@@ -135,6 +135,48 @@ pub fn check(bytes: &[u8], expected: impl Into<Expected>) -> Result<CheckedModul
     Ok(CheckedModule { descriptor, metered, usage: shape.tally.usage() })
 }
 
+/// What the gate finds in a module when it does not stop at the first rule that is broken.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// Every rule that the module breaks, each once for each place of its kind; none for a module that
+    /// [`check`] lets through.
+    pub refusals: Vec<Refused>,
+    /// How near the module comes to each limit, by rule, as far as it could be read.
+    pub usage: Vec<Usage>,
+    /// What it says of itself, where that can be read.
+    pub descriptor: Option<Descriptor>,
+}
+
+/// Looks at all of a module for its author, who is to mend everything at once. A device asks [`check`].
+///
+/// A function that breaks a rule is named by the first rule that it breaks, and of rules that many
+/// functions break the worst is told (INV-H9).
+#[must_use]
+pub fn survey(bytes: &[u8]) -> Survey {
+    let (found, limit) = (bytes.len() as u64, MODULE_BYTES_MAX as u64);
+    if let Err(refused) = Refused::unless_within("module bytes", found, limit) {
+        return Survey { refusals: vec![refused], usage: Vec::new(), descriptor: None };
+    }
+    let (shape, mut all) = scan::survey(bytes);
+    let is_module = !matches!(all.last(), Some(Refused::Malformed { .. }));
+    if is_module || !shape.exports.is_empty() {
+        all.extend(exports::survey(&shape));
+    }
+    let descriptor = parse_descriptor(shape.descriptor);
+    if is_module || shape.descriptor.is_some() {
+        all.extend(descriptor.as_ref().err().cloned());
+    }
+    let mut refusals: Vec<Refused> = Vec::new();
+    for refused in all {
+        match refusals.iter_mut().find(|it| it.is_same_rule(&refused)) {
+            Some(known) if known.found() < refused.found() => *known = refused,
+            Some(_) => {}
+            None => refusals.push(refused),
+        }
+    }
+    Survey { refusals, usage: shape.tally.usage(), descriptor: descriptor.ok() }
+}
+
 /// Checks that `bytes` are the ones that were signed, and nothing else of them.
 ///
 /// # Errors

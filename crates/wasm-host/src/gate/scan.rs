@@ -34,18 +34,36 @@ pub(super) struct Shape<'a> {
 
 /// Checks everything of a module but its exports and the descriptor's content.
 pub(super) fn scan(bytes: &[u8]) -> Result<Shape<'_>, Refused> {
-    let mut scanner = Scanner {
-        validator: Validator::new_with_features(feature::ALLOWED),
-        shape: Shape::default(),
-        work: 0,
-        time: 0,
-        code_bytes: 0,
-        custom_sections: 0,
-    };
+    let mut scanner = Scanner::new();
     for payload in Parser::new(0).parse_all(bytes) {
         scanner.payload(&payload?)?;
     }
     Ok(scanner.shape)
+}
+
+/// The same checks, but goes on after a refusal where what follows can still be judged: everything that
+/// the module breaks, in the order in which it was found.
+pub(super) fn survey(bytes: &[u8]) -> (Shape<'_>, Vec<Refused>) {
+    let mut scanner = Scanner::new();
+    let (mut refusals, mut is_valid) = (Vec::new(), true);
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = match payload {
+            Ok(payload) => payload,
+            Err(error) => {
+                refusals.push(error.into());
+                break; // What follows cannot be found.
+            }
+        };
+        let checked = scanner.check(&payload);
+        let is_in_order = checked.is_ok();
+        refusals.extend(checked.err());
+        // The validator knows what came before; behind what it did not take, it says nothing sensible.
+        if is_valid && let Err(refused) = scanner.validate(&payload) {
+            is_valid = matches!(payload, Payload::CodeSectionEntry(_));
+            refusals.extend(is_in_order.then_some(refused));
+        }
+    }
+    (scanner.shape, refusals)
 }
 
 /// Keeps the descriptor's section, of which there must be at most one.
@@ -72,9 +90,24 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
+    fn new() -> Self {
+        Self {
+            validator: Validator::new_with_features(feature::ALLOWED),
+            shape: Shape::default(),
+            work: 0,
+            time: 0,
+            code_bytes: 0,
+            custom_sections: 0,
+        }
+    }
+
     /// Our own rules first, so that a refusal names the rule; then the validator's.
     fn payload(&mut self, payload: &Payload<'a>) -> Result<(), Refused> {
         self.check(payload)?;
+        self.validate(payload)
+    }
+
+    fn validate(&mut self, payload: &Payload<'a>) -> Result<(), Refused> {
         if let ValidPayload::Func(function, body) = self.validator.payload(payload)? {
             self.body(function, &body)?;
         }

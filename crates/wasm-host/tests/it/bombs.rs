@@ -10,7 +10,7 @@ use crate::{cost, fuel};
 const CPU_MS_MAX: u64 = 1_000;
 const MEMORY_MB_MAX: u64 = 256;
 
-/// INV-H6: modules that use each limit as far as it goes.
+/// INV-H6. Attack 19, a compile bomb: modules that use each limit as far as it goes.
 #[test]
 fn what_passes_the_gate_is_cheap_to_compile() {
     for (name, bytes) in hostile::at_the_limits() {
@@ -22,7 +22,7 @@ fn what_passes_the_gate_is_cheap_to_compile() {
     }
 }
 
-/// INV-H6: gate, compiler and one step of each hostile module.
+/// INV-H6. Attacks 18 to 21: gate, compiler and one step of each hostile module.
 #[test]
 fn each_hostile_module_is_cheap() {
     for module in hostile::corpus() {
@@ -33,7 +33,7 @@ fn each_hostile_module_is_cheap() {
 /// What a share of a step's fuel is measured with.
 const SHARE: u64 = 5;
 
-/// INV-H6: no operator is so cheap that a step of nothing else takes longer than a step may. Each is
+/// INV-H6. Attack 21, mispricing: no operator is so cheap that a step of nothing else takes longer than a step may. Each is
 /// repeated until a fifth of the fuel is out, or the step has gone wrong of itself.
 #[test]
 fn each_operator_is_worth_its_price() {

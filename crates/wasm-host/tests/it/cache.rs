@@ -64,7 +64,7 @@ fn a_good_artifact_is_loaded_not_built() {
     assert_eq!(fs::metadata(prepared.artifact()).unwrap().modified().unwrap(), before);
 }
 
-/// INV-H4: wherever a bit of the artifact flips, the code is built again and not run.
+/// INV-H4. Attack 34, a poisoned artifact: wherever a bit of the artifact flips, the code is built again and not run.
 #[test]
 fn a_flipped_artifact_is_built_again() {
     let prepared = prepared();
@@ -83,7 +83,7 @@ fn a_flipped_artifact_is_built_again() {
     prepared.check_rebuilt(&good);
 }
 
-/// INV-H4: an artifact of another device, or of another module, is not ours.
+/// INV-H4. Attack 34: an artifact of another device, or of another module, is not ours.
 #[test]
 fn a_foreign_artifact_is_built_again() {
     let prepared = prepared();

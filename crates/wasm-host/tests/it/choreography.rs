@@ -2,11 +2,12 @@
 
 use aura_choreography::Dev;
 use aura_protocol_core::{
-    Digest, ProtocolCapabilities, ProtocolInput, ProtocolLifecycle, abi::Reply, encode,
-    limits::STEP_FUEL_MAX,
+    Digest, Outcome, ProtocolCapabilities, ProtocolInput, ProtocolLifecycle, abi::Reply, encode,
+    lifecycle::EffectReply, limits::STEP_FUEL_MAX,
 };
 use aura_testkit::{Divergence, Script, Subject, conformance, seed::Seeded};
 use aura_wasm_host::ModuleHost;
+use motion_1_0_0::{Heard, Votes};
 use poll_1_0_0::{Module, Poll, Tally, poll};
 
 use crate::{guest, reference};
@@ -77,16 +78,16 @@ fn held(seed: u64) -> Script {
 }
 
 /// Demands equal replies, and counts the sessions that ended.
-fn replies(scripts: impl Iterator<Item = Script>) -> usize {
+fn replies<P: ProtocolLifecycle>(name: &str, scripts: impl Iterator<Item = Script>) -> usize {
     let host = ModuleHost::in_memory();
-    let bytes = guest("poll-1-0-0");
-    assert_eq!(host.prepare(&bytes, &reference(&bytes)).unwrap(), Module::descriptor());
+    let bytes = guest(name);
+    assert_eq!(host.prepare(&bytes, &reference(&bytes)).unwrap(), P::descriptor());
     let caps = ProtocolCapabilities::default();
     let mut ended = 0;
     for (seed, script) in scripts.enumerate() {
         let run = || {
             let mut outcomes = 0;
-            let trace = conformance::check::<Module, Failure>(&script, &caps, |envelope| {
+            let trace = conformance::check::<P, Failure>(&script, &caps, |envelope| {
                 let called = host.call(Digest::of(&bytes), envelope, STEP_FUEL_MAX);
                 let reply = called.map_err(|error| Failure(error.to_string()))?.0;
                 if let Reply::Stepped { step, .. } = &reply {
@@ -111,13 +112,56 @@ fn replies(scripts: impl Iterator<Item = Script>) -> usize {
 fn a_poll_answers_anything_alike_in_both_its_homes() {
     let spoken = "1.0.0".parse().unwrap();
     let script = |seed| asked(Script::seeded(seed, spoken, &LABELS, payload), seed);
-    replies((0..150).map(script));
+    replies::<Module>("poll-1-0-0", (0..150).map(script));
 }
 
 /// INV-K2
 #[test]
 fn a_poll_that_is_held_ends_alike_in_both_its_homes() {
-    let ended = replies((0..100).map(held));
+    let ended = replies::<Module>("poll-1-0-0", (0..100).map(held));
+    assert!(60 < ended, "{ended} of 100 sessions ended");
+}
+
+/// A session in which a motion goes on, among what else comes, with a poll that ends in any way.
+fn moved(seed: u64) -> Script {
+    let labels = ["Put", "Hear", "Hear", "Close", "Abort"];
+    let script = Script::seeded(seed, "1.0.0".parse().unwrap(), &labels, |it| it.bytes(5));
+    let mut script = asked(script, 0);
+    let Some(ProtocolInput::Start(start)) = script.inputs.first().cloned() else { return script };
+    let votes = Votes { yes: 2, no: 1 };
+    let event = |author, label: &str, payload| ProtocolInput::Event {
+        author,
+        label: label.to_owned(),
+        payload,
+    };
+    let polled = match seed % 4 {
+        0 => EffectReply::Denied("`poll` is not installed".to_owned()),
+        1 => EffectReply::SubProtocol(Outcome::Aborted { reason: "no".to_owned() }),
+        _ => EffectReply::SubProtocol(Outcome::Completed {
+            result: b"yes=2 no=1".to_vec(),
+            batch: vec![],
+        }),
+    };
+    // The opener has said something before it asks its host.
+    let effect = u64::from(start.me == start.opener);
+    let mut expected = vec![
+        event(start.opener, "Put", encode(&"tea?".to_owned())),
+        ProtocolInput::Reply { effect, result: polled },
+    ];
+    for author in &start.participants {
+        expected.push(event(*author, "Hear", encode(&Heard::Polled(votes))));
+    }
+    expected.push(event(start.opener, "Close", encode(&votes)));
+    for input in expected.into_iter().rev() {
+        script.inputs.insert(1, input);
+    }
+    script
+}
+
+/// INV-K2: with a session of another protocol as a part.
+#[test]
+fn a_motion_answers_alike_in_both_its_homes() {
+    let ended = replies::<motion_1_0_0::Module>("motion-1-0-0", (0..100).map(moved));
     assert!(60 < ended, "{ended} of 100 sessions ended");
 }
 

@@ -14,7 +14,7 @@ use aura_wasm_host::ModuleHost;
 
 use crate::{counter, guest, reference, signal};
 
-/// INV-H3: a module that counts its calls in a global cannot tell: every call is the first.
+/// INV-H3. Attack 22: a module that counts its calls in a global cannot tell: every call is the first.
 #[test]
 fn a_hidden_counter_always_reads_one() {
     let host = ModuleHost::in_memory();

@@ -126,7 +126,7 @@ pub fn operators() -> impl Iterator<Item = (String, &'static str)> {
     texts.into_iter().map(|it| (it, "(global $g (mut i32) (i32.const 0))"))
 }
 
-/// Fuel is taken before the work: a module that gives up keeps its debit, on every engine.
+/// Attack 21, fuel lost by a panic: fuel is taken before the work: a module that gives up keeps its debit, on every engine.
 #[test]
 fn a_panic_keeps_the_debit() {
     let body = "(local $i i32) (do) (loop (br_if 0 (i32.lt_u (local.tee $i
@@ -175,7 +175,7 @@ fn fuel_is_exact() {
     assert_eq!(compiled.call(&input, 0).unwrap(), Err(Trapped::OutOfFuel));
 }
 
-/// The logical stack is the same on every machine: so many frames, and not one more.
+/// Attack 20, recursion: the logical stack is the same on every machine: so many frames, and not one more.
 #[test]
 fn the_stack_budget_is_exact() {
     let depth_ok = |depth: u32| {

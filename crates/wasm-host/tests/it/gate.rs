@@ -46,6 +46,56 @@ fn another_size_is_refused_before_it_is_hashed() {
     assert_eq!(gate::read_descriptor(&huge).unwrap_err().code(), "LimitExceeded");
 }
 
+/// INV-H9
+#[test]
+fn a_survey_finds_what_the_gate_refuses_for() {
+    let (mut refused_for, mut most) = (0, 0);
+    for module in hostile::corpus() {
+        let found = gate::survey(&module.bytes).refusals;
+        match gate::check(&module.bytes, Expected::of(&module.bytes)) {
+            Ok(_) => assert_eq!(found, [], "{}", module.name),
+            Err(refused) => {
+                let is_first = found
+                    .iter()
+                    .any(|it| (it.code(), it.rule()) == (refused.code(), refused.rule()));
+                assert!(is_first, "{}: {refused} is not in {found:?}", module.name);
+                refused_for += 1;
+            }
+        }
+        assert!(found.iter().all(|it| !it.next().is_empty()));
+        most = most.max(found.len());
+    }
+    assert!(30 < refused_for && 3 < most, "{refused_for} refused, at most by {most} rules");
+    for name in GUESTS {
+        let survey = gate::survey(&guest(name));
+        assert_eq!((survey.refusals, survey.usage.is_empty()), (vec![], false), "{name}");
+        assert_eq!(survey.descriptor.map(|it| it.protocol.to_string()).as_deref(), Some("counter"));
+    }
+}
+
+/// All at once, and each kind once: a module with floats in many places, a start function and an import.
+#[test]
+fn a_survey_goes_on_after_a_refusal() {
+    let text = "(module (import \"env\" \"now\" (func (result i64))) (type (func (param f32)))
+        (func $go) (start $go) (memory (export \"memory\") 65)
+        (func (export \"__aura_x\")))";
+    let found = gate::survey(&wat::parse_str(text).unwrap()).refusals;
+    let codes: Vec<_> = found.iter().map(Refused::code).collect();
+    let expected = [
+        "FeatureNotAllowed",
+        "ImportNotAllowed",
+        "LimitExceeded",
+        "StartFunction",
+        "ReservedExport",
+        "AbiMarker",
+        "MissingExport",
+        "MissingExport",
+        "MissingExport",
+        "DescriptorMissing",
+    ];
+    assert_eq!(codes, expected, "{found:?}");
+}
+
 /// INV-S2: the gate refuses imports and start functions.
 #[test]
 fn the_guests_pass_and_say_what_they_are() {

@@ -14,7 +14,7 @@ use crate::{counter, guest, reference, signal};
 /// Fifty times what the slowest of the corpus takes on an idle machine, a fill bomb's 0.15 s.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// INV-H1, INV-H2
+/// INV-H1, INV-H2. Attack 18, a decompression bomb: what is compressed is no module.
 #[test]
 fn each_hostile_module_is_stopped_with_its_code() {
     let corpus = hostile::corpus();
@@ -79,7 +79,7 @@ fn a_session_type_is_refused_for_what_is_wrong_with_it() {
     assert_eq!(found, expect);
 }
 
-/// INV-H1: it is the meant rule that stops each, not another one by luck.
+/// INV-H1. Attack 19, a compile bomb: it is the meant rule that stops each, not another one by luck.
 #[test]
 fn each_limit_is_reached() {
     let limits = hostile::corpus().into_iter().filter(|it| it.code == "LimitExceeded");

@@ -125,7 +125,7 @@ fn collection_is_by_reference() {
     small.call(old);
 }
 
-/// INV-H8: however many threads ask for the same new module, it is compiled once.
+/// INV-H8. Attack 35, a compile avalanche: however many threads ask for the same new module, it is compiled once.
 #[test]
 fn an_avalanche_compiles_once() {
     let small = small();

@@ -26,6 +26,22 @@ pub fn run(world: &mut World, timeline: &Timeline) -> Result<(), Fault> {
         if seen == Some(votes) { Ok(()) } else { Err(format!("m is {seen:?}, not {votes}")) }
     })?;
     timeline.note(format!("{votes} of {} decide", world.count()));
+    let mut keys = std::collections::BTreeSet::new();
+    await_each(world, &everyone, |status| {
+        let share = status.pointer("/keys/share").and_then(Value::as_bool);
+        if share == Some(true) { Ok(()) } else { Err("it holds no share of the keys".to_owned()) }
+    })?;
+    for index in world.everyone() {
+        let device = world.device(index)?;
+        keys.insert(device.text(&device.tell(&["status"])?, "/keys/group_key")?);
+    }
+    match keys.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [key] => timeline.note(format!("they made the group key {key}, and nobody holds it")),
+        several => {
+            let found = several.len();
+            return Err(world.device(0)?.fault(format!("the devices know {found} group keys")));
+        }
+    }
     Ok(())
 }
 

@@ -12,4 +12,4 @@ pub mod script;
 mod work;
 
 pub use script::Dkd;
-pub use work::{Commitment, Derived, Made, Record, Request, Step, Terms};
+pub use work::{Commitment, Derived, Made, Purpose, Record, Request, Step, Terms};

@@ -8,6 +8,15 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::choreography::table::{Heard, Table};
 
+/// Whom a key is for: one's keys are never another's. Its encoding is the context of [`Terms`].
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// The account's owner, for what they say.
+    Owner(Vec<u8>),
+}
+
 /// Which key: the session's parameters.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Terms {

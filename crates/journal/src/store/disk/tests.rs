@@ -18,7 +18,7 @@ fn with_format(format: u32) -> (tempfile::TempDir, StoreError) {
 #[test]
 fn a_newer_format_is_left_alone() {
     let (dir, error) = with_format(STORE_FORMAT + 1);
-    assert!(matches!(error, StoreError::NewerFormat { found: 3, supported: STORE_FORMAT, .. }));
+    assert!(matches!(error, StoreError::NewerFormat { found: 4, supported: STORE_FORMAT, .. }));
     assert_eq!(DiskStore::create(dir.path()).unwrap_err().code(), "StoreExists");
     assert_eq!(with_format(0).1.code(), "StoreDamaged");
 }
@@ -56,7 +56,7 @@ fn damage_is_named() {
     check(Kind::Meta, TOTALS_KEY, Some(b"x"), "`totals` of meta");
 }
 
-/// A store as format 1 had it, without the row of tips, holding rows of today.
+/// A store as format 1 had it, without the row of tips and the table of bases, holding rows of today.
 #[test]
 fn an_older_store_is_brought_forward() {
     let dir = tempfile::tempdir().unwrap();
@@ -73,6 +73,7 @@ fn an_older_store_is_brought_forward() {
     let txn = store.database.begin_write().unwrap();
     put_meta(&txn, &[(FORMAT_KEY, encode(&1u32))]).unwrap();
     txn.open_table(table(Kind::Meta)).unwrap().remove(TIPS_KEY).unwrap();
+    txn.delete_table(table(Kind::Base)).unwrap();
     txn.commit().unwrap();
     drop(store);
     // Nobody acknowledged that commit.

@@ -1,0 +1,103 @@
+//! The protocols of this crate as devices run them: without a release, the same in every program of one
+//! version.
+
+use std::sync::Arc;
+
+use aura_choreography::Script;
+use aura_protocol_core::{
+    Capability, Descriptor, Digest, ProtocolName, ProtocolVersion, SchemaId, abi,
+    descriptor::ModuleRole,
+};
+
+use crate::{
+    choreography::{
+        dkd::{Dkd, script::dkd},
+        dkg::{Dkg, script::dkg},
+    },
+    execution::{BuiltIn, NativeProtocol, NativeScript},
+};
+
+/// The protocols that use the account's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum KeyProtocol {
+    /// Makes them.
+    Generate,
+    /// Derives others from them.
+    Derive,
+}
+
+impl KeyProtocol {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Generate, Self::Derive];
+
+    /// Its name among protocols.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generate => dkg::GLOBAL.name,
+            Self::Derive => dkd::GLOBAL.name,
+        }
+    }
+
+    /// What it says of itself. None only if its name were none.
+    #[must_use]
+    pub fn descriptor(self) -> Option<Descriptor> {
+        const GENERATE: [u8; dkg::GLOBAL.text_len()] = dkg::GLOBAL.text();
+        const DERIVE: [u8; dkd::GLOBAL.text_len()] = dkd::GLOBAL.text();
+        let (capability, text) = match self {
+            Self::Generate => (Capability::Seal, GENERATE.to_vec()),
+            Self::Derive => (Capability::DeriveKey, DERIVE.to_vec()),
+        };
+        Some(Descriptor {
+            protocol: self.name().parse::<ProtocolName>().ok()?,
+            version: ProtocolVersion::new(1, 0, 0),
+            abi: abi::VERSION,
+            role: ModuleRole::Protocol,
+            capabilities: [capability].into(),
+            session_types: vec![text],
+            schema: SchemaId::of(""),
+            uses: [].into(),
+            authors: String::new(),
+            source: Digest::ZERO,
+        })
+    }
+
+    /// The protocol, to be run.
+    #[must_use]
+    pub fn protocol(self) -> Option<Arc<dyn NativeProtocol>> {
+        let script: &'static dyn Script = match self {
+            Self::Generate => &Dkg,
+            Self::Derive => &Dkd,
+        };
+        Some(Arc::new(NativeScript::new(script, self.descriptor()?)))
+    }
+
+    /// What its sessions are opened under.
+    #[must_use]
+    pub fn built_in(self) -> Option<BuiltIn> {
+        Some(BuiltIn::of(&self.descriptor()?))
+    }
+
+    /// The one whose steps are asked for under this digest.
+    #[must_use]
+    pub fn of_digest(digest: &Digest) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.built_in().is_some_and(|it| it.digest == *digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_name_and_a_digest_of_its_own() {
+        for protocol in KeyProtocol::ALL {
+            let built_in = protocol.built_in().unwrap();
+            assert_eq!(KeyProtocol::of_digest(&built_in.digest), Some(protocol));
+            assert_eq!(protocol.protocol().unwrap().descriptor(), protocol.descriptor().unwrap());
+        }
+        assert_eq!(KeyProtocol::of_digest(&Digest::ZERO), None);
+        assert_eq!(KeyProtocol::ALL.map(KeyProtocol::name), ["dkg", "dkd"]);
+    }
+}

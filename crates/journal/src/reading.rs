@@ -1,0 +1,137 @@
+//! What can be read of a ledger: its units, where they stand, and the state.
+
+use std::collections::BTreeSet;
+
+use aura_protocol_core::{DeviceId, Digest, Epoch};
+
+use crate::{
+    Ledger, UnitScheme,
+    dag::{Chain, OPEN_SEGMENT},
+    error::Missing,
+    fold::state::AccountState,
+    unit::Unit,
+};
+
+impl<S: UnitScheme> Ledger<S> {
+    /// The unit of this name.
+    #[must_use]
+    pub fn unit(&self, unit: &Digest) -> Option<&Unit> {
+        self.dag.held(unit).map(|it| &it.unit)
+    }
+
+    /// The unit of this name as its author encoded it.
+    #[must_use]
+    pub fn unit_bytes(&self, unit: &Digest) -> Option<&[u8]> {
+        self.dag.held(unit).map(|it| it.bytes.as_slice())
+    }
+
+    /// Whether the unit is here. One that waits is not.
+    #[must_use]
+    pub fn contains(&self, unit: &Digest) -> bool {
+        self.dag.held(unit).is_some()
+    }
+
+    /// How many units are here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dag.arrivals().len()
+    }
+
+    /// Whether no unit is here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dag.arrivals().is_empty()
+    }
+
+    /// All units, in the order in which they arrived: each after those that it rests on.
+    #[must_use]
+    pub fn arrivals(&self) -> &[Digest] {
+        self.dag.arrivals()
+    }
+
+    /// The units that arrived from place `index` on.
+    #[must_use]
+    pub fn units_after(&self, index: usize) -> &[Digest] {
+        self.dag.arrivals().get(index..).unwrap_or_default()
+    }
+
+    /// The units that no other rests on, sorted.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Digest> {
+        self.dag.heads().iter().copied().collect()
+    }
+
+    /// The segment of a unit: the height of the entry that first closes over it, if one does.
+    #[must_use]
+    pub fn segment(&self, unit: &Digest) -> Option<u64> {
+        Some(self.segments.of(unit)).filter(|it| *it != OPEN_SEGMENT)
+    }
+
+    /// The named units and all that they rest on, but for those that a snapshot stands for here.
+    ///
+    /// # Errors
+    /// [`Missing`] when one of them is not here.
+    pub fn closure(&self, past: &[Digest]) -> Result<BTreeSet<Digest>, Missing> {
+        self.dag.closure(past)
+    }
+
+    /// Where the quorum clock stands: at the newest epoch whose tick m distinct voters of the newest
+    /// configuration have signed, or that a valid tick proves. A function of the units and entries
+    /// held (INV-J28). It goes back by one at most, where a new configuration asks for more votes.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.dag.ticks().stand(self.chain.config())
+    }
+
+    /// The voters that have not signed the tick of the next epoch.
+    #[must_use]
+    pub fn ticks_missing(&self) -> BTreeSet<DeviceId> {
+        self.dag.ticks().missing(self.chain.config())
+    }
+
+    /// Where the clock stood here when a unit arrived. The same after a restart.
+    #[must_use]
+    pub fn arrived_at(&self, unit: &Digest) -> Option<Epoch> {
+        self.dag.held(unit).map(|it| it.arrived_at)
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> &AccountState {
+        self.fold.state()
+    }
+
+    /// Whether only a snapshot stands here for a unit and what it rests on.
+    #[must_use]
+    pub fn is_settled(&self, unit: &Digest) -> bool {
+        !self.dag.is_above(unit) && (self.dag.held(unit).is_some() || self.dag.contains(unit))
+    }
+
+    /// Whose unit this is, and at which place; also of one that is gone, as long as others may rest on it.
+    #[must_use]
+    pub fn place_of(&self, unit: &Digest) -> Option<(DeviceId, u64)> {
+        self.dag.place(unit).map(|it| (it.author, it.seq))
+    }
+
+    /// The last unit of a device that is known here, with its place. Of one that has forked, the last
+    /// before that.
+    #[must_use]
+    pub fn last_of(&self, device: DeviceId) -> Option<(u64, Digest)> {
+        let chain = self.dag.chain_of(&device)?;
+        let last = chain.fork().unwrap_or_else(|| chain.len()).checked_sub(1)?;
+        Some((last, chain.first_at(last)?))
+    }
+
+    /// The configuration that a device's last unit names.
+    #[must_use]
+    pub fn last_config(&self, device: DeviceId) -> Option<u64> {
+        let last = self.dag.chain_of(&device)?.last()?;
+        self.dag.place(&last).map(|it| it.config)
+    }
+
+    /// The next place in a device's chain.
+    #[must_use]
+    pub fn next_seq(&self, device: DeviceId) -> u64 {
+        self.dag.chain_of(&device).map_or(0, Chain::len)
+    }
+}
