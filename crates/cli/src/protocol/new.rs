@@ -274,6 +274,15 @@ mod tests {
         }
     }
 
+    /// A module of the crate's own name would hide the crate.
+    #[test]
+    fn tests_name_the_crate_and_not_its_module() {
+        let tests = FILES.iter().filter(|(file, _)| file.starts_with("tests/"));
+        let named: Vec<&str> =
+            tests.flat_map(|(_, text)| text.split("@CRATE@").rev().skip(1)).collect();
+        assert!(3 < named.len() && named.iter().all(|before| before.ends_with("::")), "{named:?}");
+    }
+
     #[test]
     fn a_crate_inside_the_checkout_moves_with_it() {
         assert_eq!(beside(Path::new("/aura"), Path::new("/aura/my/crate")), Path::new("../.."));
