@@ -89,7 +89,8 @@ fn answer(world: &mut World, answers: &[&str]) {
             if let Some(poll) = open {
                 let input = says.as_bytes().to_vec();
                 let said = Command::Signal { session: poll.session, input };
-                asked[index] = Some(world.command(index, said, Files::default()));
+                let id = world.command(index, said, Files::default());
+                asked[index] = world.is_up(index).then_some(id);
             }
         }
         let ended =
