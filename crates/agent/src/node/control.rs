@@ -117,10 +117,26 @@ impl Node {
         self.intents_met();
     }
 
+    /// Units of this device came from others: it went on from a backup, or somebody else has its keys. What
+    /// it voted since is not known here, so it votes no more with this key, and is to be admitted anew.
+    pub(super) fn went_back(&mut self) {
+        let own = self.vote_key.public();
+        if self.set_back != Some(own) {
+            self.set_back = Some(own);
+            self.keep("set-back", &own);
+            self.log(
+                "others have units of this device that it does not know: it went on from a backup, or was \
+                 cloned. It votes no more; send it away, and let it join again as a new device"
+                    .to_string(),
+            );
+        }
+    }
+
     /// One round of the voter. Says whether anything happened.
     fn poll_voter(&mut self) -> bool {
         let chain = self.ledger.chain();
-        let is_voter = chain.config().voter_with_key(&self.vote_key.public()).is_some();
+        let own = self.vote_key.public();
+        let is_voter = chain.config().voter_with_key(&own).is_some() && self.set_back != Some(own);
         let (offered, keys_used) = (self.offered_keys(), self.uses_keys());
         let consent = Consent {
             ledger: &self.ledger,

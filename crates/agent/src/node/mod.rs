@@ -34,7 +34,7 @@ mod waits;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aura_coordination::choreography::upgrade::UpgradeCoordinator;
-use aura_crypto::{HpkeSecretKey, SecretKey, seal::KeySource};
+use aura_crypto::{HpkeSecretKey, PublicKey, SecretKey, seal::KeySource};
 use aura_distribution::Rehearsal;
 use aura_journal::{
     control::{Slot, Voter},
@@ -81,6 +81,8 @@ pub struct Node {
     transport_key: [u8; 32],
     ledger: Ledger,
     voter: Voter,
+    /// The vote key of which it is not known here what it voted.
+    set_back: Option<PublicKey>,
     contention: Option<control::Contention>,
     now: UnixTime,
     clock_stored: UnixTime,

@@ -93,7 +93,11 @@ impl Node {
 
     fn import_units(&mut self, from: DeviceId, units: &[Vec<u8>]) {
         let peer = PeerTag(*from.as_bytes());
+        let own = self.ledger.next_seq(self.me);
         let outcomes = self.ledger.import_all(peer, units.iter().map(Vec::as_slice));
+        if self.ledger.next_seq(self.me) != own || self.ledger.forks().contains_key(&self.me) {
+            self.went_back();
+        }
         let mut incomplete = false;
         for outcome in outcomes {
             match outcome {

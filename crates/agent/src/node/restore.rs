@@ -64,6 +64,7 @@ impl Node {
             derivations: Derivations::default(),
             transport_key: keys.transport,
             voter: Voter::new(stored.vote_record),
+            set_back: local(stored, "set-back")?,
             contention: None,
             now: clock,
             clock_stored: clock,

@@ -102,8 +102,12 @@ impl Node {
     }
 
     fn adopt_base(&mut self, from: DeviceId, bytes: Vec<u8>) {
+        let own = self.ledger.next_seq(self.me);
         match self.ledger.adopt(self.me, bytes) {
             Ok(it) => {
+                if self.ledger.next_seq(self.me) != own {
+                    self.went_back();
+                }
                 self.log(format!("this device goes on from the snapshot at {}", it.k));
                 self.units_replaced();
                 let me = self.me;

@@ -47,6 +47,7 @@ fn a_forked_device_is_admitted_anew() {
     let publisher = Publisher::of_counter();
     let mut world = World::new(3, 4);
     world.install(0, &publisher);
+    world.settle(3);
     // Device 3 writes, and goes on from what its disk had before.
     let backup = world.devices[3].stored.clone();
     world.run_session(3, &[0, 3]);
@@ -77,4 +78,38 @@ fn a_forked_device_is_admitted_anew() {
         world.all(|it| it.manifest_has("1.0.0"))
     });
     world.run_session(added, &[0, 1, 2, added]);
+}
+
+/// A device whose disk went back votes no more, also after a restart: it might vote twice.
+#[test]
+fn a_device_that_went_back_abstains() {
+    let publisher = Publisher::of_counter();
+    let mut world = World::new(5, 3);
+    world.settle(2);
+    let backup = world.devices[2].stored.clone();
+    world.install(0, &publisher);
+    world.run_session(2, &[0, 2]);
+    world.stop(2);
+    world.devices[2].stored = backup;
+    world.went_back.insert(2);
+    world.start(2);
+    world.until(60, "it has caught up", |world| world.all(|it| it.0.peers == 2));
+    world.settle(5);
+    assert!(world.devices[2].log.iter().any(|it| it.contains("It votes no more")));
+    for restarts in [false, true] {
+        if restarts {
+            world.stop(2);
+            world.start(2);
+            world.settle(5);
+        }
+        // Two of three decide, and one of them is away.
+        world.stop(1);
+        let k = world.status(0).ledger.entries;
+        let id = world.command(0, Command::Snapshot, Files::default());
+        world.settle(40);
+        assert_eq!(world.status(0).ledger.entries, k);
+        assert!(!world.devices[0].answers.contains_key(&id));
+        world.start(1);
+        world.until(60, "the other one votes", |world| world.devices[0].answers.contains_key(&id));
+    }
 }

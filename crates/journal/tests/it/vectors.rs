@@ -9,9 +9,10 @@ use aura_journal::{
     control::{
         ActivateVersion, Certificate, CertifiedEntry, ChainLink, ChainProof, Configuration,
         ControlMessage, Entry, EntryBody, Install, Lock, Phase, ReAdmit, RecoveryRole, Release,
-        ReleaseBuild, ReleasedMigration, Revoke, Role, Slot, UpgradePolicy, Vote, VoteRecord,
+        ReleaseBuild, ReleasedMigration, Revoke, Role, Slot, Snapshot, UpgradePolicy, Vote,
+        VoteRecord,
     },
-    sync::{Branches, Frontier, Hello, SyncMessage},
+    sync::{BasePart, Branches, Frontier, Hello, SyncMessage},
 };
 use aura_protocol_core::{
     AccountId, AppId, Capability, Descriptor, DeviceId, Digest, ModuleRef, ProtocolCapabilities,
@@ -212,11 +213,17 @@ fn control_formats() {
     vectors.check("entry_revoke", &entry(EntryBody::Revoke(revoke)));
     let readmit = ReAdmit { device: author, entry: device("three").entry };
     vectors.check("entry_re_admit", &entry(EntryBody::ReAdmit(Box::new(readmit))));
+    let keys = [(author, voters[0].vote_key.public())].into();
+    let snapshot = Snapshot { base: digest(36), bytes: 37, keys };
+    vectors.check("entry_snapshot", &entry(EntryBody::Snapshot(snapshot)));
     vectors.check("chain_proof", &proof());
     vectors.check("sync_hello", &SyncMessage::Hello(hello));
     vectors.check("sync_entries", &SyncMessage::Entries(vec![certified]));
     vectors.check("sync_units", &SyncMessage::Units(vec![vec![1, 2], vec![]]));
     vectors.check("sync_more", &SyncMessage::More);
+    let part = BasePart { k: 38, from: 39, bytes: vec![40, 41] };
+    vectors.check("sync_base", &SyncMessage::Base(part));
+    vectors.check("sync_want_base", &SyncMessage::WantBase { k: 38, from: 39 });
 
     // What hashes name is fixed as well.
     vectors.check("hash_of_entry", &hash);
