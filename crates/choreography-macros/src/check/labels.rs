@@ -138,6 +138,9 @@ impl Labels<'_, '_> {
             (Some(Use::Outcome), Use::Outcome) => {
                 format!("`{label}` is decided elsewhere: each way has a message of its own")
             }
+            (Some(Use::Last), Use::Last) => {
+                format!("`{label}` is said finally for another part: each has a message of its own")
+            }
             (Some(before), how) => format!(
                 "`{label}` is {} already, and here it is {}: declare another message",
                 before.text(),

@@ -10,7 +10,10 @@ use self::marks::Marks;
 use super::{Facts, Source};
 use crate::{
     error::Errors,
-    model::{Branch, Choice, Decide, Each, End, Group, Kind, On, Quorum, Scatter, Session, Step},
+    model::{
+        Branch, Choice, Decide, Each, End, Group, Kind, On, Quorum, Scatter, Session, Step,
+        all_steps,
+    },
 };
 
 /// What holds on every way to a step.
@@ -189,7 +192,10 @@ impl<'a> Walk<'a, '_> {
         }
         let Some(source) = flow.said.get(&label.to_string()) else {
             let name = label.to_string();
-            let why = if flow.earlier.contains(&name) {
+            let why = if self.is_decline(label) {
+                "which is said instead of taking part, and nobody waits for that: wait for what the \
+                 others say"
+            } else if flow.earlier.contains(&name) {
                 "which was said before a `rec`, that is, in an earlier round: say it behind the mark"
             } else if self.facts.said.contains_key(&name) {
                 "which is not said on every way here: say it on each, or before they part"
@@ -207,6 +213,15 @@ impl<'a> Walk<'a, '_> {
             self.covers(op, label, source, decided, flow);
         }
         self.facts.sources.insert(op.to_string(), source.clone());
+    }
+
+    /// Whether a message says that a device takes no part in a step.
+    fn is_decline(&self, label: &Ident) -> bool {
+        let declines = |it: &&Step| match &it.kind {
+            Kind::Each(each) => each.no.as_ref() == Some(label),
+            _ => false,
+        };
+        all_steps(&self.session.steps).iter().any(declines)
     }
 
     /// Whether all whom a decision can have named say the label.

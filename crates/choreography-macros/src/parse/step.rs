@@ -44,7 +44,13 @@ fn skip(input: ParseStream<'_>) {
 fn step(input: ParseStream<'_>, errors: &mut Errors) -> Result<Step> {
     let docs = docs(input)?;
     let word: Ident = input.parse().map_err(|error| Error::new(error.span(), STEPS))?;
-    let (op, kind) = match word.to_string().as_str() {
+    let (op, kind) = rest(input, &word, errors).map_err(|it| with_form(&word, it))?;
+    Ok(Step { docs, op, kind })
+}
+
+/// What comes behind the first word of a step.
+fn rest(input: ParseStream<'_>, word: &Ident, errors: &mut Errors) -> Result<(Ident, Kind)> {
+    let step = match word.to_string().as_str() {
         "write" => named(input, write)?,
         "each" => named(input, each)?,
         "gather" => named(input, gather)?,
@@ -61,7 +67,32 @@ fn step(input: ParseStream<'_>, errors: &mut Errors) -> Result<Step> {
         _ => return Err(Error::new(word.span(), STEPS)),
     };
     input.parse::<Token![;]>()?;
-    Ok(Step { docs, op, kind })
+    Ok(step)
+}
+
+/// An error that says only what else it expected, with the whole form of the step.
+fn with_form(word: &Ident, error: Error) -> Error {
+    let form = match word.to_string().as_str() {
+        "write" => "write name: Label by Role;",
+        "each" => "each name: Label by Role | Decline;",
+        "gather" => "gather name: Label[threshold] within 50;",
+        "scatter" => "scatter name: Role -> Role: Label;",
+        "pause" => "pause name: 50;",
+        "sub" => "sub name: module { Theirs: Ours } finally name: Label;",
+        "decide" => {
+            "decide name by Role: on Label[threshold] within 50 => Label | Abort unless Veto;"
+        }
+        "choice" => {
+            "choice name by Role: on Label[threshold] within 50 { Label => { … } } | Abort;"
+        }
+        "rec" => "rec name within 50;",
+        _ => return error,
+    };
+    let said = error.to_string();
+    if said.starts_with("expected") || said.starts_with("unexpected") {
+        return Error::new(error.span(), format!("{said}, as in `{form}`"));
+    }
+    error
 }
 
 /// `op: …`
