@@ -1,6 +1,6 @@
 //! What the protocols cost one device, beside what their group operations alone would cost.
 //!
-//! `cargo run --release -p aura-crypto --example figures` prints one JSON object on its last line.
+//! `cargo run --release -p aura-crypto --example crypto_figures` prints one JSON object on its last line.
 //! A floor is the sum of the unavoidable group operations, each measured in the same run; a goal is a
 //! ratio to the floor (`"goal_of":"ratio"`) or a duration (`"goal_of":"value"`).
 

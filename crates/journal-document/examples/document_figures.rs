@@ -1,5 +1,5 @@
 //! What the document costs, as one line of JSON: `cargo run --release -p aura-journal-document --example
-//! figures -- 1000 10000 100000`.
+//! document_figures -- 1000 10000 100000`.
 //!
 //! Times are of this thread's CPU, in microseconds per unit. The floor is L: one push and one strict
 //! verification of a unit's signature, measured in the same run.
