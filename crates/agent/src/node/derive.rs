@@ -85,7 +85,7 @@ impl Node {
             return Err(no_keys("the devices of the account are making its keys anew"));
         }
         let devices = self.enough(keys)?;
-        let holders: Vec<DeviceId> = keys.holders.keys().copied().collect();
+        let holders: Vec<DeviceId> = self.holders(keys).into_iter().collect();
         let purpose = Purpose::Owner(context.clone().into_bytes());
         let terms = Terms { context: encode(&purpose), key_version: 0, devices };
         let app = key_app(KeyProtocol::Derive).ok_or_else(|| no_keys("it cannot derive"))?;
@@ -98,13 +98,14 @@ impl Node {
     fn enough(&self, keys: &Keys) -> Result<u8, AgentError> {
         let needed = keys.derivation.1.threshold();
         let is_there = |it: &&DeviceId| **it == self.me || self.peers.contains(it);
-        let there = keys.holders.keys().filter(is_there).count();
+        let holders = self.holders(keys);
+        let there = holders.iter().filter(is_there).count();
         if usize::from(needed) <= there
             && let Ok(devices) = u8::try_from(needed)
         {
             return Ok(devices);
         }
-        let missing = keys.holders.keys().filter(|it| !is_there(it));
+        let missing = holders.iter().filter(|it| !is_there(it));
         let missing: Vec<String> = missing.map(|it| self.device_name(*it)).collect();
         let missing = missing.join(", ");
         Err(AgentError::new(

@@ -222,7 +222,7 @@ impl Node {
         if !is_quiet || !opens || !is_due || held.as_ref() == Some(&voters) || !connected() {
             return;
         }
-        if self.keys_in_use() || !self.offered_keys().is_empty() {
+        if self.keys_in_use() || self.uses_keys() || !self.offered_keys().is_empty() {
             return;
         }
         if let Some(session) = self.open_generation(&voters) {
@@ -280,7 +280,7 @@ impl Node {
         if *participants != self.voters() || *terms != self.generation_terms() {
             return Err("these are not the terms by which the account makes keys now".to_string());
         }
-        if self.keys_in_use() {
+        if self.keys_in_use() || self.uses_keys() {
             return Err("the account's keys are in use, and stay as they are".to_string());
         }
         Ok(())
@@ -293,7 +293,7 @@ impl Node {
     ) -> Result<(), String> {
         let keys = self.keys().ok_or("this device holds no share of the account's keys")?;
         let needed = keys.derivation.1.threshold();
-        let holders: BTreeSet<DeviceId> = keys.holders.keys().copied().collect();
+        let holders = self.holders(keys);
         let purpose = decode::<dkd::Purpose>(&terms.context, CONTEXT_BYTES_MAX + 5);
         let is_fit = *participants == holders && u16::from(terms.devices) == needed;
         if !is_fit || terms.key_version != 0 || purpose.is_err() {
@@ -303,6 +303,12 @@ impl Node {
             return Err("the account's keys are being made anew".to_string());
         }
         Ok(())
+    }
+
+    /// Who holds a share and is in the account: a device that left helps nobody.
+    pub(super) fn holders(&self, keys: &Keys) -> BTreeSet<DeviceId> {
+        let roster = &self.ledger.chain().config().roster;
+        keys.holders.keys().filter(|it| roster.contains_key(it)).copied().collect()
     }
 
     /// Whether this device has part in keys that are not certified yet.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aura_agent::{
     AgentError,
     api::{Command, DerivedKey, Response},
-    node::{Input, KEYS_ROW, RequestId},
+    node::{Files, Input, KEYS_ROW, RequestId},
 };
 use aura_crypto::seal::StorageKey;
 use aura_protocol_core::{Digest, encode};
@@ -235,6 +235,24 @@ fn an_account_grows_to_keys_of_all() {
     let first = world.derive(3, "photos").unwrap();
     world.stop(0);
     assert_eq!(world.derive(1, "photos").unwrap().key, first.key);
+}
+
+/// A device that was sent away is needed for nothing: the others derive what they derived with it.
+#[test]
+fn the_others_go_on_without_a_device_that_left() {
+    let mut world = World::with_key_stores(4, 3);
+    world.until_keys();
+    let first = world.derive(2, "photos").unwrap();
+    let device = world.devices[2].id().to_string();
+    let revoke = || Command::Revoke { device: device.clone() };
+    let _asked = world.command(0, revoke(), Files::default());
+    world.ask(1, revoke(), Files::default()).unwrap();
+    world.until(60, "both hear of it", |world| (0..2).all(|it| world.status(it).devices == 2));
+    world.stop(2);
+    assert_eq!(world.derive(0, "photos").unwrap().key, first.key);
+    world.stop(1);
+    let error = world.derive(0, "photos").unwrap_err();
+    assert!(error.message.ends_with("; not device-1"), "{error}");
 }
 
 /// INV-A9: keys that were used stay, whoever joins.

@@ -69,7 +69,7 @@ impl Sessions {
     pub(crate) fn open_child(&mut self, scope: &Scope<'_>, draft: &mut Draft, child: &OpenChild) {
         let id = child_session_id(child.parent, child.part);
         let Some(parent) = self.sessions.get(&child.parent) else { return };
-        let Some(run) = &parent.run else { return };
+        let Some(run) = parent.run.as_ref().filter(|it| !it.is_closed) else { return };
         let is_allowed = parent.opener == scope.author && scope.body.session == Some(id);
         if !is_allowed || self.sessions.contains_key(&id) {
             return;

@@ -1,7 +1,7 @@
 //! What a failure is reported as is as small as it gets.
 
 use aura_simulator::{
-    plan::{Depth, FOR_EVER, Fault, Plan, Strategy},
+    plan::{Depth, Fault, Plan, Strategy},
     protocols::{Protocol, dkd, dkd_naive, dkd_no_ttl},
     subject::{Failure, Subject},
 };
@@ -34,10 +34,12 @@ fn the_naive_flow_needs_no_fault_and_three_devices() {
 }
 
 #[test]
-fn without_a_ttl_one_crash_is_enough() {
+fn without_a_ttl_one_device_that_is_away_is_enough() {
     let smallest = shrink(&dkd_no_ttl::PROTOCOL, from_seed(&dkd_no_ttl::PROTOCOL)).smallest.plan;
-    let crash = Fault::Crash { dev: 0, at: 0, down: FOR_EVER };
-    assert_eq!((smallest.devices, smallest.jitter, smallest.faults), (2, 1, vec![crash]));
+    assert_eq!(
+        (smallest.devices, smallest.jitter, smallest.faults),
+        (2, 1, vec![Fault::Absent { dev: 0 }])
+    );
 }
 
 #[test]
