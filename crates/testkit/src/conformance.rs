@@ -7,7 +7,7 @@ mod paths;
 mod seen;
 mod table;
 
-pub use paths::{Departed, Host, Paths, Subject, choreography, choreography_at};
+pub use paths::{Departed, Home, Paths, Subject, choreography, choreography_at};
 
 use std::collections::BTreeSet;
 

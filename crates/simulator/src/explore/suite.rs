@@ -233,7 +233,7 @@ pub fn suite() -> Vec<Case> {
     cases.push(NAIVE.case((2, 3), "", Disagrees, Ok));
     cases.extend(UPGRADE.crashes(&[(2, 3), (3, 4), (4, 5)], 0));
     cases.push(UPGRADE.case((2, 3), ", one silent", Holds, |it| Ok(it.silent(Dev(1)))));
-    cases.push(UPGRADE.lies((2, 3), 1, Holds));
+    cases.extend([UPGRADE.lies((2, 3), 1, Holds), UPGRADE.lies((3, 4), 2, Holds)]);
     cases.push(UPGRADE.case((3, 4), ", one refuses", Holds, |it| Ok(refusing(it, 1))));
     cases.push(UPGRADE.case((2, 3), ", two refuse", Holds, |it| Ok(refusing(refusing(it, 1), 2))));
     cases.extend(DKG.crashes(&[(2, 2), (2, 3)], 1));

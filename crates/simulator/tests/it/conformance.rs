@@ -1,25 +1,29 @@
 //! INV-K3 for every choreography that is explored here: what it asks is a path of its type.
 
-use aura_choreography::{Dev, Script};
+use aura_choreography::{Dev, HostCall, Script};
 use aura_coordination::choreography::{
     dkd::script::dkd as script_of_dkd,
     dkg::script::dkg as script_of_dkg,
+    locking::script::locking as script_of_locking,
+    recovery::script::recovery as script_of_recovery,
+    resharing::script::resharing as script_of_resharing,
     sign::script::sign as script_of_sign,
     upgrade::script::{Prepared, Terms, Upgrade, upgrade},
 };
-use aura_protocol_core::{Digest, encode, quorum::default_threshold};
+use aura_protocol_core::{Digest, encode, lifecycle::EffectReply, quorum::default_threshold};
+use aura_simulator::level::device_id;
 use aura_simulator::protocols::{
     Protocol, derive,
     dkd::{Dkd, derivation},
     dkd_certified::{DkdCertified, certified},
-    dkg,
+    dkg, grant,
     locking::{Locking, lock},
-    sign,
+    recover, reshare, sign,
     tour::{Tour, handover},
 };
 use aura_testkit::{
     Paths, Subject,
-    conformance::{Host, choreography, choreography_at},
+    conformance::{Home, choreography, choreography_at},
     seed::Seeded,
 };
 
@@ -87,12 +91,18 @@ fn tour() {
 
 /// A shipped choreography with its key store in symbols. What only a liar can bring about stays unsaid.
 #[track_caller]
-fn check_hosted(protocol: &Protocol, host: Host, text: &str, unsaid: &[&str]) {
+fn check_hosted(
+    protocol: &Protocol,
+    host: fn(&HostCall) -> EffectReply,
+    text: &str,
+    unsaid: &[&str],
+) {
+    let home = Home { host, device: device_id };
     let mut all = Paths::default();
     for devices in 2..5 {
         let params = (protocol.params)(devices, default_threshold(usize::from(devices)) as u8);
         let subject = Subject { script: protocol.script, text, devices, params, says: number };
-        let paths = choreography_at(host, &subject, RUNS).unwrap_or_else(|it| panic!("{it}"));
+        let paths = choreography_at(&home, &subject, RUNS).unwrap_or_else(|it| panic!("{it}"));
         assert!(paths.unsaid.iter().eq(unsaid), "{devices} devices: {paths:?}");
         all.finished += paths.finished;
         all.stopped += paths.stopped;
@@ -106,6 +116,21 @@ fn key_generation() {
     // Nobody complains of honest devices.
     let disputes = ["Disputed", "Justified", "Justify", "Recheck", "Settled"];
     check_hosted(&dkg::PROTOCOL, dkg::answer, text!(script_of_dkg::GLOBAL), &disputes);
+}
+
+#[test]
+fn locks() {
+    check_hosted(&grant::PROTOCOL, grant::answer, text!(script_of_locking::GLOBAL), &[]);
+}
+
+#[test]
+fn resharing() {
+    check_hosted(&reshare::PROTOCOL, reshare::answer, text!(script_of_resharing::GLOBAL), &[]);
+}
+
+#[test]
+fn recovery() {
+    check_hosted(&recover::PROTOCOL, recover::answer, text!(script_of_recovery::GLOBAL), &[]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aura_choreography::{Dev, Ended, HostCall, Label, Machine, RoleIx, Script, Seat};
 use aura_protocol_core::{
+    DeviceId,
     lifecycle::EffectReply,
     session_type::{self, Local, LocalType, Observed, SessionType},
 };
@@ -15,8 +16,14 @@ use super::{
 };
 use crate::seed::Seeded;
 
-/// What the host of a device answers. The same to all of them: what it is asked says by whom.
-pub type Host = fn(&HostCall) -> EffectReply;
+/// Where a script runs that asks for more than others can say.
+#[derive(Clone, Copy)]
+pub struct Home {
+    /// What the host of a device answers. The same to all of them: what it is asked says by whom.
+    pub host: fn(&HostCall) -> EffectReply,
+    /// The long names of the devices, ascending.
+    pub device: fn(Dev) -> DeviceId,
+}
 
 /// A choreography, and how it is run.
 #[derive(Clone)]
@@ -119,24 +126,24 @@ pub fn choreography(subject: &Subject<'_>, runs: u64) -> Result<Paths, Departed>
     all_runs(subject, None, runs)
 }
 
-/// As [`choreography`], for a script that asks its host to do what it cannot do itself: `host` answers, but
-/// for the times when it refuses.
+/// As [`choreography`], for a script that asks its host to do what it cannot do itself: that of `home`
+/// answers, but for the times when it refuses.
 ///
 /// # Errors
 /// [`Departed`], in the first run in which a device did not follow its projection.
-pub fn choreography_at(host: Host, subject: &Subject<'_>, runs: u64) -> Result<Paths, Departed> {
-    all_runs(subject, Some(host), runs)
+pub fn choreography_at(home: &Home, subject: &Subject<'_>, runs: u64) -> Result<Paths, Departed> {
+    all_runs(subject, Some(home), runs)
 }
 
-fn all_runs(subject: &Subject<'_>, host: Option<Host>, runs: u64) -> Result<Paths, Departed> {
+fn all_runs(subject: &Subject<'_>, home: Option<&Home>, runs: u64) -> Result<Paths, Departed> {
     let declared = declared(subject)?;
-    let seats = seats(subject).map_err(|it| Departed::Seats(it.to_string()))?;
+    let seats = seats(subject, home).map_err(|it| Departed::Seats(it.to_string()))?;
     let locals: Vec<LocalType> = seats.iter().map(|it| project(subject, &declared, it)).collect();
     let global = subject.script.global();
     let labels = (0..global.label_count()).map(|it| global.label_text(Label(it), 0));
     let mut paths = Paths { unsaid: labels.collect(), ..Paths::default() };
     for run in 0..runs {
-        for (place, local) in Table::new(subject, host, &seats, run).run()?.iter().zip(&locals) {
+        for (place, local) in Table::new(subject, home, &seats, run).run()?.iter().zip(&locals) {
             follow(subject, run, place, local, &mut paths)?;
         }
     }

@@ -9,7 +9,7 @@ use aura_choreography::{
 };
 use aura_protocol_core::{DeviceId, Epoch, Outcome, SessionId, lifecycle::EffectReply};
 
-use super::paths::{Departed, Host, Subject};
+use super::paths::{Departed, Home, Subject};
 use crate::seed::Seeded;
 
 /// Most questions of one device in one run.
@@ -40,7 +40,7 @@ struct Fate {
 /// All devices, in one run.
 pub(super) struct Table<'a> {
     subject: &'a Subject<'a>,
-    host: Option<Host>,
+    home: Option<&'a Home>,
     run: u64,
     random: Seeded,
     fate: Fate,
@@ -49,10 +49,11 @@ pub(super) struct Table<'a> {
 }
 
 /// The seats of all devices.
-pub(super) fn seats(subject: &Subject<'_>) -> Result<Vec<Arc<Seat>>, Reason> {
+pub(super) fn seats(subject: &Subject<'_>, home: Option<&Home>) -> Result<Vec<Arc<Seat>>, Reason> {
     let session = SessionId::from_bytes([0x5e; 32]);
-    let ids: Vec<DeviceId> =
-        (0..subject.devices).map(|it| DeviceId::from_bytes([it; 32])).collect();
+    let plain = |it: Dev| DeviceId::from_bytes([it.0; 32]);
+    let id = |it| home.map_or_else(|| plain(it), |home| (home.device)(it));
+    let ids: Vec<DeviceId> = (0..subject.devices).map(|it| id(Dev(it))).collect();
     let seat = |it| {
         let (ids, params) = (ids.clone(), subject.params.clone());
         Seat::new(subject.script, session, Dev(it), Dev(0), ids, params).map(Arc::new)
@@ -64,7 +65,7 @@ impl<'a> Table<'a> {
     /// Everything about it follows from `run`.
     pub(super) fn new(
         subject: &'a Subject<'a>,
-        host: Option<Host>,
+        home: Option<&'a Home>,
         seats: &[Arc<Seat>],
         run: u64,
     ) -> Self {
@@ -82,7 +83,7 @@ impl<'a> Table<'a> {
             crashes: (random.below(100) < fate.crashes).then(|| random.below(12) as usize),
         };
         let places = seats.iter().map(place).collect();
-        Self { subject, host, run, random, fate, now: 0, places }
+        Self { subject, home, run, random, fate, now: 0, places }
     }
 
     /// Goes on until nothing can happen any more.
@@ -180,7 +181,7 @@ impl<'a> Table<'a> {
     }
 
     fn host(&mut self, call: &HostCall) -> EffectReply {
-        if let Some(host) = self.host {
+        if let Some(Home { host, .. }) = self.home {
             // A session asks often, and ends with the first refusal.
             let refuses = self.random.below(32) == 0;
             return if refuses { EffectReply::Denied("not here".to_owned()) } else { host(call) };
