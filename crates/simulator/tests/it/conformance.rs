@@ -89,7 +89,8 @@ fn tour() {
     check(&Tour, text!(handover::GLOBAL), 3, quorum, number);
 }
 
-/// A shipped choreography with its key store in symbols. What only a liar can bring about stays unsaid.
+/// A shipped choreography with its key store in symbols. What only a liar, or a person who
+/// objects, can bring about stays unsaid.
 #[track_caller]
 fn check_hosted(
     protocol: &Protocol,
@@ -103,11 +104,15 @@ fn check_hosted(
         let params = (protocol.params)(devices, default_threshold(usize::from(devices)) as u8);
         let subject = Subject { script: protocol.script, text, devices, params, says: number };
         let paths = choreography_at(&home, &subject, RUNS).unwrap_or_else(|it| panic!("{it}"));
-        assert!(paths.unsaid.iter().eq(unsaid), "{devices} devices: {paths:?}");
+        all.unsaid = match devices {
+            2 => paths.unsaid,
+            _ => &all.unsaid & &paths.unsaid,
+        };
         all.finished += paths.finished;
         all.stopped += paths.stopped;
         all.left += paths.left;
     }
+    assert!(all.unsaid.iter().eq(unsaid), "{all:?}");
     assert!(50 < all.finished && 100 < all.stopped && 20 < all.left, "{all:?}");
 }
 
@@ -125,12 +130,28 @@ fn locks() {
 
 #[test]
 fn resharing() {
-    check_hosted(&reshare::PROTOCOL, reshare::answer, text!(script_of_resharing::GLOBAL), &[]);
+    let disputes = ["Disputed", "Justified", "Justify", "Recheck", "Settled"];
+    check_hosted(
+        &reshare::PROTOCOL,
+        reshare::answer,
+        text!(script_of_resharing::GLOBAL),
+        &disputes,
+    );
 }
 
 #[test]
 fn recovery() {
-    check_hosted(&recover::PROTOCOL, recover::answer, text!(script_of_recovery::GLOBAL), &[]);
+    let unsaid = [
+        "Again",
+        "Reopen",
+        "Veto",
+        "reshare/Disputed",
+        "reshare/Justified",
+        "reshare/Justify",
+        "reshare/Recheck",
+        "reshare/Settled",
+    ];
+    check_hosted(&recover::PROTOCOL, recover::answer, text!(script_of_recovery::GLOBAL), &unsaid);
 }
 
 #[test]
