@@ -101,8 +101,8 @@ fn campaign(cli: &Cli) -> Result<bool> {
     let [finished, aborted, left] = report.outcomes;
     eprintln!(
         "{} runs in {seconds:.2} s ({runs_per_s:.0}/s), {} events; devices: {finished} finished, \
-         {aborted} aborted, {left} gave up; {} runs failed",
-        report.runs, report.events, report.failed
+         {aborted} aborted, {left} gave up; {} runs failed; trace hash {:016x}",
+        report.runs, report.events, report.failed, report.trace_hash
     );
     if let Some(failure) = &failure {
         eprintln!("first failure: {}", failure.violation);
