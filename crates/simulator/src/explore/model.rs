@@ -49,6 +49,7 @@ pub struct Model<'s> {
     pub(super) opener: Dev,
     pub(super) params: Vec<u8>,
     pub(super) crashes: u8,
+    pub(super) steady: DeviceSet,
     pub(super) adversary: DeviceSet,
     pub(super) injected: Vec<Event>,
     pub(super) signals: BTreeMap<Dev, Vec<Vec<u8>>>,
@@ -72,6 +73,7 @@ impl<'s> Model<'s> {
             opener: Dev(0),
             params: Vec::new(),
             crashes: 0,
+            steady: DeviceSet::EMPTY,
             adversary: DeviceSet::EMPTY,
             injected: Vec::new(),
             signals: BTreeMap::new(),
@@ -104,6 +106,14 @@ impl<'s> Model<'s> {
     #[must_use]
     pub const fn crashes(mut self, crashes: u8) -> Self {
         self.crashes = crashes;
+        self
+    }
+
+    /// This participant never crashes: it stands for something that does not, as the control chain stands
+    /// for a quorum.
+    #[must_use]
+    pub fn steady(mut self, dev: Dev) -> Self {
+        self.steady = self.steady.with(dev);
         self
     }
 

@@ -12,7 +12,7 @@ use super::{
     judge::{Broken, Judge},
     key::{Key, Seen},
     trace::{Trace, explain},
-    world::{Brief, Way, World},
+    world::{Brief, Slot, Way, World},
 };
 
 /// Most slots of a state.
@@ -236,6 +236,7 @@ impl<'m, 's, K: Key> Search<'m, 's, K> {
         if !brief.lives && !adversary {
             return Ok(());
         }
+        let may_crash = may_crash && !self.is_steady(slot);
         let mut all = Ways::default();
         for group in 0..self.groups() {
             let Some(ways) = self.ways(slot, key.at(slot), brief, sents, group)? else { continue };
@@ -252,6 +253,12 @@ impl<'m, 's, K: Key> Search<'m, 's, K> {
             activity.count(slot, all);
         }
         Ok(())
+    }
+
+    /// Whether this slot's device never crashes.
+    fn is_steady(&self, slot: usize) -> bool {
+        let dev = self.world.slots.get(slot).and_then(|it| it.dev);
+        dev.is_some_and(|it| self.model.steady.contains(it))
     }
 
     /// The type of what is explored.
@@ -349,14 +356,18 @@ impl<'m, 's, K: Key> Search<'m, 's, K> {
     /// nobody has read more of it.
     fn crash_at_once(&mut self, at: usize, key: K) {
         let slots = &self.world.slots;
-        let untouched = |(slot, it): (usize, &super::world::Slot)| {
+        let untouched = |(slot, it): (usize, &Slot)| {
             let place = key.at(slot);
             place == it.begin || it.torn_begin.contains(&place)
         };
         if !slots.iter().enumerate().all(untouched) {
             return;
         }
-        for (slot, it) in slots.iter().enumerate().filter(|(at, it)| key.at(*at) == it.begin) {
+        let steady = self.model.steady;
+        let may_crash = |(at, it): &(usize, &Slot)| {
+            key.at(*at) == it.begin && !it.dev.is_some_and(|dev| steady.contains(dev))
+        };
+        for (slot, it) in slots.iter().enumerate().filter(may_crash) {
             for to in &it.torn_begin {
                 let key = key.with(slot, *to);
                 self.found.push(Found { key, from: at as u32, ended: false });
@@ -395,7 +406,8 @@ impl<'m, 's, K: Key> Search<'m, 's, K> {
             }
         }
         let left = if quiet { u32::from(self.model.crashes) - activity.crashed } else { 0 };
-        if activity.blocked != 0 && activity.busy.count_ones() <= left {
+        let goes_on = (0..slots).any(|it| activity.busy & 1 << it != 0 && self.is_steady(it));
+        if activity.blocked != 0 && activity.busy.count_ones() <= left && !goes_on {
             let after = activity.busy.count_ones() + activity.free.count_ones();
             let steps = depth + (after + reads.count_ones()) as usize;
             let (at, property) = (at as u32, Property::Progress);

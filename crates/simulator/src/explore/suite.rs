@@ -164,11 +164,10 @@ const RECOVER_AGAIN: Subject =
 const TOUR: Subject = Subject { name: "tour", model: |m, n| by_quorum(&Tour, m, n) };
 
 /// An upgrade of so many devices, the first of which proposes, and the control chain as the last
-/// participant. A liar may say any part of what an honest device would, so its cases hold those in
-/// which a device stops at any point.
+/// participant, which is a quorum of them and does not crash.
 fn upgrade(quorum: u8, devices: u8) -> Model<'static> {
     let terms = Terms { proposal: Digest::ZERO, quorum };
-    let model = Model::new(&Upgrade, devices + 1).params(encode(&terms));
+    let model = Model::new(&Upgrade, devices + 1).params(encode(&terms)).steady(Dev(devices));
     let rehearsed = || vec![encode(&Prepared::Rehearsed)];
     (0..=devices).fold(model, |model, dev| model.signals(Dev(dev), rehearsed()))
 }
@@ -231,7 +230,7 @@ pub fn suite() -> Vec<Case> {
     cases.extend([LOCKING.silence((2, 3), 0), LOCKING.lies((3, 4), 1, Holds)]);
     cases.extend(TOUR.crashes(&[(2, 3), (3, 4)], 1));
     cases.push(NAIVE.case((2, 3), "", Disagrees, Ok));
-    cases.extend(UPGRADE.crashes(&[(2, 3), (3, 4), (4, 5)], 0));
+    cases.extend(UPGRADE.crashes(&[(2, 3), (3, 4), (4, 5)], 2));
     cases.push(UPGRADE.case((2, 3), ", one silent", Holds, |it| Ok(it.silent(Dev(1)))));
     cases.extend([UPGRADE.lies((2, 3), 1, Holds), UPGRADE.lies((3, 4), 2, Holds)]);
     cases.push(UPGRADE.case((3, 4), ", one refuses", Holds, |it| Ok(refusing(it, 1))));
