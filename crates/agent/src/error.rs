@@ -27,7 +27,7 @@ impl fmt::Display for Whose {
             Self::Peer => "a peer's",
             Self::Publisher => "the publisher's",
             Self::Machine => "this machine's",
-            Self::Nobody => "nobody's",
+            Self::Nobody => "nobody's fault",
         })
     }
 }

@@ -201,9 +201,15 @@ fn has_ended(session: &api::Session) -> bool {
 fn not_ended(session: &api::Session, seconds: u64) -> AgentError {
     let missing = session.participants.iter().filter(|name| !session.heard.contains(name));
     let missing: Vec<_> = missing.map(String::as_str).collect();
-    let missing = match missing.as_slice() {
-        [] => "everybody was heard".to_owned(),
-        names => format!("nothing was heard from {}", names.join(", ")),
+    let (missing, next) = match missing.as_slice() {
+        [] => (
+            "everybody was heard".to_owned(),
+            "its own time limits end it where its steps do not: look again later, or with a longer --wait",
+        ),
+        names => (
+            format!("nothing was heard from {}", names.join(", ")),
+            "see with `aura device list` who is connected, and ask again",
+        ),
     };
     AgentError::new(
         "TimedOut",
@@ -212,7 +218,7 @@ fn not_ended(session: &api::Session, seconds: u64) -> AgentError {
             session.session, session.status
         ),
         Whose::Nobody,
-        "see with `aura device list` who is connected, and ask again",
+        next,
     )
 }
 
@@ -268,5 +274,7 @@ mod tests {
         );
         let error = not_ended(&session("aa11", &["bert", "anna"]), 5);
         assert!(error.message.ends_with("everybody was heard"), "{error}");
+        // Who is connected is not what it waits for.
+        assert!(!error.next.contains("device list"), "{}", error.next);
     }
 }
