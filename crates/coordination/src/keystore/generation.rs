@@ -11,7 +11,7 @@ use aura_crypto::{
 };
 use aura_protocol_core::{Digest, decode, encode};
 
-use super::{KeyStore, Keys, Refusal, index};
+use super::{KeyStore, Keys, Refusal, index, unfit::Unfit};
 use crate::choreography::{
     Rested,
     dkg::{Delivery, Record, Report, Request, Step},
@@ -42,19 +42,6 @@ struct Hall<'a> {
     me: ShareIndex,
     terms: crypto::Terms,
     key: SessionKey,
-}
-
-/// Why a part is not there: somebody is guilty, or it is nobody's fault that all can see.
-enum Unfit {
-    Guilty(DeviceSet),
-    Differ,
-    Refused(Refusal),
-}
-
-impl From<Refusal> for Unfit {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
 }
 
 /// What a round of checking came to.
@@ -385,16 +372,6 @@ impl Hall<'_> {
 }
 
 type Deliveries = BTreeMap<ShareIndex, crypto::Delivery>;
-
-impl Unfit {
-    fn refusal(self) -> Refusal {
-        match self {
-            Self::Guilty(devices) => Refusal::Failed(format!("devices {devices} broke the rules")),
-            Self::Differ => Refusal::Differ,
-            Self::Refused(refusal) => refusal,
-        }
-    }
-}
 
 impl Dealing {
     /// What is sealed for each other member: for both keys together.

@@ -18,6 +18,7 @@ mod locks;
 mod resharing;
 mod saved;
 mod signing;
+mod unfit;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -11,7 +11,7 @@ use aura_crypto::{
 };
 use aura_protocol_core::{DeviceId, Digest, decode, encode, limits::UNIT_BODY_BYTES_MAX};
 
-use super::{KeyStore, Keys, Refusal, name_of};
+use super::{KeyStore, Keys, Refusal, name_of, unfit::Unfit};
 use crate::choreography::{
     Report, Rested,
     resharing::{Agreement, Findings, Outcome, Request, Side, Step},
@@ -25,19 +25,6 @@ struct Room<'a> {
     plan: Plan,
     signing: Sharing<Signing>,
     derivation: Sharing<Derivation>,
-}
-
-/// Why there is no share: somebody is guilty, or it is nobody's fault that all can see.
-enum Unfit {
-    Guilty(DeviceSet),
-    Differ,
-    Refused(Refusal),
-}
-
-impl From<Refusal> for Unfit {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
 }
 
 /// What the dealings for both keys lead to.
@@ -428,15 +415,5 @@ impl Both {
         let transcripts = encode(&(one.transcript(), other.transcript()));
         let transcript = Digest::tagged("aura account resharing v1", &[&transcripts]);
         Agreement { name, transcript }
-    }
-}
-
-impl Unfit {
-    fn refusal(self) -> Refusal {
-        match self {
-            Self::Guilty(devices) => Refusal::Failed(format!("devices {devices} broke the rules")),
-            Self::Differ => Refusal::Differ,
-            Self::Refused(refusal) => refusal,
-        }
     }
 }
