@@ -21,6 +21,7 @@ mod keys;
 mod modules;
 mod peers;
 mod records;
+mod recovery;
 mod restore;
 mod rights;
 mod running;
@@ -29,6 +30,7 @@ mod snapshots;
 mod upgrades;
 mod vault;
 mod view;
+mod votes;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -50,6 +52,7 @@ pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
 pub use vault::{Entropy, ROW as KEYS_ROW};
+pub use votes::ROW as VOTE_KEYS_ROW;
 
 pub(crate) use derived::latest;
 pub(crate) use view::{entry_says, policy_name, shown};
@@ -72,7 +75,7 @@ pub struct Node {
     unit_key: SecretKey,
     hpke_key: HpkeSecretKey,
     drawing: rights::Drawing,
-    vote_key: SecretKey,
+    vote_keys: votes::VoteKeys,
     vault: Option<vault::Vault>,
     /// What the store says its secrets are sealed under.
     sealed: Option<KeySource>,
@@ -81,7 +84,7 @@ pub struct Node {
     transport_key: [u8; 32],
     ledger: Ledger,
     voter: Voter,
-    /// The vote key of which it is not known here what it voted.
+    /// Set once it is not known here what this device has voted: the key by which it stood in the roster.
     set_back: Option<PublicKey>,
     contention: Option<control::Contention>,
     now: UnixTime,
@@ -107,6 +110,9 @@ pub struct Node {
     upgrades: BTreeMap<Digest, UpgradeCoordinator>,
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
+    recoveries: recovery::Recoveries,
+    /// The value of the second certificate of a slot, once others were told.
+    told_conflict: Option<Digest>,
     intents: VecDeque<Intent>,
     /// The devices that the person here wants to leave.
     leaving: BTreeSet<DeviceId>,
@@ -160,6 +166,7 @@ impl Node {
             Input::Obtained { digest, result } => self.obtained(digest, result),
             Input::Stepped { session, result } => self.stepped(session, result),
             Input::Drawn { session, effect, entropy } => self.drawn(session, effect, entropy),
+            Input::VoteKeyDrawn(entropy) => self.vote_key_drawn(entropy),
             Input::Rehearsed { proposal, result } => self.rehearsed(proposal, result),
             Input::Migrated { app, result } => self.migrated(app, result),
         }
@@ -196,6 +203,8 @@ impl Node {
             self.pump_derivations();
             self.pump_sessions();
             self.pump_control();
+            self.pump_vote_keys();
+            self.note_requests();
             self.note_decisions();
             if self.progress() == before {
                 break;

@@ -67,9 +67,13 @@ impl Node {
             }
             SyncMessage::Entries(entries) => {
                 for entry in entries {
+                    let (k, generation) = (entry.slot.k, self.ledger.chain().generation());
                     if let Err(error) = self.ledger.import_entry(entry) {
                         self.entry_refused(from, &error);
                         return;
+                    }
+                    if generation != self.ledger.chain().generation() {
+                        self.generation_began(k);
                     }
                 }
                 self.voter.advance(self.ledger.chain());
@@ -86,7 +90,7 @@ impl Node {
         if matches!(error, ChainError::Gap { .. }) {
             // It is ahead by more than it sent: ask for the rest.
             self.greet.insert(from);
-        } else {
+        } else if !self.is_excused(from, error) {
             self.cut_off(from, &format!("it sent a bad entry: {error}"));
         }
     }
