@@ -154,7 +154,7 @@ fn outside(requirement: &Requirement, release: &Release) -> String {
 /// What is granted must be asked for: a grant that nobody asked for is a mistake or a trick.
 fn check_capabilities(release: &Release, granted: &ProtocolCapabilities) -> Verdict {
     let asked = &release.descriptor.capabilities;
-    match granted.granted.iter().find(|it| !asked.contains(it)) {
+    match granted.iter().find(|it| !asked.contains(it)) {
         None => Verdict::Accept,
         Some(excess) => {
             deny("CapabilityExcess", format!("`{excess}` is granted but not asked for"))

@@ -160,8 +160,7 @@ fn a_release_that_lies_about_its_module_is_not_run() {
 fn terms_are_judged_before_anything_is_fetched() {
     let publisher = Publisher::of_counter();
     let honest = proposal_of(&publisher, 3);
-    let excess =
-        ProtocolCapabilities { granted: [aura_protocol_core::Capability::ReadRecords].into() };
+    let excess = [aura_protocol_core::Capability::ReadRecords].into_iter().collect();
     let cases = [
         ("CapabilityExcess", ProposeUpgrade { capabilities: excess, ..honest.clone() }),
         ("PlanMismatch", ProposeUpgrade { steps: vec![], ..honest.clone() }),
