@@ -3,7 +3,7 @@
 use aura_agent::{Whose, api::Command, node::Files};
 use aura_journal::control::Release;
 use aura_journal::event::{Event, ProposeUpgrade, Receipt};
-use aura_protocol_core::{AppId, Digest, ProtocolCapabilities, UnixTime};
+use aura_protocol_core::{AppId, Digest, UnixTime};
 use aura_testkit::hostile;
 
 use crate::{

@@ -17,7 +17,7 @@ use aura_journal::{
 };
 use aura_protocol_core::{
     AccountId, Agreement, AppId, Capability, DeviceId, Digest, Epoch, Lamport, Manifest, Outcome,
-    ProtocolCapabilities, ProtocolVersion, RecordKey, SchemaId, SessionId, UnixTime, encode,
+    ProtocolVersion, RecordKey, SchemaId, SessionId, UnixTime, encode,
 };
 
 use crate::support::{device, proof, repository};
