@@ -343,7 +343,7 @@ pub fn activation(proposal: &ProposalState, rehearsal: &Rehearsal) -> ActivateVe
         prestate: vec![proposal.unit],
         pre_root: rehearsal.pre_root,
         post_root: rehearsal.post_root,
-        capabilities: proposal.proposal.capabilities.clone(),
+        capabilities: proposal.proposal.capabilities,
         intent: None,
         repository_head: proposal.repository_head,
         distributor_head: None,
