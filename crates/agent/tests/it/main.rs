@@ -26,6 +26,7 @@ mod motions;
 mod publisher;
 mod puppet;
 mod recovery;
+mod recovery_code;
 mod refusals;
 mod rights;
 mod sessions;

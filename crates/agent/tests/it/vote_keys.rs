@@ -133,7 +133,13 @@ fn a_device_that_was_away_finds_its_key() {
         world.stop(1);
         let id = world.command(0, Command::Snapshot, Files::default());
         world.settle(40);
-        assert!(world.devices[0].answers.contains_key(&id), "{:#?}\n{:#?}\n{:?}", world.devices[0].log, world.devices[2].log, world.node(0).read_command(&Command::Log { limit: 30 }));
+        assert!(
+            world.devices[0].answers.contains_key(&id),
+            "{:#?}\n{:#?}\n{:?}",
+            world.devices[0].log,
+            world.devices[2].log,
+            world.node(0).read_command(&Command::Log { limit: 30 })
+        );
         assert!(!held.contains(&world.vote_key(2).0));
     }
 }

@@ -192,8 +192,18 @@ impl Account {
     /// What this device says to a value for the next slot.
     pub fn verdict(&self, value: &Entry) -> Verdict {
         let Self { ledger, rehearsals, leaving, offered_keys, keys_used, now, .. } = self;
+        let unwanted_recoveries = &self.unwanted_recoveries;
         let keys_used = *keys_used;
-        let consent = Consent { ledger, rehearsals, leaving, offered_keys, keys_used, now: *now };
+        let now = *now;
+        let consent = Consent {
+            ledger,
+            rehearsals,
+            leaving,
+            unwanted_recoveries,
+            offered_keys,
+            keys_used,
+            now,
+        };
         consent.check(&ledger.chain().next_slot(), value)
     }
 

@@ -382,7 +382,7 @@ impl ControlChain {
     /// Whether it is a recovery to the generation that the chain is in.
     fn begins_generation(&self, entry: &CertifiedEntry) -> bool {
         let is_recovery = matches!(&entry.value.body, EntryBody::Recover(_));
-        is_recovery && entry.slot.generation == self.generation()
+        is_recovery && 0 < self.generation() && entry.slot.generation == self.generation()
     }
 
     /// A generation begins once, wherever it goes on from.
@@ -400,7 +400,12 @@ impl ControlChain {
             return Err(ChainError::WrongAccount { expected, found });
         }
         verify_recovery(&entry.certificate, &entry.slot, entry.value.hash(), config)?;
-        Err(ChainError::Conflict { k })
+        match &entry.value.body {
+            EntryBody::Recover(it) if it.generation == entry.slot.generation => {
+                Err(ChainError::Conflict { k })
+            }
+            _ => Err(ChainError::MisplacedRecovery),
+        }
     }
 
     /// Whether `value` keeps to the rules that a value for the next slot must keep to by itself. To

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::SecretKey;
 use aura_journal::{
-    Event, Ledger, LedgerStore as _, Outcome, PeerTag, Stored,
+    Event, Ledger, LedgerStore as _, Outcome, PeerTag, Reject, Stored, Unit,
     control::{
         Appended, CertifiedEntry, ChainError, Configuration, ControlChain, ControlMessage, Entry,
         EntryBody, LedgerProof, Phase, Question, RecoveryRequest, RecoveryRole, Statement, Subject,
@@ -12,11 +12,11 @@ use aura_journal::{
     },
     store::MemoryStore,
 };
-use aura_protocol_core::Digest;
+use aura_protocol_core::{Digest, encode};
 
 use crate::{
     control_fixture::{Device, certified, chain_of, decide, devices, key, value},
-    support::{self, metadata, push, write},
+    support::{self, metadata, write},
 };
 
 /// The recovery keys of these tests.
@@ -117,7 +117,7 @@ fn a_recovery_takes_the_recovery_role() {
     assert_eq!(refused(elsewhere), "BadCertificate");
     let mut higher = good.clone();
     higher.slot.generation = 2;
-    assert_eq!(refused(higher), "MisplacedRecovery");
+    assert_eq!(refused(higher), "WrongGeneration");
     let mut longer = chain.clone();
     decide(&mut longer, value(1), &roster);
     let mut moved = good.clone();
@@ -333,6 +333,10 @@ fn statements_are_proved_in_any_generation() {
     }
 }
 
+fn push(ledger: &mut Ledger, unit: &Unit) -> Result<Outcome, Reject> {
+    ledger.import(PeerTag([9; 32]), &encode(unit))
+}
+
 fn recoverable() -> (Vec<support::Device>, ControlChain) {
     let (devices, mut chain) = support::account(3);
     let next = Configuration { recovery: role(2), ..chain.config().clone() };
@@ -426,7 +430,7 @@ fn requests_are_units() {
     let mut followed = Ledger::new(chain.clone());
     let units: Vec<_> = ledger.arrivals().to_vec();
     for unit in units {
-        push(&mut followed, &ledger.unit(&unit).unwrap().clone()).unwrap();
+        let _outcome = push(&mut followed, ledger.unit(&unit).unwrap()).unwrap();
     }
     let body = EntryBody::VetoRecovery { request: asked.id() };
     let veto = support::certify(&chain, &devices, ledger.heads(), body);
