@@ -2,8 +2,8 @@
 
 use aura_agent::recovery_code::RecoveryCode;
 
-const STORED: &str = "";
-const STORED_KEY: &str = "";
+const STORED: &str = "0W3GE-1R70W-3GE1R-70W3G-E1R70-W3GE1-R7385-QS4GB";
+const STORED_KEY: &str = "1aedfd520cec180c46afafb4d7dd2e475f801bc59396c834517b1a642b6b53b9";
 
 fn code(byte: u8) -> RecoveryCode {
     RecoveryCode::of_seed([byte; 20])
