@@ -69,8 +69,8 @@ fn what_is_withheld_or_reordered_comes_from_others() {
     };
     let repeated = |it: &Vec<Vec<u8>>| [it.clone(), it.clone()].concat();
     let but_the_first = |it: &Vec<Vec<u8>>| it[1..].to_vec();
-    let ways: [fn(&Vec<Vec<u8>>) -> Vec<Vec<u8>>; 5] =
-        [every_other, backwards, shuffled, repeated, but_the_first];
+    type Way = fn(&Vec<Vec<u8>>) -> Vec<Vec<u8>>;
+    let ways: [Way; 5] = [every_other, backwards, shuffled, repeated, but_the_first];
     for (nth, way) in ways.iter().enumerate() {
         let mut ledger = Ledger::new(empty.chain().clone());
         assert!(take(&mut ledger, LIAR, &way(&all)).is_empty(), "{nth}");
