@@ -232,7 +232,7 @@ impl Control {
         }
         self.text(draft, object, "requirement", &install.requirement);
         self.text(draft, object, "policy", policy_name(install.policy));
-        self.text(draft, object, "capabilities", text::list(&install.capabilities.granted));
+        self.text(draft, object, "capabilities", text::list(install.capabilities.iter()));
         self.number(draft, object, "installed_at", k);
         self.active(draft, object, k, &release);
     }
@@ -259,7 +259,7 @@ impl Control {
         let (object, history) = (app.object, app.history);
         let before = std::mem::replace(&mut app.active, active_text(release));
         self.text(draft, history, &format!("until {k}"), before);
-        self.text(draft, object, "capabilities", text::list(&activation.capabilities.granted));
+        self.text(draft, object, "capabilities", text::list(activation.capabilities.iter()));
         self.active(draft, object, k, release);
         if let Some(proposal) = proposal {
             self.number(draft, proposal, "activated_at", k);
