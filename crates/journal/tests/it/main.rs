@@ -24,6 +24,7 @@ mod history;
 mod hostile_sync;
 mod import;
 mod medium;
+mod old_stores;
 mod repair;
 mod room;
 mod snapshot;
