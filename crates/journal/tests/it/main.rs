@@ -29,4 +29,5 @@ mod store;
 mod store_faults;
 mod support;
 mod unit_vectors;
+mod unread;
 mod vectors;
