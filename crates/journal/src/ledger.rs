@@ -624,12 +624,14 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// Begins a stream of units: first those that are here, then those to come.
     pub fn subscribe(&mut self, filter: Filter) -> SubscriptionId {
-        self.subscriptions.subscribe(filter)
+        let body = |unit: &Digest| self.dag.held(unit).map(|it| &it.unit.body);
+        self.subscriptions.subscribe(filter, body)
     }
 
     /// The units of the stream since the last call, in the order in which they became visible.
     pub fn poll(&mut self, subscription: SubscriptionId) -> Vec<Digest> {
-        self.subscriptions.poll(subscription)
+        let body = |unit: &Digest| self.dag.held(unit).map(|it| &it.unit.body);
+        self.subscriptions.poll(subscription, body)
     }
 
     /// Ends a stream.

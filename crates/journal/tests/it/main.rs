@@ -27,6 +27,7 @@ mod snapshot;
 mod state;
 mod store;
 mod store_faults;
+mod subscribe;
 mod support;
 mod unit_vectors;
 mod unread;
