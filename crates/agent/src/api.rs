@@ -308,6 +308,8 @@ pub struct Parked {
     pub kinds: BTreeMap<u8, usize>,
     /// Formats of units that were refused since this device was started.
     pub formats: Vec<u16>,
+    /// The height of a decision of a newer version: this device decides no more until it can read it.
+    pub decision: Option<u64>,
     /// What to do about it; empty where there are none.
     pub next: String,
 }

@@ -128,6 +128,8 @@ pub struct Node {
     standings: standing::Standings,
     /// The formats of units that were refused because this build does not read them.
     newer_formats: BTreeSet<u16>,
+    /// The height of a decision that this build cannot read: the chain ends before it here.
+    unread_entry: Option<u64>,
     upkeep: upkeep::Upkeep,
     batch: StoreBatch,
     out: Vec<Effect>,
@@ -163,6 +165,7 @@ impl Node {
             Input::PeerConnected(device) => self.peer_connected(device),
             Input::PeerGone(device) => self.peer_gone(device),
             Input::PeerMessage { from, message } => self.peer_message(from, message),
+            Input::EntriesUnread { from, unread } => self.entries_unread(from, unread),
             Input::Command { id, command, files, entropy } => {
                 self.command(id, command, *files, entropy);
             }

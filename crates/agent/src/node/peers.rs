@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use aura_journal::{
     Event, Outcome, PeerTag, Reject,
     control::ChainError,
-    sync::{self, SyncMessage},
+    sync::{self, SyncMessage, UnreadEntries},
 };
 use aura_protocol_core::{
     DeviceId, Digest,
@@ -89,6 +89,23 @@ impl Node {
             SyncMessage::Base(part) => self.base_arrived(from, part),
             SyncMessage::WantBase { k, from: at } => self.base_wanted(from, k, at),
             _ => self.cut_off(from, "it speaks a newer sync protocol"),
+        }
+    }
+
+    /// Decisions of a newer minor version are no misbehaviour. This device stays where it is, exactly before
+    /// the first that it cannot read, and says so.
+    pub(super) fn entries_unread(&mut self, from: DeviceId, unread: UnreadEntries) {
+        let UnreadEntries { before, slot } = unread;
+        self.peer_message(from, SyncMessage::Entries(before));
+        let next = self.ledger.chain().next_slot();
+        if slot.account != next.account || slot.k < next.k {
+            self.offended(from, "it sent a decision that is none");
+        } else if slot.k == next.k && self.unread_entry != Some(slot.k) {
+            self.unread_entry = Some(slot.k);
+            self.log(format!(
+                "the decision at {} is of a newer version: this device decides no more until it is upgraded",
+                slot.k
+            ));
         }
     }
 

@@ -99,6 +99,7 @@ impl Node {
             incoming: None,
             standings: Standings::default(),
             newer_formats: BTreeSet::new(),
+            unread_entry: None,
             upkeep: Upkeep::default(),
             batch: StoreBatch::default(),
             out: Vec::new(),

@@ -110,12 +110,13 @@ impl Node {
             *kinds.entry(*kind).or_default() += 1;
         }
         let formats: Vec<u16> = self.newer_formats.iter().copied().collect();
-        let next = if unread.is_empty() && formats.is_empty() {
+        let decision = self.unread_entry.filter(|k| self.ledger.chain().height() < *k);
+        let next = if unread.is_empty() && formats.is_empty() && decision.is_none() {
             String::new()
         } else {
             "another version of aura wrote these: upgrade this device to read them".to_owned()
         };
-        api::Parked { units: unread.len(), kinds, formats, next }
+        api::Parked { units: unread.len(), kinds, formats, decision, next }
     }
 
     fn keys_view(&self) -> api::Keys {
