@@ -84,6 +84,8 @@ pub struct Ledger<S = Strict> {
     unfolded: Option<Change>,
     /// The units whose event cannot be read here.
     unread: BTreeMap<Digest, u8>,
+    /// What entries close over that name more than is here: what is still to come may show a fork.
+    settling: BTreeMap<PlaceKey, Digest>,
     scheme: PhantomData<fn() -> S>,
 }
 
@@ -183,6 +185,7 @@ impl<S: UnitScheme> Ledger<S> {
             computed: Computed::default(),
             unfolded: None,
             unread: BTreeMap::new(),
+            settling: BTreeMap::new(),
             scheme: PhantomData,
         };
         let from = ledger.base.as_ref().map_or(0, |it| it.k().saturating_add(1));
@@ -451,8 +454,8 @@ impl<S: UnitScheme> Ledger<S> {
         let (before, lowered) = self.look_for_forks(new, moved, cut);
         let was = before.as_ref().unwrap_or(&self.skips);
         let mut change = Change::default();
-        let mut closed = Vec::new();
         for Moved { unit, from, to } in moved {
+            self.settling.remove(&PlaceKey::from(&self.place(*unit, *from)));
             let Some(body) = self.folded(unit) else { continue };
             // A unit that is new here leaves no place.
             if Some(*unit) != new && !was.skips(unit, body, *from) {
@@ -461,9 +464,7 @@ impl<S: UnitScheme> Ledger<S> {
             if !self.skips.skips(unit, body, *to) {
                 let taken = self.place(*unit, *to);
                 change.added.push(taken);
-                if *from == OPEN_SEGMENT {
-                    closed.push((PlaceKey::from(&taken), *unit));
-                }
+                self.settling.insert(PlaceKey::from(&taken), *unit);
             }
         }
         let stays = new.filter(|new| !moved.iter().any(|it| it.unit == *new));
@@ -474,13 +475,24 @@ impl<S: UnitScheme> Ledger<S> {
             let moved: BTreeSet<Digest> = moved.iter().map(|it| it.unit).chain(new).collect();
             change.removed.extend(self.left_out(was, &lowered, &moved));
         }
-        closed.sort_unstable();
-        for (_, unit) in closed {
-            if let Some(held) = self.dag.held(&unit) {
+        self.publish_settled();
+        change
+    }
+
+    /// Shows what entries close over whose closures are here. Nothing that arrives later comes before it,
+    /// or shows a fork in its segment.
+    fn publish_settled(&mut self) {
+        while let Some((place, unit)) = self.settling.first_key_value()
+            && self.segments.missing_until(place.segment()).is_none()
+        {
+            let (place, unit) = (*place, *unit);
+            self.settling.remove(&place);
+            if self.counts(&unit)
+                && let Some(held) = self.dag.held(&unit)
+            {
                 self.subscriptions.publish(Finality::Final, unit, &held.unit.body);
             }
         }
-        change
     }
 
     /// What an entry closes over is on nobody's account.

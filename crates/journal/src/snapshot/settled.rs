@@ -49,6 +49,10 @@ impl Settled {
         &self.bytes
     }
 
+    pub(crate) const fn base(&self) -> &Base {
+        &self.base
+    }
+
     pub(crate) const fn state(&self) -> &AccountState {
         &self.base.state
     }
