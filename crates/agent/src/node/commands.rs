@@ -70,6 +70,7 @@ impl Node {
                 self.ask_for_snapshot(id);
                 return;
             }
+            Command::TrustClock => self.trust_clock().map(Some),
             Command::Compact => self.compact().map(Some),
             Command::Install(request) => self.install(id, &request, files),
             Command::Upgrade(request) => self.upgrade(id, &request, files),

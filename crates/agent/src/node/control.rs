@@ -75,8 +75,8 @@ pub(super) enum Intent {
     Snapshot {
         /// How many there were when it was asked for.
         known: usize,
-        /// Who waits.
-        id: RequestId,
+        /// Who waits; nobody where it is taken because the ledger has grown.
+        id: Option<RequestId>,
     },
     /// Certify the keys that a session led to.
     AdoptKeys {
@@ -88,6 +88,13 @@ pub(super) enum Intent {
         /// The proposal.
         proposal: Digest,
     },
+}
+
+impl Intent {
+    /// Whether nobody asked for it: it takes the time that it takes.
+    pub(super) const fn is_upkeep(&self) -> bool {
+        matches!(self, Self::Snapshot { id: None, .. })
+    }
 }
 
 impl Node {
@@ -145,6 +152,7 @@ impl Node {
             offered_keys: &offered,
             keys_used,
             now: self.now,
+            clock_is_sure: self.wall.doubt().is_none(),
         };
         let key = is_voter.then_some(&self.vote_key);
         let outputs = self.voter.poll(chain, &consent, key);
@@ -239,6 +247,7 @@ impl Node {
             offered_keys,
             keys_used: self.uses_keys(),
             now: self.now,
+            clock_is_sure: self.wall.doubt().is_none(),
         }
     }
 
@@ -338,11 +347,12 @@ impl Node {
             }
             Some(
                 Intent::Install { id, .. }
-                | Intent::Snapshot { id, .. }
+                | Intent::Snapshot { id: Some(id), .. }
                 | Intent::Revoke { id, .. },
             ) => {
                 self.out.push(Effect::Answer { id, result: Err(error) });
             }
+            Some(Intent::Snapshot { id: None, .. }) => self.snapshot_put_off(&error),
             Some(Intent::Activate { proposal }) => {
                 self.log(format!("proposal {} is not activated: {error}", proposal.short()));
             }
@@ -402,11 +412,13 @@ impl Node {
                 let result = self.app_response(&install.alias);
                 self.out.push(Effect::Answer { id, result });
             }
-            Intent::Snapshot { id, .. } => {
+            Intent::Snapshot { id: Some(id), .. } => {
                 let result = self.snapshot_taken();
                 self.out.push(Effect::Answer { id, result });
             }
-            Intent::Activate { .. } | Intent::AdoptKeys { .. } => {}
+            Intent::Snapshot { id: None, .. }
+            | Intent::Activate { .. }
+            | Intent::AdoptKeys { .. } => {}
         }
     }
 }

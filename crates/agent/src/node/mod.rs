@@ -26,10 +26,13 @@ mod rights;
 mod running;
 mod sessions;
 mod snapshots;
+mod standing;
 mod upgrades;
+mod upkeep;
 mod vault;
 mod view;
 mod waits;
+mod wall;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -50,7 +53,9 @@ pub use derive::CONTEXT_BYTES_MAX;
 pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
+pub use upkeep::SNAPSHOT_UNITS;
 pub use vault::{Entropy, ROW as KEYS_ROW};
+pub use wall::{BACK_SECONDS_MAX, JUMP_SECONDS_MAX};
 
 pub(crate) use derived::latest;
 pub(crate) use view::{entry_says, policy_name, shown};
@@ -86,6 +91,7 @@ pub struct Node {
     set_back: Option<PublicKey>,
     contention: Option<control::Contention>,
     now: UnixTime,
+    wall: wall::Wall,
     clock_stored: UnixTime,
     addresses: Vec<String>,
     seeds: BTreeMap<DeviceId, Vec<String>>,
@@ -122,6 +128,12 @@ pub struct Node {
     pushed: usize,
     sources: BTreeMap<Digest, DeviceId>,
     incoming: Option<snapshots::Incoming>,
+    standings: standing::Standings,
+    /// The formats of units that were refused because this build does not read them.
+    newer_formats: BTreeSet<u16>,
+    /// The height of a decision that this build cannot read: the chain ends before it here.
+    unread_entry: Option<u64>,
+    upkeep: upkeep::Upkeep,
     batch: StoreBatch,
     out: Vec<Effect>,
     logged: usize,
@@ -156,6 +168,7 @@ impl Node {
             Input::PeerConnected(device) => self.peer_connected(device),
             Input::PeerGone(device) => self.peer_gone(device),
             Input::PeerMessage { from, message } => self.peer_message(from, message),
+            Input::EntriesUnread { from, unread } => self.entries_unread(from, unread),
             Input::Command { id, command, files, entropy } => {
                 self.command(id, command, *files, entropy);
             }
@@ -174,11 +187,12 @@ impl Node {
     }
 
     fn tick(&mut self, now: UnixTime) {
-        self.now = self.now.max(now);
+        self.read_clock(now);
         self.retry_modules();
         self.expire_upgrades();
         self.watch_contention();
         self.answer_snapshot();
+        self.keep_small();
         self.tick_clock();
         self.make_keys_when_due();
         self.watch_patience();

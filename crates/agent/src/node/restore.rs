@@ -13,7 +13,7 @@ use crate::{
     node::{
         KEYS_ROW, Node, Roster, built_ins::BuiltIns, clock::Ticking, derive::Derivations,
         joins::Invitation, keys::Making, modules::Modules, records::Records, rights::Drawing,
-        running::Running, sessions::Waiting,
+        running::Running, sessions::Waiting, standing::Standings, upkeep::Upkeep, wall::Wall,
     },
 };
 
@@ -67,6 +67,7 @@ impl Node {
             set_back: local(stored, "set-back")?,
             contention: None,
             now: clock,
+            wall: Wall::new(clock),
             clock_stored: clock,
             addresses: Vec::new(),
             seeds: prefixed(stored, "seed/")?,
@@ -97,6 +98,10 @@ impl Node {
             pushed: ledger.len(),
             sources: BTreeMap::new(),
             incoming: None,
+            standings: Standings::default(),
+            newer_formats: BTreeSet::new(),
+            unread_entry: None,
+            upkeep: Upkeep::default(),
             batch: StoreBatch::default(),
             out: Vec::new(),
             logged: 0,

@@ -29,5 +29,7 @@ mod refusals;
 mod rights;
 mod sessions;
 mod snapshots;
+mod unread;
 mod upgrades;
+mod upkeep;
 mod world;

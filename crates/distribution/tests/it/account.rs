@@ -67,6 +67,7 @@ pub struct Account {
     pub offered_keys: Vec<OfferedKeys>,
     pub keys_used: bool,
     pub now: UnixTime,
+    pub clock_is_sure: bool,
 }
 
 impl Account {
@@ -83,6 +84,7 @@ impl Account {
             offered_keys: vec![],
             keys_used: false,
             now: NOW,
+            clock_is_sure: true,
         };
         let roster = account.devices.iter().map(|it| it.entry.clone());
         let config = Configuration::with_defaults(roster);
@@ -191,7 +193,9 @@ impl Account {
     pub fn verdict(&self, value: &Entry) -> Verdict {
         let Self { ledger, rehearsals, leaving, offered_keys, keys_used, now, .. } = self;
         let keys_used = *keys_used;
-        let consent = Consent { ledger, rehearsals, leaving, offered_keys, keys_used, now: *now };
+        let (now, clock_is_sure) = (*now, self.clock_is_sure);
+        let consent =
+            Consent { ledger, rehearsals, leaving, offered_keys, keys_used, now, clock_is_sure };
         consent.check(&ledger.chain().next_slot(), value)
     }
 

@@ -32,6 +32,8 @@ mod snapshot_bytes;
 mod state;
 mod store;
 mod store_faults;
+mod subscribe;
 mod support;
 mod unit_vectors;
+mod unread;
 mod vectors;
