@@ -24,7 +24,10 @@ use crate::{
     engine::BuiltInProtocols,
     error::{AgentError, Whose},
     identity::{Identity, io_error, modules_dir},
-    node::{AgentEvent, Entropy, Files, INTERVAL_SECONDS, Input, KEYS_ROW, Node, NodeKeys},
+    node::{
+        AgentEvent, Entropy, Files, INTERVAL_SECONDS, Input, KEYS_ROW, Node, NodeKeys,
+        VOTE_KEYS_ROW,
+    },
     storage::{StorageSecret, fresh_rng},
     time::{ProductionTimeSource, system_time},
 };
@@ -100,7 +103,8 @@ impl DeviceAgentBuilder {
         let stored = store.load().map_err(|error| driver::store_error(&error))?;
         let mut node = Node::restore(identity.name.clone(), NodeKeys::of(&identity), &stored)?;
         node.set_clock_interval(self.interval_seconds);
-        let storage = self.unlock(stored.local.get(KEYS_ROW)).await?;
+        let sealed = stored.local.get(KEYS_ROW).or_else(|| stored.local.get(VOTE_KEYS_ROW));
+        let storage = self.unlock(sealed).await?;
         node.open_vault(storage, fresh_entropy()?, &stored)?;
         for descriptor in self.built_ins.descriptors() {
             node.add_built_in(descriptor);
@@ -110,8 +114,13 @@ impl DeviceAgentBuilder {
         let network = self.listen(&identity, &node).await?;
         let address = network.addresses().first().copied().unwrap_or(self.bind);
         let addresses = network.addresses().iter().map(ToString::to_string).collect();
-        let (world, inbox) =
-            World::new(network, Arc::new(host), self.built_ins.with_key_protocols(), time);
+        let (world, inbox) = World::new(
+            &self.dir,
+            network,
+            Arc::new(host),
+            self.built_ins.with_key_protocols(),
+            time,
+        );
         let thread_world = Arc::clone(&world);
         let thread = std::thread::Builder::new()
             .name("aura-node".to_string())

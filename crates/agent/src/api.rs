@@ -82,6 +82,27 @@ pub enum Command {
     Compact,
     /// Take the system's clock for right, however far it is ahead of this device's own.
     TrustClock,
+    /// Ask that the account goes on without its lost devices.
+    RequestRecovery {
+        /// The printed code.
+        code: Secret,
+        /// The devices that stay beside the one that is asked, by name or id.
+        keep: Vec<String>,
+    },
+    /// Who may recover the account, and what was asked for.
+    RecoveryStatus,
+    /// Do not let a recovery be granted, by decision of the account. The persons at m devices say so.
+    VetoRecovery {
+        /// The request, by the beginning of its id; needed where there is more than one.
+        request: Option<String>,
+    },
+    /// Recover the account as it was asked for, once the time is over.
+    CompleteRecovery {
+        /// The printed code.
+        code: Secret,
+        /// The request, by the beginning of its id; needed where there is more than one.
+        request: Option<String>,
+    },
     /// A piece of the ledger as its authors encoded it, for [`crate::copy::LedgerCopy`].
     Copy {
         /// How many entries are there already.
@@ -92,6 +113,17 @@ pub enum Command {
         #[serde(default)]
         base: usize,
     },
+}
+
+/// Something that no log and no error shows.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(<redacted>)")
+    }
 }
 
 /// Installs an app.
@@ -195,6 +227,75 @@ pub enum Response {
     DeviceLeft(DeviceLeft),
     /// To [`Command::TrustClock`].
     ClockTrusted(ClockTrusted),
+    /// To [`Command::RequestRecovery`].
+    RecoveryRequested(RecoveryRequested),
+    /// To [`Command::RecoveryStatus`].
+    RecoveryStatus(RecoveryStatus),
+    /// To [`Command::VetoRecovery`].
+    RecoveryVetoed(RecoveryVetoed),
+    /// To [`Command::CompleteRecovery`].
+    RecoveryCompleted(RecoveryCompleted),
+}
+
+/// It was asked that the account is recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryRequested {
+    /// The request's id.
+    pub request: String,
+    /// The names of the devices that stay.
+    pub keep: Vec<String>,
+    /// From when on it can be completed on this device, in Unix seconds.
+    pub ready_at: u64,
+}
+
+/// Who may recover the account, and what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryStatus {
+    /// How often the account was recovered.
+    pub generation: u64,
+    /// The height at which two values are certified, if there is one: nothing is decided any more.
+    pub frozen_at: Option<u64>,
+    /// Who may recover the account.
+    pub recovery_role: String,
+    /// How long they wait, in seconds.
+    pub delay_seconds: u64,
+    /// What was asked for and is not vetoed.
+    pub recovery_requests: Vec<RecoveryRow>,
+}
+
+/// A request to recover the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryRow {
+    /// Its id.
+    pub request: String,
+    /// The names of the devices that stay.
+    pub keep: Vec<String>,
+    /// How many of them decide then.
+    pub votes: u16,
+    /// From when on it can be completed on this device, in Unix seconds.
+    pub ready_at: u64,
+    /// Whether that is over.
+    pub ready: bool,
+}
+
+/// The account does not let itself be recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryVetoed {
+    /// The request's id.
+    pub vetoed_request: String,
+    /// The height of the decision, or a later one.
+    pub k: u64,
+}
+
+/// The account was recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryCompleted {
+    /// The generation that begins.
+    pub generation: u64,
+    /// Where on the chain.
+    pub k: u64,
+    /// How many devices the account has now.
+    pub devices_left: usize,
 }
 
 /// What goes over the socket in return, as one line.
@@ -338,6 +439,10 @@ pub struct DeviceRow {
     /// not heard for a while.
     #[serde(default)]
     pub score: u32,
+    /// The height of the entry that put its vote key in force; 0 for the one that the account began with.
+    pub vote_key_since: u64,
+    /// Whether it has announced the vote key that it uses next. Without one it keeps the one that it has.
+    pub next_vote_key: bool,
     /// Alias → versions that it can run.
     pub manifest: BTreeMap<String, Vec<String>>,
 }

@@ -22,6 +22,7 @@ mod ledger;
 mod logging;
 mod output;
 mod protocol;
+mod recovery;
 mod repository;
 mod run;
 mod session;
@@ -79,6 +80,9 @@ enum Group {
     /// Propose that the account activates a release.
     #[command(subcommand)]
     Upgrade(upgrade::Upgrade),
+    /// Come back from a lost majority with the printed code.
+    #[command(subcommand)]
+    Recovery(recovery::Recovery),
     /// Read and check the ledger.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -97,6 +101,7 @@ impl Group {
             Self::Key(command) => command.run(context).await?,
             Self::Session(command) => command.run(context).await?,
             Self::Upgrade(command) => command.run(context).await?,
+            Self::Recovery(command) => command.run(context).await?,
             Self::Ledger(command) => command.run(context).await?,
         }
         Ok(ExitCode::SUCCESS)

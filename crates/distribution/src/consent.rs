@@ -14,7 +14,7 @@ use aura_journal::{
     AccountState, AppState, Ledger, ProposalState, SnapshotError,
     control::{
         ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, ReAdmit,
-        Release, Revoke, Slot, Snapshot, Verdict,
+        Release, Revoke, RosterChange, RosterEntry, Slot, Snapshot, Verdict,
     },
 };
 use aura_protocol_core::{
@@ -35,6 +35,8 @@ pub struct Consent<'a> {
     pub rehearsals: &'a BTreeMap<Digest, Rehearsal>,
     /// The devices that the person at this device wants to leave.
     pub leaving: &'a BTreeSet<DeviceId>,
+    /// The requests to recover the account that the person at this device does not want to be granted.
+    pub unwanted_recoveries: &'a BTreeSet<Digest>,
     /// The keys that it holds a share of and the account has not certified yet.
     pub offered_keys: &'a [OfferedKeys],
     /// Whether it used its share of the keys that are certified.
@@ -66,13 +68,16 @@ impl EntryPolicy for Consent<'_> {
         let state = self.ledger.state();
         match &value.body {
             EntryBody::Genesis(_) => deny("SecondGenesis", "a chain begins once"),
-            EntryBody::Reconfigure(next) => self.check_reconfigure(next),
+            EntryBody::Reconfigure(next) => self.check_reconfigure(&value.past, next),
             EntryBody::Install(install) => check_install(state, install),
             EntryBody::SetUpgradePolicy { app, .. } => check_installed(state, *app),
             EntryBody::ActivateVersion(activate) => self.check_activation(state, value, activate),
             EntryBody::Release(release) => check_own_release(self.ledger, release),
-            EntryBody::Revoke(revoke) => self.check_revoke(revoke),
-            EntryBody::ReAdmit(readmit) => self.check_readmit(readmit),
+            EntryBody::Revoke(_) | EntryBody::ReAdmit(_) | EntryBody::Rekeyed(_) => {
+                self.check_change(value)
+            }
+            EntryBody::Recover(_) => deny("NotByVotes", "votes certify no recovery"),
+            EntryBody::VetoRecovery { request } => self.check_veto(*request),
             EntryBody::Snapshot(snapshot) => check_snapshot(self.ledger, value, snapshot),
             _ => deny("UnknownEntry", "this device does not know this kind of entry"),
         }
@@ -87,11 +92,16 @@ fn deny(code: &str, reason: impl Into<String>) -> Verdict {
 fn check_snapshot(ledger: &Ledger, value: &Entry, snapshot: &Snapshot) -> Verdict {
     match ledger.snapshot(&value.past) {
         Ok(own) if own == *snapshot => Verdict::Accept,
-        Ok(_) if !snapshot.keys.is_empty() => deny("UnannouncedKey", "a vote key is not announced"),
+        Ok(own) if own.base == snapshot.base && own.keys != snapshot.keys => other_keys(),
         Ok(_) => deny("SnapshotMismatch", "this device came to something else"),
         Err(error @ SnapshotError::Behind { .. }) => Verdict::Wait(error.to_string()),
         Err(error) => deny(error.code(), error.to_string()),
     }
+}
+
+/// The vote keys that an entry names are those that are announced in its past, all of them.
+fn other_keys() -> Verdict {
+    deny("UnannouncedKey", "its vote keys are not those that are announced in its past")
 }
 
 fn check_installed(state: &AccountState, app: AppId) -> Verdict {
@@ -186,6 +196,24 @@ impl Consent<'_> {
         )
     }
 
+    /// Whoever leaves, the others get the vote keys that they announced.
+    fn check_change(&self, value: &Entry) -> Verdict {
+        let Some(change) = value.body.roster_change() else { return other_keys() };
+        let verdict = match &change {
+            RosterChange::Revoke(it) => self.check_revoke(it),
+            RosterChange::ReAdmit(it) => self.check_readmit(it),
+        };
+        if verdict != Verdict::Accept {
+            return verdict;
+        }
+        let expected = self.ledger.announced(&value.past).map(|keys| change.with_keys(keys));
+        match expected {
+            Ok(expected) if value.body == expected => Verdict::Accept,
+            Ok(_) => other_keys(),
+            Err(missing) => Verdict::Wait(missing.to_string()),
+        }
+    }
+
     fn check_revoke(&self, revoke: &Revoke) -> Verdict {
         let Some(last) = self.ledger.place_of(&revoke.last_hash) else {
             return Verdict::Wait(format!("unit {} has not arrived", revoke.last_hash.short()));
@@ -194,6 +222,14 @@ impl Consent<'_> {
             return deny("BadCut", "the cut is not at a unit of the device that leaves");
         }
         self.check_leaving(revoke.device)
+    }
+
+    /// Whether the account should be recovered is for people, each at their device.
+    fn check_veto(&self, request: Digest) -> Verdict {
+        if self.unwanted_recoveries.contains(&request) {
+            return Verdict::Accept;
+        }
+        deny("NotWanted", "nobody here has vetoed this recovery")
     }
 
     /// The seat stays as it is; only the keys are others.
@@ -207,15 +243,22 @@ impl Consent<'_> {
 
     /// One device more at a time or other keys, and nothing else changes: removal needs a ceremony of its
     /// own.
-    fn check_reconfigure(&self, next: &Configuration) -> Verdict {
+    fn check_reconfigure(&self, past: &[Digest], next: &Configuration) -> Verdict {
         let current = self.ledger.chain().config();
-        if next.roster == current.roster && next.group_key != current.group_key {
-            return self.check_keys(current, next);
+        let keys = match self.ledger.announced(past) {
+            Ok(keys) => keys,
+            Err(missing) => return Verdict::Wait(missing.to_string()),
+        };
+        let same = next.roster.keys().eq(current.roster.keys());
+        if same && next.group_key != current.group_key {
+            return self.check_keys(&current.with_vote_keys(&keys), next);
         }
+        let grown = |entry: &RosterEntry| current.with_device(entry.clone());
         let new: Vec<_> =
             next.roster.iter().filter(|it| !current.roster.contains_key(it.0)).collect();
         match new.as_slice() {
-            [(_, entry)] if *next == current.with_device((*entry).clone()) => Verdict::Accept,
+            [(_, entry)] if *next == grown(entry).with_vote_keys(&keys) => Verdict::Accept,
+            [(_, entry)] if next.with_keys_of(current) == grown(entry) => other_keys(),
             [_] => {
                 deny("RosterChange", "a new device changes the default thresholds and nothing else")
             }

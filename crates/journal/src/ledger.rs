@@ -10,6 +10,7 @@ use aura_protocol_core::{AccountId, DeviceId, Digest};
 
 pub use crate::dag::PeerTag;
 use crate::{
+    announced::Announced,
     control::{Appended, CertifiedEntry, ChainError, ControlChain, EntryBody},
     dag::{
         Accounts, Candidate, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments, Trust,
@@ -74,6 +75,7 @@ pub struct Ledger<S = Strict> {
     pub(crate) waiting: Waiting,
     pub(crate) refusals: Refusals,
     proved: Proved,
+    pub(crate) announced: Announced,
     pub(crate) fold: Fold,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) batch: StoreBatch,
@@ -159,6 +161,8 @@ impl<S: UnitScheme> Ledger<S> {
             let payer = match verdict.map_err(refused)? {
                 Check::Ready | Check::Fork => None,
                 Check::Account => Some(RESTORED),
+                // Its configuration is one that a recovery has left.
+                Check::Wait(_) if 0 < ledger.chain.generation() => continue,
                 Check::Wait(_) | Check::Settled => return Err(RestoreError::Order { index }),
             };
             ledger.link(candidate, payer);
@@ -178,6 +182,7 @@ impl<S: UnitScheme> Ledger<S> {
             waiting: Waiting::default(),
             refusals: Refusals::default(),
             proved: Proved::default(),
+            announced: Announced::default(),
             fold: Fold::default(),
             subscriptions: Subscriptions::default(),
             batch: StoreBatch::default(),
@@ -196,7 +201,7 @@ impl<S: UnitScheme> Ledger<S> {
         }
         for entry in ledger.chain.entries() {
             ledger.proved.entry(entry);
-            if let EntryBody::Revoke(it) = &entry.value.body {
+            if let Some(it) = entry.value.body.cut() {
                 ledger.skips.cut(entry.slot.k, it.device, (it.last_seq, it.last_hash));
             }
             if from <= entry.slot.k {
@@ -310,22 +315,41 @@ impl<S: UnitScheme> Ledger<S> {
         }
     }
 
-    /// Takes a decision, and then the units that had been waiting for its configuration.
+    /// Takes a decision, and then the units that had been waiting for its configuration. With a recovery,
+    /// what was decided in the generation before it from its height on counts no more, nor what was written
+    /// under configurations that began there.
     ///
     /// # Errors
-    /// [`ChainError`]; nothing has changed then.
+    /// As [`ControlChain::append`].
     pub fn import_entry(&mut self, entry: CertifiedEntry) -> Result<Appended, ChainError> {
-        let before = self.chain.config_index();
-        if Arc::make_mut(&mut self.chain).append(entry.clone())? == Appended::Duplicate {
-            return Ok(Appended::Duplicate);
-        }
+        let (before, generation) = (self.chain.config_index(), self.chain.generation());
         let k = entry.slot.k;
+        if let EntryBody::Recover(_) = &entry.value.body
+            && self.base.as_ref().is_some_and(|it| k <= it.k())
+            && generation < entry.slot.generation
+        {
+            return Err(ChainError::BelowBase { k });
+        }
+        let was_frozen = self.chain.frozen().is_some();
+        match Arc::make_mut(&mut self.chain).append(entry.clone()) {
+            Ok(Appended::Duplicate) => return Ok(Appended::Duplicate),
+            Err(error @ ChainError::Conflict { .. }) => {
+                tracing::error!(k, "two values are certified for one slot: the chain is frozen");
+                if !was_frozen {
+                    self.batch.entries.push(entry);
+                }
+                return Err(error);
+            }
+            appended => appended?,
+        };
+        if generation != self.chain.generation() {
+            self.batch.entries.push(entry);
+            self.follow();
+            return Ok(Appended::New);
+        }
         self.proved.entry(&entry);
         let moved = self.segments.close(&self.dag, k, &entry.value.past);
-        let cut = match &entry.value.body {
-            EntryBody::Revoke(it) => Some((k, it.device, (it.last_seq, it.last_hash))),
-            _ => None,
-        };
+        let cut = entry.value.body.cut().map(|it| (k, it.device, (it.last_seq, it.last_hash)));
         let mut change = self.reorder(None, &moved, cut);
         change.added.push(Place::Entry(k));
         self.refold(change);
@@ -424,6 +448,7 @@ impl<S: UnitScheme> Ledger<S> {
         if let Event::Unread(_) = &candidate.unit.body.event {
             self.unread.insert(hash, candidate.unit.body.event.tag());
         }
+        self.announced.unit(hash, &candidate.unit.body);
         if !is_tick(&candidate.unit.body) {
             self.subscriptions.publish(Finality::Tentative, hash, &candidate.unit.body);
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod announced;
 mod author;
 pub mod control;
 mod dag;

@@ -203,6 +203,19 @@ pub fn answer<S: UnitScheme>(ledger: &Ledger<S>, hello: &Hello) -> Vec<SyncMessa
     messages
 }
 
+/// What a device lacks that knows of no generation above this one: the chain from where the next begins.
+#[must_use]
+pub fn entries_above<S: UnitScheme>(ledger: &Ledger<S>, generation: u64) -> Vec<SyncMessage> {
+    let entries = ledger.chain().entries().iter();
+    let above = entries.skip_while(|it| it.slot.generation <= generation);
+    let mut answer = Answer { messages: Vec::new(), left_bytes: ANSWER_BYTES_MAX };
+    let whole = answer.fill(above.map(|it| (entry_bytes(it), it.clone())), SyncMessage::Entries);
+    if !whole {
+        answer.messages.push(SyncMessage::More);
+    }
+    answer.messages
+}
+
 fn entry_bytes(entry: &CertifiedEntry) -> usize {
     // Counting the bytes of a value in memory does not fail; if it did, the entry would not fit.
     object_length(entry).unwrap_or(usize::MAX)

@@ -72,6 +72,15 @@ impl Node {
             }
             Command::TrustClock => self.trust_clock().map(Some),
             Command::Compact => self.compact().map(Some),
+            Command::RequestRecovery { code, keep } => {
+                self.request_recovery(&code.0, &keep, entropy).map(Some)
+            }
+            Command::VetoRecovery { request } => {
+                self.veto_recovery(id, request.as_deref()).map(|()| None)
+            }
+            Command::CompleteRecovery { code, request } => {
+                self.complete_recovery(&code.0, request.as_deref()).map(Some)
+            }
             Command::Install(request) => self.install(id, &request, files),
             Command::Upgrade(request) => self.upgrade(id, &request, files),
             Command::Propose(request) => self.propose(id, &request, files),
@@ -383,7 +392,7 @@ impl Node {
 
     /// The device of the account that has this id or name. An id names one device, whatever others call
     /// themselves.
-    fn device_named(&self, text: &str) -> Result<DeviceId, AgentError> {
+    pub(super) fn device_named(&self, text: &str) -> Result<DeviceId, AgentError> {
         let roster = &self.ledger.chain().config().roster;
         let by_id = roster.keys().copied().filter(|id| id.to_string() == text);
         let mut found: Vec<DeviceId> = by_id.collect();

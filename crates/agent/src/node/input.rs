@@ -101,6 +101,8 @@ pub enum Input {
         /// The randomness; none if the system has none to give.
         entropy: Option<Entropy>,
     },
+    /// Randomness was drawn for a vote key; none if the system has none to give.
+    VoteKeyDrawn(Option<Entropy>),
     /// A proposal was rehearsed.
     Rehearsed {
         /// Which proposal.

@@ -193,7 +193,7 @@ impl Node {
             group_key: Some((keys.key, keys.name)),
             t_sign: keys.threshold,
             t_dkd: keys.threshold,
-            ..current
+            ..current.with_vote_keys(&self.ledger.announced(&past).ok()?)
         };
         Some((past, EntryBody::Reconfigure(Box::new(next))))
     }

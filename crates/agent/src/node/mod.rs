@@ -21,6 +21,7 @@ mod keys;
 mod modules;
 mod peers;
 mod records;
+mod recovery;
 mod restore;
 mod rights;
 mod running;
@@ -31,6 +32,7 @@ mod upgrades;
 mod upkeep;
 mod vault;
 mod view;
+mod votes;
 mod waits;
 mod wall;
 
@@ -56,6 +58,7 @@ pub use restore::NodeKeys;
 pub use upkeep::SNAPSHOT_UNITS;
 pub use vault::{Entropy, ROW as KEYS_ROW};
 pub use wall::{BACK_SECONDS_MAX, JUMP_SECONDS_MAX};
+pub use votes::ROW as VOTE_KEYS_ROW;
 
 pub(crate) use derived::latest;
 pub(crate) use view::{entry_says, policy_name, shown};
@@ -78,7 +81,7 @@ pub struct Node {
     unit_key: SecretKey,
     hpke_key: HpkeSecretKey,
     drawing: rights::Drawing,
-    vote_key: SecretKey,
+    vote_keys: votes::VoteKeys,
     vault: Option<vault::Vault>,
     /// What the store says its secrets are sealed under.
     sealed: Option<KeySource>,
@@ -87,7 +90,7 @@ pub struct Node {
     transport_key: [u8; 32],
     ledger: Ledger,
     voter: Voter,
-    /// The vote key of which it is not known here what it voted.
+    /// Set once it is not known here what this device has voted: the key by which it stood in the roster.
     set_back: Option<PublicKey>,
     contention: Option<control::Contention>,
     now: UnixTime,
@@ -116,6 +119,9 @@ pub struct Node {
     upgrades: BTreeMap<Digest, UpgradeCoordinator>,
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
+    recoveries: recovery::Recoveries,
+    /// The value of the second certificate of a slot, once others were told.
+    told_conflict: Option<Digest>,
     intents: VecDeque<Intent>,
     /// The devices that the person here wants to leave.
     leaving: BTreeSet<DeviceId>,
@@ -176,6 +182,7 @@ impl Node {
             Input::Obtained { digest, result } => self.obtained(digest, result),
             Input::Stepped { session, result } => self.stepped(session, result),
             Input::Drawn { session, effect, entropy } => self.drawn(session, effect, entropy),
+            Input::VoteKeyDrawn(entropy) => self.vote_key_drawn(entropy),
             Input::Rehearsed { proposal, result } => self.rehearsed(proposal, result),
             Input::Migrated { app, result } => self.migrated(app, result),
         }
@@ -213,6 +220,8 @@ impl Node {
             self.pump_derivations();
             self.pump_sessions();
             self.pump_control();
+            self.pump_vote_keys();
+            self.note_requests();
             self.note_decisions();
             if self.progress() == before {
                 break;

@@ -78,9 +78,13 @@ impl Node {
             }
             SyncMessage::Entries(entries) => {
                 for entry in entries {
+                    let (k, generation) = (entry.slot.k, self.ledger.chain().generation());
                     if let Err(error) = self.ledger.import_entry(entry) {
                         self.entry_refused(from, &error);
                         return;
+                    }
+                    if generation != self.ledger.chain().generation() {
+                        self.generation_began(k);
                     }
                 }
                 self.voter.advance(self.ledger.chain());
@@ -122,7 +126,7 @@ impl Node {
         if matches!(error, ChainError::Gap { .. }) {
             // It is ahead by more than it sent: ask for the rest.
             self.greet.insert(from);
-        } else {
+        } else if !self.is_excused(from, error) {
             self.offended(from, &format!("it sent a bad entry: {error}"));
         }
     }

@@ -11,9 +11,22 @@ use crate::{
     error::{AgentError, Whose},
     identity::Identity,
     node::{
-        KEYS_ROW, Node, Roster, built_ins::BuiltIns, clock::Ticking, derive::Derivations,
-        joins::Invitation, keys::Making, modules::Modules, records::Records, rights::Drawing,
-        running::Running, sessions::Waiting, standing::Standings, upkeep::Upkeep, wall::Wall,
+        KEYS_ROW, Node, Roster,
+        built_ins::BuiltIns,
+        clock::Ticking,
+        derive::Derivations,
+        joins::Invitation,
+        keys::Making,
+        modules::Modules,
+        records::Records,
+        recovery::{ROWS, Recoveries},
+        rights::Drawing,
+        running::Running,
+        sessions::Waiting,
+        standing::Standings,
+        upkeep::Upkeep,
+        votes::VoteKeys,
+        wall::Wall,
     },
 };
 
@@ -21,7 +34,7 @@ use crate::{
 pub struct NodeKeys {
     /// Signs units.
     pub unit: SecretKey,
-    /// Signs votes.
+    /// Signs votes, until the store holds a key for that.
     pub vote: SecretKey,
     /// Opens what is sealed to it.
     pub hpke: HpkeSecretKey,
@@ -57,7 +70,7 @@ impl Node {
             unit_key: keys.unit,
             hpke_key: keys.hpke,
             drawing: Drawing::default(),
-            vote_key: keys.vote,
+            vote_keys: VoteKeys::enrolled(keys.vote),
             vault: None,
             sealed: stored.local.get(KEYS_ROW).and_then(|it| source_of(it).ok()),
             making: Making::default(),
@@ -88,6 +101,8 @@ impl Node {
             upgrades: BTreeMap::new(),
             rehearsals: BTreeMap::new(),
             rehearsing: BTreeSet::new(),
+            recoveries: Recoveries { seen: prefixed(stored, ROWS)?, ..Recoveries::default() },
+            told_conflict: None,
             intents: std::collections::VecDeque::new(),
             leaving: BTreeSet::new(),
             deferred: None,

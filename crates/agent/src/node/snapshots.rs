@@ -128,7 +128,7 @@ impl Node {
     }
 
     /// The units that are here have other places than before, and all of them were looked at.
-    fn units_replaced(&mut self) {
+    pub(super) fn units_replaced(&mut self) {
         self.offered = self.ledger.len();
         self.pushed = self.ledger.len();
         self.sources.clear();

@@ -6,7 +6,7 @@ use aura_coordination::{choreography::upgrade::UpgradeState, execution::SessionS
 use aura_crypto::PublicKey;
 use aura_journal::{
     Event, ProposalState, SessionState,
-    control::{Entry, EntryBody, Role, UpgradePolicy},
+    control::{Entry, EntryBody, Role, RosterChange, UpgradePolicy},
     event::ChildOpening,
     state_root,
 };
@@ -39,6 +39,7 @@ impl Node {
     pub fn read_command(&self, command: &Command) -> Result<Response, AgentError> {
         match command {
             Command::Status => Ok(Response::Status(Box::new(self.status()))),
+            Command::RecoveryStatus => Ok(Response::RecoveryStatus(self.recovery_status())),
             Command::Devices => Ok(Response::Devices(self.devices())),
             Command::App { alias } => self.app_response(alias),
             Command::Proposals { alias } => self.proposals(alias.as_deref()),
@@ -156,7 +157,9 @@ impl Node {
 
     fn devices(&self) -> Devices {
         let state = self.ledger.state();
-        let rows = self.ledger.chain().config().roster.values().map(|entry| DeviceRow {
+        let announced = self.ledger.announced(&self.ledger.heads()).unwrap_or_default();
+        let chain = self.ledger.chain();
+        let rows = chain.config().roster.values().map(|entry| DeviceRow {
             device: entry.device.to_string(),
             name: self.published_name(entry.device).unwrap_or_default(),
             role: match entry.role {
@@ -166,6 +169,8 @@ impl Node {
             this: entry.device == self.me,
             connected: entry.device == self.me || self.peers.contains(&entry.device),
             score: self.standings.score(entry.device, self.now),
+            vote_key_since: chain.vote_key_since(entry.device).unwrap_or_default(),
+            next_vote_key: announced.contains_key(&entry.device),
             manifest: state
                 .metadata
                 .get(&entry.device)
@@ -420,6 +425,19 @@ pub(crate) fn entry_says(entry: &Entry) -> String {
         EntryBody::ReAdmit(it) => {
             format!("device {} gets the seat of {}", it.entry.device.short(), it.device.short())
         }
+        EntryBody::Rekeyed(it) => {
+            let change = match &it.change {
+                RosterChange::Revoke(revoke) => EntryBody::Revoke(*revoke),
+                RosterChange::ReAdmit(readmit) => EntryBody::ReAdmit(readmit.clone()),
+            };
+            let change = entry_says(&Entry { past: Vec::new(), body: change });
+            format!("{change}; new vote keys: {}", it.keys.len())
+        }
+        EntryBody::Recover(it) => {
+            let (generation, devices) = (it.generation, it.config.roster.len());
+            format!("the account is recovered: generation {generation}, {devices} devices")
+        }
+        EntryBody::VetoRecovery { request } => format!("veto recovery {}", request.short()),
         _ => "an entry of a newer version".to_string(),
     };
     shown(&says)
@@ -434,6 +452,12 @@ fn event_says(event: &Event) -> String {
         }
         Event::Control(aura_journal::control::ControlMessage::Vote(vote)) => {
             format!("vote for {}: {:?} {}", vote.slot.k, vote.phase, vote.value.short())
+        }
+        Event::Control(aura_journal::control::ControlMessage::Announce(it)) => {
+            format!("announce vote key {}", it.key)
+        }
+        Event::Control(aura_journal::control::ControlMessage::RequestRecovery(it)) => {
+            format!("ask to recover the account with {} devices", it.next.roster.len())
         }
         Event::Control(_) => "a control message of a newer version".to_string(),
         Event::ProposeUpgrade(it) => format!("propose upgrade from {}", it.from),

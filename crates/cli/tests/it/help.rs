@@ -3,10 +3,10 @@
 use crate::aura::run;
 
 /// The commands of the contract, each with words that its help must have.
-const COMMANDS: [(&str, &[&str]); 39] = [
+const COMMANDS: [(&str, &[&str]); 44] = [
     ("", &["account", "run", "device", "Exit codes:", "--store", "--json", "--verbose"]),
     ("account", &["create", "show"]),
-    ("account create", &["--name", "--account-name"]),
+    ("account create", &["--name", "--account-name", "--recovery-delay", "259200"]),
     ("account show", &["--json"]),
     ("run", &["--bind", "127.0.0.1:0"]),
     ("device", &["invite", "join", "list"]),
@@ -36,6 +36,11 @@ const COMMANDS: [(&str, &[&str]); 39] = [
     ("upgrade", &["propose", "status"]),
     ("upgrade propose", &["--migration", "--not-before", "--valid", "86400", "--grace", "3600"]),
     ("upgrade status", &["[ALIAS]", "--proposal", "--wait", "AwaitingQuorum", "--timeout", "60"]),
+    ("recovery", &["request", "status", "veto", "complete"]),
+    ("recovery request", &["--code", "--keep"]),
+    ("recovery status", &["--json"]),
+    ("recovery veto", &["[REQUEST]"]),
+    ("recovery complete", &["--code", "[REQUEST]"]),
     ("ledger", &["log", "document", "repair", "verify", "prove", "check"]),
     ("ledger document", &["[FILE]", "--format", "automerge", "json"]),
     ("ledger log", &["--limit", "100"]),

@@ -64,6 +64,7 @@ pub struct Account {
     pub ledger: Ledger,
     pub rehearsals: BTreeMap<Digest, Rehearsal>,
     pub leaving: BTreeSet<DeviceId>,
+    pub unwanted_recoveries: BTreeSet<Digest>,
     pub offered_keys: Vec<OfferedKeys>,
     pub keys_used: bool,
     pub now: UnixTime,
@@ -81,6 +82,7 @@ impl Account {
             ledger,
             rehearsals: BTreeMap::new(),
             leaving: BTreeSet::new(),
+            unwanted_recoveries: BTreeSet::new(),
             offered_keys: vec![],
             keys_used: false,
             now: NOW,
@@ -192,10 +194,19 @@ impl Account {
     /// What this device says to a value for the next slot.
     pub fn verdict(&self, value: &Entry) -> Verdict {
         let Self { ledger, rehearsals, leaving, offered_keys, keys_used, now, .. } = self;
+        let unwanted_recoveries = &self.unwanted_recoveries;
         let keys_used = *keys_used;
         let (now, clock_is_sure) = (*now, self.clock_is_sure);
-        let consent =
-            Consent { ledger, rehearsals, leaving, offered_keys, keys_used, now, clock_is_sure };
+        let consent = Consent {
+            ledger,
+            rehearsals,
+            leaving,
+            unwanted_recoveries,
+            offered_keys,
+            keys_used,
+            now,
+            clock_is_sure,
+        };
         consent.check(&ledger.chain().next_slot(), value)
     }
 

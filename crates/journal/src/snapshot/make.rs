@@ -31,8 +31,8 @@ struct View<'a, S> {
 }
 
 impl<S: UnitScheme> Ledger<S> {
-    /// The snapshot whose entry closes over these units, for the next slot, without new vote keys. To be
-    /// computed by whoever proposes it and by each that votes for it.
+    /// The snapshot whose entry closes over these units, for the next slot, with the vote keys that
+    /// are announced there. To be computed by whoever proposes it and by each that votes for it.
     ///
     /// # Errors
     /// [`SnapshotError`] when something is missing here, or the past leaves out what is closed already.
@@ -44,7 +44,8 @@ impl<S: UnitScheme> Ledger<S> {
             None => self.compute_base(past)?,
         };
         self.computed.put(slot, past, (base, bytes));
-        Ok(Snapshot { base, bytes, keys: BTreeMap::new() })
+        let keys = self.announced(past).map_err(|it| SnapshotError::Behind { unit: it.unit })?;
+        Ok(Snapshot { base, bytes, keys })
     }
 
     fn compute_base(&self, past: &[Digest]) -> Result<(Digest, u64), SnapshotError> {
