@@ -29,7 +29,7 @@ use crate::{
         VOTE_KEYS_ROW,
     },
     storage::{StorageSecret, fresh_rng},
-    time::ProductionTimeSource,
+    time::{ProductionTimeSource, system_time},
 };
 
 /// How often the node is told the time.
@@ -126,7 +126,7 @@ impl DeviceAgentBuilder {
             .name("aura-node".to_string())
             .spawn(move || driver::run(node, store, &thread_world, inbox))
             .map_err(|error| io_error(&self.dir, &error))?;
-        world.tell(Input::Tick(world.time.unix_time())).await;
+        world.tell(Input::Tick(system_time())).await;
         world.tell(Input::Started { addresses }).await;
         let mut tasks = JoinSet::new();
         tasks.spawn(driver::accept(Arc::clone(&world)));
@@ -185,7 +185,7 @@ fn fresh_entropy() -> Result<Entropy, AgentError> {
 async fn tick(world: Arc<World>) {
     loop {
         world.time.sleep(TICK).await;
-        world.tell(Input::Tick(world.time.unix_time())).await;
+        world.tell(Input::Tick(system_time())).await;
     }
 }
 

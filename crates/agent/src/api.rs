@@ -80,6 +80,8 @@ pub enum Command {
     Snapshot,
     /// Drop the units that the newest snapshot stands for.
     Compact,
+    /// Take the system's clock for right, however far it is ahead of this device's own.
+    TrustClock,
     /// Ask that the account goes on without its lost devices.
     RequestRecovery {
         /// The printed code.
@@ -223,6 +225,8 @@ pub enum Response {
     Compacted(Compacted),
     /// To [`Command::Revoke`].
     DeviceLeft(DeviceLeft),
+    /// To [`Command::TrustClock`].
+    ClockTrusted(ClockTrusted),
     /// To [`Command::RequestRecovery`].
     RecoveryRequested(RecoveryRequested),
     /// To [`Command::RecoveryStatus`].
@@ -341,8 +345,31 @@ pub struct Status {
     pub blocked: BTreeMap<String, String>,
     /// The account's keys, and how this device keeps its share.
     pub keys: Keys,
+    /// This device's own clock.
+    #[serde(default)]
+    pub clock: Clock,
     /// Whether nothing is under way: no migration, fetch or vote.
     pub settled: bool,
+}
+
+/// A device's own clock, by which it votes for what depends on the time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// In seconds since 1970. It never goes back.
+    pub time: u64,
+    /// Whether the device votes by it.
+    pub sure: bool,
+    /// Why not.
+    pub why: String,
+}
+
+/// The system's clock was taken for right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockTrusted {
+    /// Where the device's clock was, in seconds since 1970.
+    pub before: u64,
+    /// Where it is now.
+    pub now: u64,
 }
 
 /// The account's keys, which no device holds, and this device's share of them.
@@ -367,6 +394,25 @@ pub struct LedgerSize {
     pub entries: u64,
     /// The control chain's head.
     pub head: String,
+    /// What another version of the program wrote.
+    #[serde(default)]
+    pub parked: Parked,
+}
+
+/// Units of a newer version of the program. Those of a newer minor version are kept, sent on, and read once
+/// this device is upgraded; those of a newer major version are refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// Units that are kept and mean nothing here yet.
+    pub units: usize,
+    /// How many of each kind of event, by the kind's number.
+    pub kinds: BTreeMap<u8, usize>,
+    /// Formats of units that were refused since this device was started.
+    pub formats: Vec<u16>,
+    /// The height of a decision of a newer version: this device decides no more until it can read it.
+    pub decision: Option<u64>,
+    /// What to do about it; empty where there are none.
+    pub next: String,
 }
 
 /// The devices of the account.
@@ -389,6 +435,10 @@ pub struct DeviceRow {
     pub this: bool,
     /// Whether it is connected to the one that answers.
     pub connected: bool,
+    /// How well it keeps to the rules, as this device sees it since it was started: 64 at best. With 0 it is
+    /// not heard for a while.
+    #[serde(default)]
+    pub score: u32,
     /// The height of the entry that put its vote key in force; 0 for the one that the account began with.
     pub vote_key_since: u64,
     /// Whether it has announced the vote key that it uses next. Without one it keeps the one that it has.

@@ -43,6 +43,8 @@ pub struct Consent<'a> {
     pub keys_used: bool,
     /// The time by its own clock.
     pub now: UnixTime,
+    /// Whether it is sure of the time. If not, it votes for nothing that depends on it.
+    pub clock_is_sure: bool,
 }
 
 /// Keys that a device holds a share of, as the account would certify them.
@@ -303,6 +305,9 @@ impl Consent<'_> {
         let Some(app) = state.apps.get(&activate.app) else {
             return deny("NotInstalled", "the app is not installed");
         };
+        if !self.clock_is_sure {
+            return Verdict::Wait("this device is not sure of the time".to_string());
+        }
         if let Err(verdict) = check_proposal(app, proposal, self.now) {
             return verdict;
         }

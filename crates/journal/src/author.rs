@@ -112,7 +112,8 @@ impl<S: UnitScheme> Ledger<S> {
             | Event::Control(_)
             | Event::ProposeUpgrade(_)
             | Event::OpenSession(_)
-            | Event::EpochTick { .. } => None,
+            | Event::EpochTick { .. }
+            | Event::Unread(_) => None,
         }
     }
 

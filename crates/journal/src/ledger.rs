@@ -84,6 +84,8 @@ pub struct Ledger<S = Strict> {
     pub(crate) computed: Computed,
     /// While a batch is imported: how the order of the fold has changed since it began.
     unfolded: Option<Change>,
+    /// The units whose event cannot be read here.
+    unread: BTreeMap<Digest, u8>,
     /// What entries close over that name more than is here: what is still to come may show a fork.
     settling: BTreeMap<PlaceKey, Digest>,
     scheme: PhantomData<fn() -> S>,
@@ -148,7 +150,7 @@ impl<S: UnitScheme> Ledger<S> {
                 return Err(RestoreError::Order { index });
             }
             let refused = |reject| RestoreError::Unit { index, reject };
-            let candidate = read(ledger.account(), hash, bytes).map_err(refused)?;
+            let candidate = read::<S>(ledger.account(), hash, bytes).map_err(refused)?;
             let verdict = check::<S>(
                 &ledger.dag,
                 &ledger.chain,
@@ -187,6 +189,7 @@ impl<S: UnitScheme> Ledger<S> {
             base,
             computed: Computed::default(),
             unfolded: None,
+            unread: BTreeMap::new(),
             settling: BTreeMap::new(),
             scheme: PhantomData,
         };
@@ -281,7 +284,7 @@ impl<S: UnitScheme> Ledger<S> {
         if self.waiting.contains(from, &hash) {
             return Ok(Outcome::Parked);
         }
-        let candidate = read(self.account(), hash, bytes)?;
+        let candidate = read::<S>(self.account(), hash, bytes)?;
         self.judge(from, candidate)
     }
 
@@ -442,6 +445,9 @@ impl<S: UnitScheme> Ledger<S> {
     pub(crate) fn link(&mut self, candidate: Candidate, payer: Option<PeerTag>) -> Change {
         let hash = candidate.hash;
         self.proved.unit(hash, &candidate.unit);
+        if let Event::Unread(_) = &candidate.unit.body.event {
+            self.unread.insert(hash, candidate.unit.body.event.tag());
+        }
         self.announced.unit(hash, &candidate.unit.body);
         if !is_tick(&candidate.unit.body) {
             self.subscriptions.publish(Finality::Tentative, hash, &candidate.unit.body);
@@ -596,6 +602,13 @@ impl<S: UnitScheme> Ledger<S> {
         forks.flatten().collect()
     }
 
+    /// The units whose event this build cannot read, each with the tag of its kind. They are kept and sent on,
+    /// and mean nothing here; a build that can read them finds them when it opens the store (INV-J60).
+    #[must_use]
+    pub const fn unread(&self) -> &BTreeMap<Digest, u8> {
+        &self.unread
+    }
+
     /// Whether a unit is kept only in case somebody rests on it: its author has forked. It is not to be
     /// sent to others.
     #[must_use]
@@ -648,12 +661,14 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// Begins a stream of units: first those that are here, then those to come.
     pub fn subscribe(&mut self, filter: Filter) -> SubscriptionId {
-        self.subscriptions.subscribe(filter)
+        let body = |unit: &Digest| self.dag.held(unit).map(|it| &it.unit.body);
+        self.subscriptions.subscribe(filter, body)
     }
 
     /// The units of the stream since the last call, in the order in which they became visible.
     pub fn poll(&mut self, subscription: SubscriptionId) -> Vec<Digest> {
-        self.subscriptions.poll(subscription)
+        let body = |unit: &Digest| self.dag.held(unit).map(|it| &it.unit.body);
+        self.subscriptions.poll(subscription, body)
     }
 
     /// Ends a stream.
@@ -667,6 +682,6 @@ impl<S: UnitScheme> Ledger<S> {
     }
 }
 
-const fn is_tick(body: &UnitBody) -> bool {
-    matches!(body.event, Event::EpochTick { .. })
+fn is_tick(body: &UnitBody) -> bool {
+    body.event.is_tick()
 }

@@ -37,5 +37,5 @@ pub use scheme::{Strict, UnitScheme};
 pub use session::{child_session_id, session_id};
 pub use snapshot::{Base, SnapshotError};
 pub use store::{LedgerStore, RecordChange, StoreBatch, StoreError, Stored};
-pub use subscribe::{Filter, Finality, SubscriptionId};
+pub use subscribe::{Filter, Finality, Matching, SubscriptionId};
 pub use unit::{Unit, UnitBody};

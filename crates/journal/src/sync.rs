@@ -21,7 +21,7 @@ use borsh::{BorshDeserialize, BorshSerialize, object_length};
 pub use crate::frontier::{Branches, Frontier};
 use crate::{
     Ledger, UnitScheme,
-    control::{CertifiedEntry, ENTRY_BYTES_MAX},
+    control::{CertifiedEntry, ENTRY_BYTES_MAX, Slot},
     unit::UNIT_BYTES_MAX,
 };
 
@@ -99,6 +99,39 @@ impl SyncMessage {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         encode(self)
+    }
+}
+
+/// The tag of [`SyncMessage::Entries`].
+const ENTRIES: u8 = 1;
+
+/// What can be read of a message with decisions of which one cannot be read here: most likely a newer version
+/// can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadEntries {
+    /// Those before it.
+    pub before: Vec<CertifiedEntry>,
+    /// The slot of the first that cannot be read.
+    pub slot: Slot,
+}
+
+impl UnreadEntries {
+    /// Of a frame that is no [`SyncMessage`]; none where it is no message with decisions either.
+    #[must_use]
+    pub fn from_bytes(frame: &[u8]) -> Option<Self> {
+        let (tag, mut rest) = frame.split_first().filter(|_| frame.len() <= FRAME_BYTES_MAX)?;
+        let count = u32::deserialize(&mut rest).ok().filter(|_| *tag == ENTRIES)?;
+        let mut before = Vec::new();
+        for _ in 0..count {
+            let mut next = rest;
+            let Ok(entry) = CertifiedEntry::deserialize(&mut next) else {
+                let slot = Slot::deserialize(&mut rest).ok()?;
+                return Some(Self { before, slot });
+            };
+            before.push(entry);
+            rest = next;
+        }
+        None
     }
 }
 

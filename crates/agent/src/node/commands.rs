@@ -70,6 +70,7 @@ impl Node {
                 self.ask_for_snapshot(id);
                 return;
             }
+            Command::TrustClock => self.trust_clock().map(Some),
             Command::Compact => self.compact().map(Some),
             Command::RequestRecovery { code, keep } => {
                 self.request_recovery(&code.0, &keep, entropy).map(Some)

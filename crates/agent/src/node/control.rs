@@ -75,8 +75,8 @@ pub(super) enum Intent {
     Snapshot {
         /// How many there were when it was asked for.
         known: usize,
-        /// Who waits.
-        id: RequestId,
+        /// Who waits; nobody where it is taken because the ledger has grown.
+        id: Option<RequestId>,
     },
     /// Do not let the account be recovered.
     Veto {
@@ -95,6 +95,13 @@ pub(super) enum Intent {
         /// The proposal.
         proposal: Digest,
     },
+}
+
+impl Intent {
+    /// Whether nobody asked for it: it takes the time that it takes.
+    pub(super) const fn is_upkeep(&self) -> bool {
+        matches!(self, Self::Snapshot { id: None, .. })
+    }
 }
 
 impl Node {
@@ -152,6 +159,7 @@ impl Node {
             offered_keys: &offered,
             keys_used,
             now: self.now,
+            clock_is_sure: self.wall.doubt().is_none(),
         };
         let own = self.ledger.chain().config().roster.get(&self.me).map(|it| it.vote_key);
         let held = self.vote_keys.of(own.filter(|_| self.set_back.is_none()));
@@ -248,6 +256,7 @@ impl Node {
             offered_keys,
             keys_used: self.uses_keys(),
             now: self.now,
+            clock_is_sure: self.wall.doubt().is_none(),
         }
     }
 
@@ -353,12 +362,13 @@ impl Node {
             }
             Some(
                 Intent::Install { id, .. }
-                | Intent::Snapshot { id, .. }
+                | Intent::Snapshot { id: Some(id), .. }
                 | Intent::Veto { id, .. }
                 | Intent::Revoke { id, .. },
             ) => {
                 self.out.push(Effect::Answer { id, result: Err(error) });
             }
+            Some(Intent::Snapshot { id: None, .. }) => self.snapshot_put_off(&error),
             Some(Intent::Activate { proposal }) => {
                 self.log(format!("proposal {} is not activated: {error}", proposal.short()));
             }
@@ -419,7 +429,7 @@ impl Node {
                 let result = self.app_response(&install.alias);
                 self.out.push(Effect::Answer { id, result });
             }
-            Intent::Snapshot { id, .. } => {
+            Intent::Snapshot { id: Some(id), .. } => {
                 let result = self.snapshot_taken();
                 self.out.push(Effect::Answer { id, result });
             }
@@ -427,7 +437,9 @@ impl Node {
                 let result = Ok(self.vetoed(request));
                 self.out.push(Effect::Answer { id, result });
             }
-            Intent::Activate { .. } | Intent::AdoptKeys { .. } => {}
+            Intent::Snapshot { id: None, .. }
+            | Intent::Activate { .. }
+            | Intent::AdoptKeys { .. } => {}
         }
     }
 }

@@ -27,11 +27,14 @@ mod rights;
 mod running;
 mod sessions;
 mod snapshots;
+mod standing;
 mod upgrades;
+mod upkeep;
 mod vault;
 mod view;
 mod votes;
 mod waits;
+mod wall;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -52,7 +55,9 @@ pub use derive::CONTEXT_BYTES_MAX;
 pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
+pub use upkeep::SNAPSHOT_UNITS;
 pub use vault::{Entropy, ROW as KEYS_ROW};
+pub use wall::{BACK_SECONDS_MAX, JUMP_SECONDS_MAX};
 pub use votes::ROW as VOTE_KEYS_ROW;
 
 pub(crate) use derived::latest;
@@ -89,6 +94,7 @@ pub struct Node {
     set_back: Option<PublicKey>,
     contention: Option<control::Contention>,
     now: UnixTime,
+    wall: wall::Wall,
     clock_stored: UnixTime,
     addresses: Vec<String>,
     seeds: BTreeMap<DeviceId, Vec<String>>,
@@ -128,6 +134,12 @@ pub struct Node {
     pushed: usize,
     sources: BTreeMap<Digest, DeviceId>,
     incoming: Option<snapshots::Incoming>,
+    standings: standing::Standings,
+    /// The formats of units that were refused because this build does not read them.
+    newer_formats: BTreeSet<u16>,
+    /// The height of a decision that this build cannot read: the chain ends before it here.
+    unread_entry: Option<u64>,
+    upkeep: upkeep::Upkeep,
     batch: StoreBatch,
     out: Vec<Effect>,
     logged: usize,
@@ -162,6 +174,7 @@ impl Node {
             Input::PeerConnected(device) => self.peer_connected(device),
             Input::PeerGone(device) => self.peer_gone(device),
             Input::PeerMessage { from, message } => self.peer_message(from, message),
+            Input::EntriesUnread { from, unread } => self.entries_unread(from, unread),
             Input::Command { id, command, files, entropy } => {
                 self.command(id, command, *files, entropy);
             }
@@ -181,11 +194,12 @@ impl Node {
     }
 
     fn tick(&mut self, now: UnixTime) {
-        self.now = self.now.max(now);
+        self.read_clock(now);
         self.retry_modules();
         self.expire_upgrades();
         self.watch_contention();
         self.answer_snapshot();
+        self.keep_small();
         self.tick_clock();
         self.make_keys_when_due();
         self.watch_patience();

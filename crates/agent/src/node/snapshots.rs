@@ -27,7 +27,7 @@ pub(super) struct Incoming {
 impl Node {
     pub(super) fn ask_for_snapshot(&mut self, id: RequestId) {
         let known = self.ledger.chain().snapshots().len();
-        self.intents.push_back(Intent::Snapshot { known, id });
+        self.intents.push_back(Intent::Snapshot { known, id: Some(id) });
     }
 
     /// What the newest snapshot is.
@@ -121,7 +121,7 @@ impl Node {
                 self.greet.insert(from);
             }
             Err(error @ aura_journal::SnapshotError::Unknown) => {
-                self.cut_off(from, &format!("it sent a bad base: {error}"));
+                self.offended(from, &format!("it sent a bad base: {error}"));
             }
             Err(error) => self.log(format!("a snapshot is not taken: {error}")),
         }

@@ -23,6 +23,7 @@ use crate::{
     node::{
         Node,
         commands::{unknown, usage},
+        control::Intent,
     },
     text::printable,
 };
@@ -84,6 +85,7 @@ impl Node {
                 units: self.ledger.len(),
                 entries: chain.height().saturating_add(1),
                 head: chain.head().to_string(),
+                parked: self.parked(),
             },
             state_root: self.state_root().to_string(),
             app_roots: apps()
@@ -96,8 +98,26 @@ impl Node {
                 .map(|(app, reason)| (self.alias(app), reason))
                 .collect(),
             keys: self.keys_view(),
+            clock: self.clock_view(),
             settled: self.is_settled(),
         }
+    }
+
+    /// What this build cannot read, by kind, and the formats of what it refuses.
+    fn parked(&self) -> api::Parked {
+        let unread = self.ledger.unread();
+        let mut kinds: BTreeMap<u8, usize> = BTreeMap::new();
+        for kind in unread.values() {
+            *kinds.entry(*kind).or_default() += 1;
+        }
+        let formats: Vec<u16> = self.newer_formats.iter().copied().collect();
+        let decision = self.unread_entry.filter(|k| self.ledger.chain().height() < *k);
+        let next = if unread.is_empty() && formats.is_empty() && decision.is_none() {
+            String::new()
+        } else {
+            "another version of aura wrote these: upgrade this device to read them".to_owned()
+        };
+        api::Parked { units: unread.len(), kinds, formats, decision, next }
     }
 
     fn keys_view(&self) -> api::Keys {
@@ -129,7 +149,7 @@ impl Node {
         };
         self.records.is_settled()
             && !self.modules_under_way()
-            && self.intents.is_empty()
+            && self.intents.iter().all(Intent::is_upkeep)
             && !self.makes_keys()
             && self.pending.is_empty()
             && self.upgrades.values().all(|it| done(it.state()))
@@ -148,6 +168,7 @@ impl Node {
             },
             this: entry.device == self.me,
             connected: entry.device == self.me || self.peers.contains(&entry.device),
+            score: self.standings.score(entry.device, self.now),
             vote_key_since: chain.vote_key_since(entry.device).unwrap_or_default(),
             next_vote_key: announced.contains_key(&entry.device),
             manifest: state
@@ -459,6 +480,9 @@ fn event_says(event: &Event) -> String {
         },
         Event::EpochTick { epoch } => format!("epoch {epoch}"),
         Event::CloseSession(it) => format!("close the session: {}", outcome_of(&it.outcome).0),
+        Event::Unread(bytes) => {
+            format!("parked: {} bytes of kind {} of a newer version", bytes.len(), event.tag())
+        }
         _ => "an event of a newer version".to_string(),
     };
     shown(&says)

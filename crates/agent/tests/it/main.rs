@@ -31,6 +31,8 @@ mod refusals;
 mod rights;
 mod sessions;
 mod snapshots;
+mod unread;
 mod upgrades;
+mod upkeep;
 mod vote_keys;
 mod world;

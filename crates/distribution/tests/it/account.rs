@@ -68,6 +68,7 @@ pub struct Account {
     pub offered_keys: Vec<OfferedKeys>,
     pub keys_used: bool,
     pub now: UnixTime,
+    pub clock_is_sure: bool,
 }
 
 impl Account {
@@ -85,6 +86,7 @@ impl Account {
             offered_keys: vec![],
             keys_used: false,
             now: NOW,
+            clock_is_sure: true,
         };
         let roster = account.devices.iter().map(|it| it.entry.clone());
         let config = Configuration::with_defaults(roster);
@@ -194,7 +196,7 @@ impl Account {
         let Self { ledger, rehearsals, leaving, offered_keys, keys_used, now, .. } = self;
         let unwanted_recoveries = &self.unwanted_recoveries;
         let keys_used = *keys_used;
-        let now = *now;
+        let (now, clock_is_sure) = (*now, self.clock_is_sure);
         let consent = Consent {
             ledger,
             rehearsals,
@@ -203,6 +205,7 @@ impl Account {
             offered_keys,
             keys_used,
             now,
+            clock_is_sure,
         };
         consent.check(&ledger.chain().next_slot(), value)
     }

@@ -220,6 +220,7 @@ fn a_release_follows_those_on_its_own_chain() {
         offered_keys: &[],
         keys_used: false,
         now: NOW,
+        clock_is_sure: true,
     };
     let check = |release, expect: &str| {
         let body = EntryBody::Release(Box::new(release));

@@ -61,6 +61,10 @@ impl<S: UnitScheme> Ledger<S> {
         if let Some((unit, _)) = self.segments.closed().find(|(it, _)| outside(it)) {
             return Err(SnapshotError::Uncovered { unit: *unit });
         }
+        let is_needed = |it: &&Digest| self.counts(it) && closing.contains(*it);
+        if let Some(unit) = self.unread().keys().find(is_needed) {
+            return Err(SnapshotError::Unread { unit: *unit });
+        }
         let before = self.chain.snapshots().last().map_or(0, |it| it.k);
         let (k, config) = (self.chain.next_slot().k, self.chain.config_index().saturating_add(1));
         let base = View { ledger: self, k, past, before, closing }.base(config).to_bytes();

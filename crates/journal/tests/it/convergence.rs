@@ -97,6 +97,7 @@ proptest! {
             Filter { finality, kind, ..Filter::default() },
             Filter { finality, session, kind, ..Filter::default() },
             Filter { finality, session, authors: Some(author.clone()), ..Filter::default() },
+            Filter { finality, ..Filter::default() }.matching(|it| it.lamport.0 % 2 == 0),
         ]).concat();
         let mut ledger = Ledger::new(history.founded.clone());
         let mut streams: Vec<(SubscriptionId, Vec<Digest>)> = Vec::new();
@@ -217,6 +218,7 @@ fn wants(ledger: &Ledger, filter: &Filter, unit: &Digest) -> bool {
         && (filter.finality == Finality::Tentative
             || ledger.segment(unit).is_some() && ledger.counts(unit))
         && body.event.kind() != EventKind::EpochTick
+        && (filter.matching.is_none() || body.lamport.0 % 2 == 0)
 }
 
 /// The proptests above would show nothing if their histories said nothing.

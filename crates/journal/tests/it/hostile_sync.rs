@@ -16,6 +16,9 @@ const HONEST: PeerTag = PeerTag([7; 32]);
 const WAITING_MAX: usize = 256;
 const UNITS: usize = 600;
 
+/// What a peer makes of an honest answer.
+type Way = fn(&[Vec<u8>]) -> Vec<Vec<u8>>;
+
 fn note(nth: usize, bytes: usize) -> Event {
     let payload = vec![nth.to_le_bytes()[0]; bytes];
     Event::SessionMessage(SessionMessage { label: "Say".to_owned(), payload })
@@ -59,18 +62,17 @@ fn catch_up(ledger: &mut Ledger, honest: &Ledger) {
 fn what_is_withheld_or_reordered_comes_from_others() {
     let (_, full, empty) = apart(UNITS);
     let all = units_of(answer(&full, &hello(&empty)));
-    let every_other = |it: &Vec<Vec<u8>>| it.iter().step_by(2).cloned().collect::<Vec<_>>();
-    let backwards = |it: &Vec<Vec<u8>>| it.iter().rev().cloned().collect::<Vec<_>>();
-    let shuffled = |it: &Vec<Vec<u8>>| {
+    let every_other = |it: &[Vec<u8>]| it.iter().step_by(2).cloned().collect::<Vec<_>>();
+    let backwards = |it: &[Vec<u8>]| it.iter().rev().cloned().collect::<Vec<_>>();
+    let shuffled = |it: &[Vec<u8>]| {
         let mut units: Vec<(usize, Vec<u8>)> =
             it.iter().enumerate().map(|(nth, unit)| (draw(5, nth as u64), unit.clone())).collect();
         units.sort_unstable();
         units.into_iter().map(|it| it.1).collect::<Vec<_>>()
     };
-    let repeated = |it: &Vec<Vec<u8>>| [it.clone(), it.clone()].concat();
-    let but_the_first = |it: &Vec<Vec<u8>>| it[1..].to_vec();
-    let ways: [fn(&Vec<Vec<u8>>) -> Vec<Vec<u8>>; 5] =
-        [every_other, backwards, shuffled, repeated, but_the_first];
+    let repeated = |it: &[Vec<u8>]| [it, it].concat();
+    let but_the_first = |it: &[Vec<u8>]| it[1..].to_vec();
+    let ways: [Way; 5] = [every_other, backwards, shuffled, repeated, but_the_first];
     for (nth, way) in ways.iter().enumerate() {
         let mut ledger = Ledger::new(empty.chain().clone());
         assert!(take(&mut ledger, LIAR, &way(&all)).is_empty(), "{nth}");
