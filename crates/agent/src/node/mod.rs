@@ -57,8 +57,8 @@ pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
 pub use upkeep::SNAPSHOT_UNITS;
 pub use vault::{Entropy, ROW as KEYS_ROW};
-pub use wall::{BACK_SECONDS_MAX, JUMP_SECONDS_MAX};
 pub use votes::ROW as VOTE_KEYS_ROW;
+pub use wall::{BACK_SECONDS_MAX, JUMP_SECONDS_MAX};
 
 pub(crate) use derived::latest;
 pub(crate) use view::{entry_says, policy_name, shown};
@@ -198,8 +198,9 @@ impl Node {
         self.retry_modules();
         self.expire_upgrades();
         self.watch_contention();
-        self.answer_snapshot();
+        // What is written here goes out before anything is dropped.
         self.keep_small();
+        self.answer_snapshot();
         self.tick_clock();
         self.make_keys_when_due();
         self.watch_patience();
