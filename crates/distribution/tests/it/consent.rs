@@ -119,7 +119,7 @@ fn who_is_there_stays_as_it_is() {
             entry.vote_key = device(60).entry.vote_key;
             it.roster.insert(entry.device, entry);
         },
-        denied,
+        "UnannouncedKey",
     );
     check_reconfigure(
         |it| {

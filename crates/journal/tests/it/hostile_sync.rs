@@ -123,11 +123,12 @@ fn answers_with_other_units_are_refused_by_name() {
     let mut by_stranger = first.body.clone();
     by_stranger.author = stranger.id;
     let forged = Unit { signature: first.body.clone().sign(&devices[1].key).signature, ..first };
-    let cases: [(&str, Vec<u8>); 5] = [
+    let cases: [(&str, Vec<u8>); 6] = [
         ("Account", theirs.unit_bytes(&theirs.arrivals()[0]).unwrap().to_vec()),
         ("UnknownAuthor", encode(&by_stranger.sign(&stranger.key))),
         ("Signature", encode(&forged)),
-        ("Malformed", b"not a unit at all".to_vec()),
+        ("Version", b"not a unit at all".to_vec()),
+        ("Malformed", b"\x01\0not a unit at all".to_vec()),
         ("Size", vec![0; 1 << 20]),
     ];
     for (code, bytes) in cases {
