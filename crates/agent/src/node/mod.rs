@@ -198,8 +198,9 @@ impl Node {
         self.retry_modules();
         self.expire_upgrades();
         self.watch_contention();
-        self.answer_snapshot();
+        // What is written here goes out before anything is dropped.
         self.keep_small();
+        self.answer_snapshot();
         self.tick_clock();
         self.make_keys_when_due();
         self.watch_patience();

@@ -48,6 +48,9 @@ impl World {
         let hashes: Vec<Digest> =
             batch.units.iter().map(|it| aura_journal::Unit::hash_of(it)).collect();
         device.units.extend(&hashes);
+        // What was accepted in the step that compacts is stored with what stays.
+        let kept = batch.compaction.iter().flat_map(|it| &it.units);
+        device.units.extend(kept.map(|it| aura_journal::Unit::hash_of(it)));
         for (bytes, hash) in batch.units.iter().zip(hashes) {
             self.check_stored(index, bytes, hash);
         }
