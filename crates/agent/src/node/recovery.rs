@@ -207,6 +207,14 @@ impl Node {
         let (Some((generation, value)), Some(seen)) = (granted, seen) else {
             return Err(refused(&"it is not open any more"));
         };
+        if self.wall.doubt().is_some() {
+            return Err(AgentError::new(
+                "ClockUnsure",
+                "this device doubts its clock, and cannot tell whether the time is over",
+                Whose::Machine,
+                "see `aura status`; set the clock right, or say `aura device trust-clock`",
+            ));
+        }
         let ready_at = seen.saturating_add(self.recovery_delay());
         if self.now < ready_at {
             return Err(AgentError::new(
