@@ -57,8 +57,8 @@ pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
 pub use upkeep::SNAPSHOT_UNITS;
 pub use vault::{Entropy, ROW as KEYS_ROW};
-pub use wall::{BACK_SECONDS_MAX, JUMP_SECONDS_MAX};
 pub use votes::ROW as VOTE_KEYS_ROW;
+pub use wall::{BACK_SECONDS_MAX, JUMP_SECONDS_MAX};
 
 pub(crate) use derived::latest;
 pub(crate) use view::{entry_says, policy_name, shown};
