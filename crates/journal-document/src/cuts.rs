@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use aura_journal::{Ledger, UnitBody, control::EntryBody};
+use aura_journal::{Ledger, UnitBody};
 use aura_protocol_core::{DeviceId, Digest};
 
 /// The cuts of an account, and the units of those devices that lie at them or beyond.
@@ -32,7 +32,7 @@ impl Cuts {
         let entries = ledger.chain().entries();
         let mut new = Vec::new();
         for entry in entries.get(self.entries..).unwrap_or_default() {
-            if let EntryBody::Revoke(it) = &entry.value.body {
+            if let Some(it) = entry.value.body.cut() {
                 let last = self.last.entry(it.device).or_insert(it.last_seq);
                 *last = it.last_seq.min(*last);
                 new.push(it.device);

@@ -169,7 +169,7 @@ impl Control {
             }
             EntryBody::Release(release) => self.release(draft, k, release),
             // Whatever else begins a configuration.
-            EntryBody::Revoke(_) | EntryBody::ReAdmit(_) | EntryBody::Snapshot(_) => {
+            body if body.configures() => {
                 self.config = self.config.saturating_add(1);
                 if let Some(config) = ledger.chain().config_at(self.config) {
                     self.configure(draft, config);

@@ -296,7 +296,8 @@ impl EntryBody {
     }
 
     /// Whether another configuration is in force after this entry.
-    pub(super) const fn configures(&self) -> bool {
+    #[must_use]
+    pub const fn configures(&self) -> bool {
         matches!(
             self,
             Self::Genesis(_)
