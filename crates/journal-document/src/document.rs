@@ -37,11 +37,26 @@ pub struct Document {
     extent: Extent,
     /// The height of the snapshot that it begins with; none where it begins with the account.
     since: Option<u64>,
+    footing: Footing,
     engine: Engine,
     compiler: Compiler,
     /// How many of the ledger's units were looked at.
     units: usize,
     cuts: Cuts,
+}
+
+/// What a ledger's units and entries are counted from. Where units were dropped, those that are left have
+/// other places; with a recovery, other entries follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Footing {
+    base: Option<u64>,
+    generation: u64,
+}
+
+impl Footing {
+    fn of(ledger: &Ledger) -> Self {
+        Self { base: ledger.base().map(|(k, _)| k), generation: ledger.chain().generation() }
+    }
 }
 
 /// What an update brought.
@@ -82,7 +97,8 @@ impl Document {
     pub fn with_extent(account: AccountId, extent: Extent) -> Self {
         let compiler = Compiler::new(account, BTreeMap::new());
         let (engine, cuts) = (Engine::new(), Cuts::default());
-        Self { account, extent, since: None, engine, compiler, units: 0, cuts }
+        let (since, footing) = (None, Footing::default());
+        Self { account, extent, since, footing, engine, compiler, units: 0, cuts }
     }
 
     /// Compiles what the ledger has got since the last time. The cost is in proportion to that, unless
@@ -109,9 +125,8 @@ impl Document {
         let mut update = Update::default();
         let forked = ledger.forks();
         let is_first = self.units == 0 && self.compiler.entries() == 0;
-        // Units that were dropped meanwhile are no longer counted.
-        let is_shorter = ledger.len() < self.units;
-        let is_stale = since != self.since || forked != *self.compiler.forked() || is_shorter;
+        let is_moved = self.footing != Footing::of(ledger);
+        let is_stale = since != self.since || forked != *self.compiler.forked() || is_moved;
         if is_stale || self.cuts.moved(ledger, self.units) {
             self.begin(ledger, since, forked);
             update.rebuilt = !is_first;
@@ -135,8 +150,8 @@ impl Document {
             compiler.stand(ledger, &base);
         }
         let (account, extent, engine) = (self.account, self.extent, Engine::new());
-        let cuts = Cuts::of(ledger);
-        *self = Self { account, extent, since, engine, compiler, units: 0, cuts };
+        let (cuts, footing) = (Cuts::of(ledger), Footing::of(ledger));
+        *self = Self { account, extent, since, footing, engine, compiler, units: 0, cuts };
     }
 
     fn catch_up(
