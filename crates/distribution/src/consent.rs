@@ -23,7 +23,8 @@ use aura_protocol_core::{
 };
 
 use crate::{
-    Rehearsal,
+    Change, Rehearsal,
+    change::voters_of,
     repository::{Repository, check_content, check_release},
 };
 
@@ -35,6 +36,8 @@ pub struct Consent<'a> {
     pub rehearsals: &'a BTreeMap<Digest, Rehearsal>,
     /// The devices that the person at this device wants to leave.
     pub leaving: &'a BTreeSet<DeviceId>,
+    /// What else the person at this device wants to be changed.
+    pub wanted: &'a BTreeSet<Change>,
     /// The keys that it holds a share of and the account has not certified yet.
     pub offered_keys: &'a [OfferedKeys],
     /// Whether it used its share of the keys that are certified.
@@ -54,6 +57,21 @@ pub struct OfferedKeys {
     pub threshold: u16,
     /// Who holds a share.
     pub holders: BTreeSet<DeviceId>,
+    /// How they came about.
+    pub origin: Origin,
+}
+
+/// How keys came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The account's devices made them.
+    Made,
+    /// They are the keys that are certified, among other holders.
+    Reshared {
+        /// Whether these holders and this number of shares follow from the roster alone. Otherwise a person
+        /// has to want them.
+        follows: bool,
+    },
 }
 
 impl EntryPolicy for Consent<'_> {
@@ -203,10 +221,15 @@ impl Consent<'_> {
         self.check_leaving(readmit.device)
     }
 
-    /// One device more at a time or other keys, and nothing else changes: removal needs a ceremony of its
-    /// own.
+    /// One device more at a time, or other keys, or what the person here wants, and nothing else changes.
     fn check_reconfigure(&self, next: &Configuration) -> Verdict {
         let current = self.ledger.chain().config();
+        let plans = self.wanted.iter().filter_map(|it| it.of(current).ok());
+        let mut same = plans
+            .filter(|it| *it == Configuration { group_key: current.group_key, ..next.clone() });
+        if let Some(plan) = same.next() {
+            return self.check_change(current, &plan, next);
+        }
         if next.roster == current.roster && next.group_key != current.group_key {
             return self.check_keys(current, next);
         }
@@ -218,6 +241,35 @@ impl Consent<'_> {
                 deny("RosterChange", "a new device changes the default thresholds and nothing else")
             }
             _ => deny("RosterChange", "a reconfiguration adds exactly one device"),
+        }
+    }
+
+    /// What the person here wants counts once the keys are where it takes them: among those who stay, or in
+    /// as many shares (INV-D6).
+    fn check_change(
+        &self,
+        current: &Configuration,
+        plan: &Configuration,
+        next: &Configuration,
+    ) -> Verdict {
+        let holders = voters_of(plan);
+        let stays = holders == voters_of(current) && plan.t_sign == current.t_sign;
+        let Some((key, _)) = current.group_key.filter(|_| !stays) else {
+            return match next.group_key == current.group_key {
+                true => Verdict::Accept,
+                false => deny("KeyChange", "this changes no keys"),
+            };
+        };
+        let fits = |it: &&OfferedKeys| {
+            next.group_key == Some((it.key, it.name))
+                && it.key == key
+                && it.origin != Origin::Made
+                && it.threshold == plan.t_sign
+                && it.holders == holders
+        };
+        match self.offered_keys.iter().find(fits) {
+            Some(_) => Verdict::Accept,
+            None => Verdict::Wait("the keys are not known to be among those who stay".to_string()),
         }
     }
 
@@ -238,6 +290,12 @@ impl Consent<'_> {
         }
         if keys.holders != current.voters().map(|it| it.device).collect() {
             return deny("KeyChange", "not every voter holds a share of these keys");
+        }
+        if let Origin::Reshared { follows } = keys.origin {
+            return match follows && current.group_key.is_some_and(|it| it.0 == keys.key) {
+                true => Verdict::Accept,
+                false => deny("KeyChange", "nobody here wants the keys in so many shares"),
+            };
         }
         if self.keys_used {
             return deny(

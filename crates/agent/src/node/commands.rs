@@ -1,6 +1,6 @@
 //! What the person at this device wants.
 
-use aura_distribution::{Repository, repository::check_content};
+use aura_distribution::{Change, Repository, repository::check_content};
 use aura_journal::{
     control::{ChainProof, ControlChain, Install, Release, UpgradePolicy},
     event::{Event, OpenSession, ProposeUpgrade},
@@ -66,6 +66,10 @@ impl Node {
                 self.intents.push_back(Intent::Revoke { device, id });
                 None
             }),
+            Command::Remove { device } => {
+                self.device_named(&device).and_then(|device| self.want(id, Change::Remove(device)))
+            }
+            Command::SetThreshold { votes, shares } => self.set_threshold(id, votes, shares),
             Command::Snapshot => {
                 self.ask_for_snapshot(id);
                 return;
@@ -382,7 +386,7 @@ impl Node {
 
     /// The device of the account that has this id or name. An id names one device, whatever others call
     /// themselves.
-    fn device_named(&self, text: &str) -> Result<DeviceId, AgentError> {
+    pub(super) fn device_named(&self, text: &str) -> Result<DeviceId, AgentError> {
         let roster = &self.ledger.chain().config().roster;
         let by_id = roster.keys().copied().filter(|id| id.to_string() == text);
         let mut found: Vec<DeviceId> = by_id.collect();

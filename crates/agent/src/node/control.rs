@@ -2,7 +2,7 @@
 
 use aura_coordination::choreography::upgrade::{UpgradeCoordinator, UpgradeState};
 use aura_distribution::{
-    Consent,
+    Change, Consent,
     consent::{OfferedKeys, activation},
 };
 use aura_journal::{
@@ -61,6 +61,13 @@ pub(super) enum Intent {
     Revoke {
         /// Which device.
         device: DeviceId,
+        /// Who waits.
+        id: RequestId,
+    },
+    /// What the person here wants to be changed.
+    Change {
+        /// What.
+        change: Change,
         /// Who waits.
         id: RequestId,
     },
@@ -142,6 +149,7 @@ impl Node {
             ledger: &self.ledger,
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
+            wanted: &self.wanted,
             offered_keys: &offered,
             keys_used,
             now: self.now,
@@ -236,6 +244,7 @@ impl Node {
             ledger: &self.ledger,
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
+            wanted: &self.wanted,
             offered_keys,
             keys_used: self.uses_keys(),
             now: self.now,
@@ -316,6 +325,12 @@ impl Node {
                 Some(EntryBody::ActivateVersion(Box::new(activation(known, rehearsal))))
             }
             Intent::AdoptKeys { session } => self.with_keys(*session).map(|it| it.1),
+            // What moves the keys is certified with them.
+            Intent::Change { change, .. } if self.wish_for_keys(*change).is_some() => None,
+            Intent::Change { change, .. } => {
+                let next = change.of(self.ledger.chain().config()).ok()?;
+                Some(EntryBody::Reconfigure(Box::new(next)))
+            }
         }
     }
 
@@ -350,6 +365,10 @@ impl Node {
                 self.log(format!("the keys of session {} are given up: {error}", session.short()));
                 self.drop_keys(session);
             }
+            Some(Intent::Change { change, id }) => {
+                self.wanted.remove(&change);
+                self.out.push(Effect::Answer { id, result: Err(error) });
+            }
             None => {}
         }
     }
@@ -373,6 +392,7 @@ impl Node {
                 }
                 Intent::Snapshot { known, .. } => *known < self.ledger.chain().snapshots().len(),
                 Intent::AdoptKeys { session } => self.with_keys(*session).is_none(),
+                Intent::Change { change, .. } => change.of(self.ledger.chain().config()).is_err(),
                 Intent::Activate { proposal } => {
                     let upgrade = self.upgrades.get(proposal);
                     let waiting =
@@ -406,6 +426,7 @@ impl Node {
                 let result = self.snapshot_taken();
                 self.out.push(Effect::Answer { id, result });
             }
+            Intent::Change { change, id } => self.wish_over(change, id),
             Intent::Activate { .. } | Intent::AdoptKeys { .. } => {}
         }
     }

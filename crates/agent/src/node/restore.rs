@@ -12,8 +12,8 @@ use crate::{
     identity::Identity,
     node::{
         KEYS_ROW, Node, Roster, built_ins::BuiltIns, clock::Ticking, derive::Derivations,
-        joins::Invitation, keys::Making, modules::Modules, records::Records, rights::Drawing,
-        running::Running, sessions::Waiting,
+        joins::Invitation, keys::Making, modules::Modules, records::Records, resharing::Resharings,
+        rights::Drawing, running::Running, sessions::Waiting,
     },
 };
 
@@ -62,6 +62,7 @@ impl Node {
             sealed: stored.local.get(KEYS_ROW).and_then(|it| source_of(it).ok()),
             making: Making::default(),
             derivations: Derivations::default(),
+            resharing: Resharings::default(),
             transport_key: keys.transport,
             voter: Voter::new(stored.vote_record),
             set_back: local(stored, "set-back")?,
@@ -88,6 +89,7 @@ impl Node {
             rehearsing: BTreeSet::new(),
             intents: std::collections::VecDeque::new(),
             leaving: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             deferred: None,
             invitations: prefixed::<_, Invitation>(stored, "ticket/")?,
             pending: BTreeMap::new(),
@@ -102,6 +104,7 @@ impl Node {
             ledger,
         };
         node.replay_votes();
+        node.restore_resharings();
         node.stir_all();
         let open = node.ledger.state().sessions.values().filter(|it| {
             it.outcome.is_none()

@@ -26,6 +26,7 @@ mod motions;
 mod publisher;
 mod puppet;
 mod refusals;
+mod resharing;
 mod rights;
 mod sessions;
 mod snapshots;

@@ -3,16 +3,21 @@
 use crate::aura::run;
 
 /// The commands of the contract, each with words that its help must have.
-const COMMANDS: [(&str, &[&str]); 39] = [
+const COMMANDS: [(&str, &[&str]); 44] = [
     ("", &["account", "run", "device", "Exit codes:", "--store", "--json", "--verbose"]),
     ("account", &["create", "show"]),
     ("account create", &["--name", "--account-name"]),
     ("account show", &["--json"]),
     ("run", &["--bind", "127.0.0.1:0"]),
-    ("device", &["invite", "join", "list"]),
+    ("device", &["invite", "add", "join", "remove", "revoke", "list"]),
     ("device invite", &["--valid", "3600"]),
     ("device join", &["<TICKET>", "--name", "--bind"]),
     ("device list", &["--json"]),
+    ("device remove", &["<DEVICE>", "nothing changes"]),
+    ("threshold", &["set"]),
+    ("threshold set", &["<VOTES>", "--shares"]),
+    ("lock", &["status"]),
+    ("lock status", &["--json"]),
     ("status", &["--json"]),
     ("protocol", &["new", "build", "check", "inspect", "run"]),
     ("protocol new", &["<NAME>", "--dir", "--sdk"]),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::{HpkeSecretKey, SecretKey};
 use aura_distribution::{
-    Consent, Rehearsal,
+    Change, Consent, Rehearsal,
     consent::{OfferedKeys, activation},
     receipt::personal,
 };
@@ -64,6 +64,7 @@ pub struct Account {
     pub ledger: Ledger,
     pub rehearsals: BTreeMap<Digest, Rehearsal>,
     pub leaving: BTreeSet<DeviceId>,
+    pub wanted: BTreeSet<Change>,
     pub offered_keys: Vec<OfferedKeys>,
     pub keys_used: bool,
     pub now: UnixTime,
@@ -80,6 +81,7 @@ impl Account {
             ledger,
             rehearsals: BTreeMap::new(),
             leaving: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             offered_keys: vec![],
             keys_used: false,
             now: NOW,
@@ -189,9 +191,9 @@ impl Account {
 
     /// What this device says to a value for the next slot.
     pub fn verdict(&self, value: &Entry) -> Verdict {
-        let Self { ledger, rehearsals, leaving, offered_keys, keys_used, now, .. } = self;
-        let keys_used = *keys_used;
-        let consent = Consent { ledger, rehearsals, leaving, offered_keys, keys_used, now: *now };
+        let Self { ledger, rehearsals, leaving, wanted, offered_keys, keys_used, now, .. } = self;
+        let (keys_used, now) = (*keys_used, *now);
+        let consent = Consent { ledger, rehearsals, leaving, wanted, offered_keys, keys_used, now };
         consent.check(&ledger.chain().next_slot(), value)
     }
 
