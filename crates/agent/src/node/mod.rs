@@ -184,7 +184,6 @@ impl Node {
         self.answer_snapshot();
         self.tick_clock();
         self.make_keys_when_due();
-        self.hear_words();
         self.reshare_when_due();
         self.watch_patience();
         self.say_hello_when_due();

@@ -15,7 +15,7 @@ use aura_coordination::{
         resharing::{Request, Reshared, Sharings, Side, Step, Terms, Unchanged},
     },
     execution::SessionStatus,
-    keystore::{self, TRIES_MAX},
+    keystore::TRIES_MAX,
 };
 use aura_crypto::Holders;
 use aura_distribution::{
@@ -32,15 +32,8 @@ use crate::node::{Node, keys::key_app, locks::Grants};
 
 /// How long the roster has to have stayed as it is before its devices get their shares, in seconds.
 const QUIET_SECONDS: u64 = 2;
-/// How long a resharing that came to nothing is not tried again, in seconds; and how much longer each device
-/// waits than the one before it in the roster, so that they do not come in each other's way again.
+/// How long a resharing that came to nothing is not tried again, in seconds.
 const RETRY_SECONDS: u64 = 20;
-const STAGGER_SECONDS: u64 = 7;
-/// How often a person's wish is tried when nobody is missing and nobody declined.
-const TRIES_OF_WISH_MAX: u64 = 5;
-/// How long another device's wish waits here for the word of this device's person, in seconds: less than
-/// the session waits for it.
-const WORD_SECONDS: u64 = 40;
 /// How long a lock is asked for, in epochs: longer than a resharing lasts, so that it never outlives its lock.
 const GRANT_EPOCHS: u64 = 200;
 
@@ -59,8 +52,6 @@ pub(super) struct Resharings {
     due: UnixTime,
     /// How many came to nothing in a row.
     tries: u64,
-    /// Those that wait for the word of the person here, and since when.
-    unheard: BTreeMap<SessionId, UnixTime>,
 }
 
 /// A resharing that was opened.
@@ -220,7 +211,7 @@ impl Node {
             }
             return;
         }
-        self.resharing.due = self.retry_at();
+        self.resharing.due = self.now.saturating_add(RETRY_SECONDS);
         // Whoever holds the lock is through soon, or loses it.
         let Ok(view) = self.lock_view() else { return };
         let Some(terms) = self.resharing_terms(view, from, sharings, &target) else { return };
@@ -229,7 +220,6 @@ impl Node {
 
     /// Begins at once with what a person wants.
     pub(super) fn reshare_at_once(&mut self) {
-        self.hear_words();
         self.resharing.due = self.now;
         self.reshare_when_due();
     }
@@ -294,42 +284,12 @@ impl Node {
             return;
         }
         self.resharing.tries = self.resharing.tries.saturating_add(1);
-        self.resharing.due = self.retry_at();
+        self.resharing.due = self.now.saturating_add(RETRY_SECONDS);
         let Some((unchanged, declined)) = self.unchanged(session) else { return };
         self.log(format!("session {}: {unchanged}", session.short()));
-        let is_hopeless =
-            !unchanged.offline.is_empty() || TRIES_OF_WISH_MAX <= self.resharing.tries;
-        if !declined && is_hopeless {
+        if !declined {
             self.give_up_wishes(&unchanged);
         }
-    }
-
-    fn retry_at(&self) -> UnixTime {
-        let before = self.voters().iter().filter(|it| **it < self.me).count();
-        let later = STAGGER_SECONDS.saturating_mul(before as u64);
-        self.now.saturating_add(RETRY_SECONDS).saturating_add(later)
-    }
-
-    /// Whether a question of another device's wish is left open until the person here has said so too.
-    pub(super) fn waits_for_word(&mut self, session: SessionId, question: &[u8]) -> bool {
-        let Ok(keystore::Request::Reshare(request)) = decode(question, UNIT_BODY_BYTES_MAX) else {
-            return false;
-        };
-        let deals = request.terms.from.devices.contains_key(&self.me);
-        if request.step != Step::Offer || !deals || self.may_deal(&request.terms) {
-            return false;
-        }
-        let known = self.ledger.state().sessions.get(&session);
-        let is_open = known.is_some_and(|it| it.outcome.is_none());
-        let since = *self.resharing.unheard.entry(session).or_insert(self.now);
-        is_open && self.now < since.saturating_add(WORD_SECONDS)
-    }
-
-    /// Looks again at what waits for the word of the person here.
-    pub(super) fn hear_words(&mut self) {
-        let runs = |it: &SessionId| self.sessions.get(it).is_some_and(|it| it.context.is_running());
-        self.resharing.unheard.retain(|it, _| runs(it));
-        self.stirred.extend(self.resharing.unheard.keys());
     }
 
     /// Whether the roster leads to this, or the person here wants it.

@@ -40,7 +40,6 @@ impl Node {
     ) -> Option<(u64, EffectReply)> {
         let needs = match KeyProtocol::of_digest(module) {
             Some(_) if self.vault.is_none() => Needs::Nothing(Err("it has no key store".into())),
-            Some(KeyProtocol::Reshare) if self.waits_for_word(session, bytes) => return None,
             Some(_) => Needs::Randomness,
             None => self.program_needs(session, capability, bytes),
         };
