@@ -52,10 +52,11 @@ fn journal(workspace: &Workspace, options: Options) -> Invocation {
 }
 
 /// The crates whose properties are tried: those that know no clock and no randomness of their own.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "protocol-core",
     "crypto",
     "journal",
+    "journal-document",
     "choreography",
     "distribution",
     "coordination",

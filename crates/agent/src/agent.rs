@@ -24,9 +24,12 @@ use crate::{
     engine::BuiltInProtocols,
     error::{AgentError, Whose},
     identity::{Identity, io_error, modules_dir},
-    node::{AgentEvent, Entropy, Files, INTERVAL_SECONDS, Input, KEYS_ROW, Node, NodeKeys},
+    node::{
+        AgentEvent, Entropy, Files, INTERVAL_SECONDS, Input, KEYS_ROW, Node, NodeKeys,
+        VOTE_KEYS_ROW,
+    },
     storage::{StorageSecret, fresh_rng},
-    time::ProductionTimeSource,
+    time::{ProductionTimeSource, system_time},
 };
 
 /// How often the node is told the time.
@@ -100,7 +103,8 @@ impl DeviceAgentBuilder {
         let stored = store.load().map_err(|error| driver::store_error(&error))?;
         let mut node = Node::restore(identity.name.clone(), NodeKeys::of(&identity), &stored)?;
         node.set_clock_interval(self.interval_seconds);
-        let storage = self.unlock(stored.local.get(KEYS_ROW)).await?;
+        let sealed = stored.local.get(KEYS_ROW).or_else(|| stored.local.get(VOTE_KEYS_ROW));
+        let storage = self.unlock(sealed).await?;
         node.open_vault(storage, fresh_entropy()?, &stored)?;
         for descriptor in self.built_ins.descriptors() {
             node.add_built_in(descriptor);
@@ -110,14 +114,19 @@ impl DeviceAgentBuilder {
         let network = self.listen(&identity, &node).await?;
         let address = network.addresses().first().copied().unwrap_or(self.bind);
         let addresses = network.addresses().iter().map(ToString::to_string).collect();
-        let (world, inbox) =
-            World::new(network, Arc::new(host), self.built_ins.with_key_protocols(), time);
+        let (world, inbox) = World::new(
+            &self.dir,
+            network,
+            Arc::new(host),
+            self.built_ins.with_key_protocols(),
+            time,
+        );
         let thread_world = Arc::clone(&world);
         let thread = std::thread::Builder::new()
             .name("aura-node".to_string())
             .spawn(move || driver::run(node, store, &thread_world, inbox))
             .map_err(|error| io_error(&self.dir, &error))?;
-        world.tell(Input::Tick(world.time.unix_time())).await;
+        world.tell(Input::Tick(system_time())).await;
         world.tell(Input::Started { addresses }).await;
         let mut tasks = JoinSet::new();
         tasks.spawn(driver::accept(Arc::clone(&world)));
@@ -176,7 +185,7 @@ fn fresh_entropy() -> Result<Entropy, AgentError> {
 async fn tick(world: Arc<World>) {
     loop {
         world.time.sleep(TICK).await;
-        world.tell(Input::Tick(world.time.unix_time())).await;
+        world.tell(Input::Tick(system_time())).await;
     }
 }
 

@@ -96,6 +96,29 @@ pub enum Command {
     Snapshot,
     /// Drop the units that the newest snapshot stands for.
     Compact,
+    /// Take the system's clock for right, however far it is ahead of this device's own.
+    TrustClock,
+    /// Ask that the account goes on without its lost devices.
+    RequestRecovery {
+        /// The printed code.
+        code: Secret,
+        /// The devices that stay beside the one that is asked, by name or id.
+        keep: Vec<String>,
+    },
+    /// Who may recover the account, and what was asked for.
+    RecoveryStatus,
+    /// Do not let a recovery be granted, by decision of the account. The persons at m devices say so.
+    VetoRecovery {
+        /// The request, by the beginning of its id; needed where there is more than one.
+        request: Option<String>,
+    },
+    /// Recover the account as it was asked for, once the time is over.
+    CompleteRecovery {
+        /// The printed code.
+        code: Secret,
+        /// The request, by the beginning of its id; needed where there is more than one.
+        request: Option<String>,
+    },
     /// A piece of the ledger as its authors encoded it, for [`crate::copy::LedgerCopy`].
     Copy {
         /// How many entries are there already.
@@ -106,6 +129,17 @@ pub enum Command {
         #[serde(default)]
         base: usize,
     },
+}
+
+/// Something that no log and no error shows.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(<redacted>)")
+    }
 }
 
 /// Installs an app.
@@ -211,6 +245,77 @@ pub enum Response {
     ThresholdSet(ThresholdSet),
     /// To [`Command::Locks`].
     Locks(Locks),
+    /// To [`Command::TrustClock`].
+    ClockTrusted(ClockTrusted),
+    /// To [`Command::RequestRecovery`].
+    RecoveryRequested(RecoveryRequested),
+    /// To [`Command::RecoveryStatus`].
+    RecoveryStatus(RecoveryStatus),
+    /// To [`Command::VetoRecovery`].
+    RecoveryVetoed(RecoveryVetoed),
+    /// To [`Command::CompleteRecovery`].
+    RecoveryCompleted(RecoveryCompleted),
+}
+
+/// It was asked that the account is recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryRequested {
+    /// The request's id.
+    pub request: String,
+    /// The names of the devices that stay.
+    pub keep: Vec<String>,
+    /// From when on it can be completed on this device, in Unix seconds.
+    pub ready_at: u64,
+}
+
+/// Who may recover the account, and what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryStatus {
+    /// How often the account was recovered.
+    pub generation: u64,
+    /// The height at which two values are certified, if there is one: nothing is decided any more.
+    pub frozen_at: Option<u64>,
+    /// Who may recover the account.
+    pub recovery_role: String,
+    /// How long they wait, in seconds.
+    pub delay_seconds: u64,
+    /// What was asked for and is not vetoed.
+    pub recovery_requests: Vec<RecoveryRow>,
+}
+
+/// A request to recover the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryRow {
+    /// Its id.
+    pub request: String,
+    /// The names of the devices that stay.
+    pub keep: Vec<String>,
+    /// How many of them decide then.
+    pub votes: u16,
+    /// From when on it can be completed on this device, in Unix seconds.
+    pub ready_at: u64,
+    /// Whether that is over.
+    pub ready: bool,
+}
+
+/// The account does not let itself be recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryVetoed {
+    /// The request's id.
+    pub vetoed_request: String,
+    /// The height of the decision, or a later one.
+    pub k: u64,
+}
+
+/// The account was recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryCompleted {
+    /// The generation that begins.
+    pub generation: u64,
+    /// Where on the chain.
+    pub k: u64,
+    /// How many devices the account has now.
+    pub devices_left: usize,
 }
 
 /// What goes over the socket in return, as one line.
@@ -260,8 +365,31 @@ pub struct Status {
     pub blocked: BTreeMap<String, String>,
     /// The account's keys, and how this device keeps its share.
     pub keys: Keys,
+    /// This device's own clock.
+    #[serde(default)]
+    pub clock: Clock,
     /// Whether nothing is under way: no migration, fetch or vote.
     pub settled: bool,
+}
+
+/// A device's own clock, by which it votes for what depends on the time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// In seconds since 1970. It never goes back.
+    pub time: u64,
+    /// Whether the device votes by it.
+    pub sure: bool,
+    /// Why not.
+    pub why: String,
+}
+
+/// The system's clock was taken for right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockTrusted {
+    /// Where the device's clock was, in seconds since 1970.
+    pub before: u64,
+    /// Where it is now.
+    pub now: u64,
 }
 
 /// The account's keys, which no device holds, and this device's share of them.
@@ -323,6 +451,25 @@ pub struct LedgerSize {
     pub entries: u64,
     /// The control chain's head.
     pub head: String,
+    /// What another version of the program wrote.
+    #[serde(default)]
+    pub parked: Parked,
+}
+
+/// Units of a newer version of the program. Those of a newer minor version are kept, sent on, and read once
+/// this device is upgraded; those of a newer major version are refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// Units that are kept and mean nothing here yet.
+    pub units: usize,
+    /// How many of each kind of event, by the kind's number.
+    pub kinds: BTreeMap<u8, usize>,
+    /// Formats of units that were refused since this device was started.
+    pub formats: Vec<u16>,
+    /// The height of a decision of a newer version: this device decides no more until it can read it.
+    pub decision: Option<u64>,
+    /// What to do about it; empty where there are none.
+    pub next: String,
 }
 
 /// The devices of the account.
@@ -345,6 +492,14 @@ pub struct DeviceRow {
     pub this: bool,
     /// Whether it is connected to the one that answers.
     pub connected: bool,
+    /// How well it keeps to the rules, as this device sees it since it was started: 64 at best. With 0 it is
+    /// not heard for a while.
+    #[serde(default)]
+    pub score: u32,
+    /// The height of the entry that put its vote key in force; 0 for the one that the account began with.
+    pub vote_key_since: u64,
+    /// Whether it has announced the vote key that it uses next. Without one it keeps the one that it has.
+    pub next_vote_key: bool,
     /// Alias → versions that it can run.
     pub manifest: BTreeMap<String, Vec<String>>,
 }

@@ -19,6 +19,10 @@ use crate::error::{AgentError, Whose};
 
 /// The file's name in a store directory.
 const FILE: &str = "identity";
+/// What it is written as before it takes the place of one.
+const NEXT_FILE: &str = "identity.next";
+/// What stands in the place of a seed that was erased.
+const ERASED: [u8; 32] = [0; 32];
 /// What the file begins with, before the two bytes of its format's version.
 const MAGIC: &[u8; 13] = b"aura-identity";
 /// The version of the file's format.
@@ -34,7 +38,8 @@ pub struct Identity {
     pub name: String,
     /// Signs its units.
     pub unit: SecretKey,
-    /// Signs its votes.
+    /// Signs its votes until the store holds a key for that. Once it is erased from the file it is one that
+    /// nobody knows, and that is in no roster.
     pub vote: SecretKey,
     /// Opens what is sealed to it.
     pub hpke: HpkeSecretKey,
@@ -64,6 +69,29 @@ impl Identity {
             })?;
         }
         Ok(Self::from_seeds(name.to_string(), seeds))
+    }
+
+    /// Overwrites the vote key in the file, which the store has taken over.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and `Io`.
+    pub fn erase_vote_key(dir: &Path) -> Result<(), AgentError> {
+        let mut stored = Self::read(dir)?;
+        let [_, vote, ..] = &mut stored.seeds;
+        if *vote == ERASED {
+            return Ok(());
+        }
+        *vote = ERASED;
+        let (path, next) = (dir.join(FILE), dir.join(NEXT_FILE));
+        let write = || {
+            if next.exists() {
+                fs::remove_file(&next)?;
+            }
+            write_file(&next, &stored)?;
+            fs::rename(&next, &path)?;
+            fs::File::open(dir)?.sync_all()
+        };
+        write().map_err(|error| io_error(&path, &error))
     }
 
     fn from_seeds(name: String, seeds: [[u8; 32]; 5]) -> Self {
@@ -110,17 +138,8 @@ impl Identity {
             *self.cache_key,
         ];
         let stored = Stored { name: self.name.clone(), seeds };
-        let bytes = Zeroizing::new(seal(&Zeroizing::new(encode(&stored))));
         let path = dir.join(FILE);
-        let write = || {
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&path)?;
-            file.write_all(&bytes)?;
-            file.sync_all()
-        };
-        write().map_err(|error| io_error(&path, &error))
+        write_file(&path, &stored).map_err(|error| io_error(&path, &error))
     }
 
     /// Reads the file.
@@ -128,6 +147,17 @@ impl Identity {
     /// # Errors
     /// `StoreNotFound`, `IdentityDamaged`, `StoreNewerFormat` or `Io`, naming the file.
     pub fn load(dir: &Path) -> Result<Self, AgentError> {
+        let Stored { name, mut seeds } = Self::read(dir)?;
+        let [_, vote, ..] = &mut seeds;
+        if *vote == ERASED {
+            getrandom::fill(vote).map_err(|error| {
+                AgentError::new("NoRandomness", error, Whose::Machine, "try again")
+            })?;
+        }
+        Ok(Self::from_seeds(name, seeds))
+    }
+
+    fn read(dir: &Path) -> Result<Stored, AgentError> {
         let path = dir.join(FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => Zeroizing::new(bytes),
@@ -159,9 +189,19 @@ impl Identity {
                 "use that version, or a newer one",
             ));
         }
-        let stored: Stored = decode(body, FILE_BYTES_MAX).map_err(|error| damaged(&error))?;
-        Ok(Self::from_seeds(stored.name, stored.seeds))
+        decode(body, FILE_BYTES_MAX).map_err(|error| damaged(&error))
     }
+}
+
+/// Writes a file that is not there yet, for its owner's eyes alone.
+fn write_file(path: &Path, stored: &Stored) -> std::io::Result<()> {
+    let bytes = Zeroizing::new(seal(&Zeroizing::new(encode(stored))));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(&bytes)?;
+    file.sync_all()
 }
 
 /// Magic, version, body, and a checksum over all of it: a flipped bit in a seed would be another key.

@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod join;
 pub mod node;
 pub mod offline;
+pub mod recovery_code;
 pub mod repository;
 pub mod statements;
 pub mod storage;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use crate::account::Created;
 use crate::{
-    account::create_with,
+    account::{RECOVERY_DELAY_SECONDS, create_with},
     agent::read_module,
     chain_file,
     driver::{open_store, store_error},
@@ -78,7 +78,7 @@ pub fn create(dir: &Path, name: &str, protocol: &str) -> Result<Created, AgentEr
     })?;
     let mark = (PROTOCOL.to_string(), Some(encode(&protocol)));
     if !dir.join("ledger.redb").exists() {
-        return create_with(dir, name, name, vec![mark]);
+        return create_with(dir, name, name, RECOVERY_DELAY_SECONDS, vec![mark]);
     }
     let identity = Identity::load(dir)?;
     let mut store = open_store(dir)?;
@@ -98,6 +98,7 @@ pub fn create(dir: &Path, name: &str, protocol: &str) -> Result<Created, AgentEr
         account: ledger.account().to_string(),
         device: identity.device().to_string(),
         name: identity.name,
+        recovery_code: String::new(),
     })
 }
 

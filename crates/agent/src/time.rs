@@ -46,6 +46,11 @@ impl Drop for Guard {
     }
 }
 
+/// What the system's clock says, right or wrong.
+pub(crate) fn system_time() -> UnixTime {
+    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs()))
+}
+
 impl ProductionTimeSource {
     /// A clock that has been as far as `since` before.
     #[must_use]
@@ -56,7 +61,7 @@ impl ProductionTimeSource {
 
 impl TimeSource for ProductionTimeSource {
     fn unix_time(&self) -> UnixTime {
-        let system = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
+        let system = system_time().0;
         UnixTime(self.latest.fetch_max(system, Ordering::SeqCst).max(system))
     }
 

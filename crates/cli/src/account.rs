@@ -21,6 +21,9 @@ pub enum Account {
         /// The name of the account [default: that of the device]
         #[arg(long, value_name = "TEXT")]
         account_name: Option<String>,
+        /// For how long the account can veto a recovery with the code that is printed
+        #[arg(long, value_name = "SECONDS", default_value_t = account::RECOVERY_DELAY_SECONDS)]
+        recovery_delay: u64,
     },
     /// Show the account of this store
     Show,
@@ -41,9 +44,14 @@ impl Account {
     /// Runs the command.
     pub async fn run(self, context: &Context) -> Result<(), AgentError> {
         match self {
-            Self::Create { name, account_name } => {
+            Self::Create { name, account_name, recovery_delay } => {
                 let account_name = account_name.as_deref().unwrap_or(&name);
-                let created = account::create(&context.store, account_name, &name)?;
+                let created = account::create_recoverable(
+                    &context.store,
+                    account_name,
+                    &name,
+                    recovery_delay,
+                )?;
                 context.output.object(&created)
             }
             Self::Show => show(context).await,

@@ -51,6 +51,8 @@ pub enum Device {
         #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
         bind: SocketAddr,
     },
+    /// Take the system's clock for right, however far it is ahead of what this device knows
+    TrustClock,
     /// List the devices of the account
     List,
 }
@@ -79,6 +81,9 @@ impl Device {
             }
             Self::Join { ticket, name, bind } => {
                 context.output.object(&join::join(store, &ticket, &name, bind).await?)
+            }
+            Self::TrustClock => {
+                context.output.object(&ask::running(store, &Command::TrustClock).await?)
             }
             Self::List => {
                 let devices = ask::running_or_stored(store, &Command::Devices, |store| {

@@ -23,6 +23,7 @@ mod lock;
 mod logging;
 mod output;
 mod protocol;
+mod recovery;
 mod repository;
 mod run;
 mod session;
@@ -87,6 +88,9 @@ enum Group {
     /// Propose that the account activates a release.
     #[command(subcommand)]
     Upgrade(upgrade::Upgrade),
+    /// Come back from a lost majority with the printed code.
+    #[command(subcommand)]
+    Recovery(recovery::Recovery),
     /// Read and check the ledger.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -107,6 +111,7 @@ impl Group {
             Self::Lock(command) => command.run(context).await?,
             Self::Session(command) => command.run(context).await?,
             Self::Upgrade(command) => command.run(context).await?,
+            Self::Recovery(command) => command.run(context).await?,
             Self::Ledger(command) => command.run(context).await?,
         }
         Ok(ExitCode::SUCCESS)

@@ -56,6 +56,12 @@ pub enum Domain {
     Redemption = 30,
     /// What a program says in its session, by the unit key of the device that runs it.
     Program = 31,
+    /// A device's next vote key, by that key itself: it holds what it announces.
+    VoteKey = 32,
+    /// A control chain goes on from an entry under another roster, by a recovery key.
+    Recovery = 33,
+    /// A request to recover an account, by a recovery key.
+    RecoveryRequest = 34,
 }
 
 /// For what, for whom and in which configuration a signature is valid.
@@ -110,6 +116,10 @@ macro_rules! labels {
 }
 
 labels! {
+    /// The key that a printed recovery code is the seed of.
+    RecoveryCode = "aura recovery code v1",
+    /// The checksum of a printed recovery code.
+    RecoveryCodeSum = "aura recovery code sum v1",
     /// The name of a sharing: the hash of its public part.
     Sharing = "aura sharing v1",
     /// The terms of a key generation.

@@ -14,7 +14,7 @@ use aura_journal::{
     AccountState, AppState, Ledger, ProposalState, SnapshotError,
     control::{
         ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, ReAdmit,
-        Release, Revoke, Slot, Snapshot, Verdict,
+        Release, Revoke, RosterChange, RosterEntry, Slot, Snapshot, Verdict,
     },
 };
 use aura_protocol_core::{
@@ -38,12 +38,16 @@ pub struct Consent<'a> {
     pub leaving: &'a BTreeSet<DeviceId>,
     /// What else the person at this device wants to be changed.
     pub wanted: &'a BTreeSet<Change>,
+    /// The requests to recover the account that the person at this device does not want to be granted.
+    pub unwanted_recoveries: &'a BTreeSet<Digest>,
     /// The keys that it holds a share of and the account has not certified yet.
     pub offered_keys: &'a [OfferedKeys],
     /// Whether it used its share of the keys that are certified.
     pub keys_used: bool,
     /// The time by its own clock.
     pub now: UnixTime,
+    /// Whether it is sure of the time. If not, it votes for nothing that depends on it.
+    pub clock_is_sure: bool,
 }
 
 /// Keys that a device holds a share of, as the account would certify them.
@@ -82,13 +86,16 @@ impl EntryPolicy for Consent<'_> {
         let state = self.ledger.state();
         match &value.body {
             EntryBody::Genesis(_) => deny("SecondGenesis", "a chain begins once"),
-            EntryBody::Reconfigure(next) => self.check_reconfigure(next),
+            EntryBody::Reconfigure(next) => self.check_reconfigure(&value.past, next),
             EntryBody::Install(install) => check_install(state, install),
             EntryBody::SetUpgradePolicy { app, .. } => check_installed(state, *app),
             EntryBody::ActivateVersion(activate) => self.check_activation(state, value, activate),
             EntryBody::Release(release) => check_own_release(self.ledger, release),
-            EntryBody::Revoke(revoke) => self.check_revoke(revoke),
-            EntryBody::ReAdmit(readmit) => self.check_readmit(readmit),
+            EntryBody::Revoke(_) | EntryBody::ReAdmit(_) | EntryBody::Rekeyed(_) => {
+                self.check_change(value)
+            }
+            EntryBody::Recover(_) => deny("NotByVotes", "votes certify no recovery"),
+            EntryBody::VetoRecovery { request } => self.check_veto(*request),
             EntryBody::Snapshot(snapshot) => check_snapshot(self.ledger, value, snapshot),
             _ => deny("UnknownEntry", "this device does not know this kind of entry"),
         }
@@ -103,11 +110,16 @@ fn deny(code: &str, reason: impl Into<String>) -> Verdict {
 fn check_snapshot(ledger: &Ledger, value: &Entry, snapshot: &Snapshot) -> Verdict {
     match ledger.snapshot(&value.past) {
         Ok(own) if own == *snapshot => Verdict::Accept,
-        Ok(_) if !snapshot.keys.is_empty() => deny("UnannouncedKey", "a vote key is not announced"),
+        Ok(own) if own.base == snapshot.base && own.keys != snapshot.keys => other_keys(),
         Ok(_) => deny("SnapshotMismatch", "this device came to something else"),
         Err(error @ SnapshotError::Behind { .. }) => Verdict::Wait(error.to_string()),
         Err(error) => deny(error.code(), error.to_string()),
     }
+}
+
+/// The vote keys that an entry names are those that are announced in its past, all of them.
+fn other_keys() -> Verdict {
+    deny("UnannouncedKey", "its vote keys are not those that are announced in its past")
 }
 
 fn check_installed(state: &AccountState, app: AppId) -> Verdict {
@@ -172,7 +184,7 @@ fn outside(requirement: &Requirement, release: &Release) -> String {
 /// What is granted must be asked for: a grant that nobody asked for is a mistake or a trick.
 fn check_capabilities(release: &Release, granted: &ProtocolCapabilities) -> Verdict {
     let asked = &release.descriptor.capabilities;
-    match granted.granted.iter().find(|it| !asked.contains(it)) {
+    match granted.iter().find(|it| !asked.contains(it)) {
         None => Verdict::Accept,
         Some(excess) => {
             deny("CapabilityExcess", format!("`{excess}` is granted but not asked for"))
@@ -202,6 +214,24 @@ impl Consent<'_> {
         )
     }
 
+    /// Whoever leaves, the others get the vote keys that they announced.
+    fn check_change(&self, value: &Entry) -> Verdict {
+        let Some(change) = value.body.roster_change() else { return other_keys() };
+        let verdict = match &change {
+            RosterChange::Revoke(it) => self.check_revoke(it),
+            RosterChange::ReAdmit(it) => self.check_readmit(it),
+        };
+        if verdict != Verdict::Accept {
+            return verdict;
+        }
+        let expected = self.ledger.announced(&value.past).map(|keys| change.with_keys(keys));
+        match expected {
+            Ok(expected) if value.body == expected => Verdict::Accept,
+            Ok(_) => other_keys(),
+            Err(missing) => Verdict::Wait(missing.to_string()),
+        }
+    }
+
     fn check_revoke(&self, revoke: &Revoke) -> Verdict {
         let Some(last) = self.ledger.place_of(&revoke.last_hash) else {
             return Verdict::Wait(format!("unit {} has not arrived", revoke.last_hash.short()));
@@ -210,6 +240,14 @@ impl Consent<'_> {
             return deny("BadCut", "the cut is not at a unit of the device that leaves");
         }
         self.check_leaving(revoke.device)
+    }
+
+    /// Whether the account should be recovered is for people, each at their device.
+    fn check_veto(&self, request: Digest) -> Verdict {
+        if self.unwanted_recoveries.contains(&request) {
+            return Verdict::Accept;
+        }
+        deny("NotWanted", "nobody here has vetoed this recovery")
     }
 
     /// The seat stays as it is; only the keys are others.
@@ -222,21 +260,29 @@ impl Consent<'_> {
     }
 
     /// One device more at a time, or other keys, or what the person here wants, and nothing else changes.
-    fn check_reconfigure(&self, next: &Configuration) -> Verdict {
+    fn check_reconfigure(&self, past: &[Digest], next: &Configuration) -> Verdict {
         let current = self.ledger.chain().config();
+        let keys = match self.ledger.announced(past) {
+            Ok(keys) => keys,
+            Err(missing) => return Verdict::Wait(missing.to_string()),
+        };
         let plans = self.wanted.iter().filter_map(|it| it.of(current).ok());
-        let mut same = plans
+        let mut wanted = plans
+            .map(|it| it.with_vote_keys(&keys))
             .filter(|it| *it == Configuration { group_key: current.group_key, ..next.clone() });
-        if let Some(plan) = same.next() {
+        if let Some(plan) = wanted.next() {
             return self.check_change(current, &plan, next);
         }
-        if next.roster == current.roster && next.group_key != current.group_key {
-            return self.check_keys(current, next);
+        let same = next.roster.keys().eq(current.roster.keys());
+        if same && next.group_key != current.group_key {
+            return self.check_keys(&current.with_vote_keys(&keys), next);
         }
+        let grown = |entry: &RosterEntry| current.with_device(entry.clone());
         let new: Vec<_> =
             next.roster.iter().filter(|it| !current.roster.contains_key(it.0)).collect();
         match new.as_slice() {
-            [(_, entry)] if *next == current.with_device((*entry).clone()) => Verdict::Accept,
+            [(_, entry)] if *next == grown(entry).with_vote_keys(&keys) => Verdict::Accept,
+            [(_, entry)] if next.with_keys_of(current) == grown(entry) => other_keys(),
             [_] => {
                 deny("RosterChange", "a new device changes the default thresholds and nothing else")
             }
@@ -318,6 +364,9 @@ impl Consent<'_> {
         let Some(app) = state.apps.get(&activate.app) else {
             return deny("NotInstalled", "the app is not installed");
         };
+        if !self.clock_is_sure {
+            return Verdict::Wait("this device is not sure of the time".to_string());
+        }
         if let Err(verdict) = check_proposal(app, proposal, self.now) {
             return verdict;
         }
@@ -401,7 +450,7 @@ pub fn activation(proposal: &ProposalState, rehearsal: &Rehearsal) -> ActivateVe
         prestate: vec![proposal.unit],
         pre_root: rehearsal.pre_root,
         post_root: rehearsal.post_root,
-        capabilities: proposal.proposal.capabilities.clone(),
+        capabilities: proposal.proposal.capabilities,
         intent: None,
         repository_head: proposal.repository_head,
         distributor_head: None,

@@ -112,7 +112,8 @@ impl<S: UnitScheme> Ledger<S> {
             | Event::Control(_)
             | Event::ProposeUpgrade(_)
             | Event::OpenSession(_)
-            | Event::EpochTick { .. } => None,
+            | Event::EpochTick { .. }
+            | Event::Unread(_) => None,
         }
     }
 
@@ -147,9 +148,11 @@ impl<S: UnitScheme> Ledger<S> {
         let Some(first) = self.chain.snapshots().iter().find(behind) else {
             return Ok(self.chain.config_index());
         };
-        let before = first.config.saturating_sub(1);
-        let is_in = self.chain.config_at(before).is_some_and(|it| it.roster.contains_key(&me));
-        if is_in { Ok(before) } else { Err(AuthorError::Behind { k: first.k }) }
+        let before = self
+            .chain
+            .config_before(first.config)
+            .filter(|it| self.chain.config_at(*it).is_some_and(|it| it.roster.contains_key(&me)));
+        before.ok_or(AuthorError::Behind { k: first.k })
     }
 
     /// Whether a unit of this configuration must not rest on that one, because it comes too late.

@@ -22,8 +22,12 @@ pub enum Reject {
     /// The bytes are not the canonical encoding of a unit.
     #[error("the bytes are not the canonical encoding of a unit")]
     Malformed(#[source] DecodeError),
-    /// The unit's format is not known here.
-    #[error("unit format {found}, and only {UNIT_VERSION} is known")]
+    /// The unit's format is not known here. Nobody's fault: its author runs another major version of this
+    /// program. What rests on it waits until this device runs that one too.
+    #[error(
+        "unit format {found}, and this build reads {UNIT_VERSION} alone: {}",
+        if UNIT_VERSION < *.found { "upgrade this device" } else { "upgrade its author's device" }
+    )]
     Version {
         /// The format found.
         found: u16,

@@ -10,6 +10,7 @@ use aura_protocol_core::{AccountId, DeviceId, Digest};
 
 pub use crate::dag::PeerTag;
 use crate::{
+    announced::Announced,
     control::{Appended, CertifiedEntry, ChainError, ControlChain, EntryBody},
     dag::{
         Accounts, Candidate, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments, Trust,
@@ -74,6 +75,7 @@ pub struct Ledger<S = Strict> {
     pub(crate) waiting: Waiting,
     pub(crate) refusals: Refusals,
     proved: Proved,
+    pub(crate) announced: Announced,
     pub(crate) fold: Fold,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) batch: StoreBatch,
@@ -82,6 +84,10 @@ pub struct Ledger<S = Strict> {
     pub(crate) computed: Computed,
     /// While a batch is imported: how the order of the fold has changed since it began.
     unfolded: Option<Change>,
+    /// The units whose event cannot be read here.
+    unread: BTreeMap<Digest, u8>,
+    /// What entries close over that name more than is here: what is still to come may show a fork.
+    settling: BTreeMap<PlaceKey, Digest>,
     scheme: PhantomData<fn() -> S>,
 }
 
@@ -144,7 +150,7 @@ impl<S: UnitScheme> Ledger<S> {
                 return Err(RestoreError::Order { index });
             }
             let refused = |reject| RestoreError::Unit { index, reject };
-            let candidate = read(ledger.account(), hash, bytes).map_err(refused)?;
+            let candidate = read::<S>(ledger.account(), hash, bytes).map_err(refused)?;
             let verdict = check::<S>(
                 &ledger.dag,
                 &ledger.chain,
@@ -155,6 +161,8 @@ impl<S: UnitScheme> Ledger<S> {
             let payer = match verdict.map_err(refused)? {
                 Check::Ready | Check::Fork => None,
                 Check::Account => Some(RESTORED),
+                // Its configuration is one that a recovery has left.
+                Check::Wait(_) if 0 < ledger.chain.generation() => continue,
                 Check::Wait(_) | Check::Settled => return Err(RestoreError::Order { index }),
             };
             ledger.link(candidate, payer);
@@ -174,12 +182,15 @@ impl<S: UnitScheme> Ledger<S> {
             waiting: Waiting::default(),
             refusals: Refusals::default(),
             proved: Proved::default(),
+            announced: Announced::default(),
             fold: Fold::default(),
             subscriptions: Subscriptions::default(),
             batch: StoreBatch::default(),
             base,
             computed: Computed::default(),
             unfolded: None,
+            unread: BTreeMap::new(),
+            settling: BTreeMap::new(),
             scheme: PhantomData,
         };
         let from = ledger.base.as_ref().map_or(0, |it| it.k().saturating_add(1));
@@ -190,7 +201,7 @@ impl<S: UnitScheme> Ledger<S> {
         }
         for entry in ledger.chain.entries() {
             ledger.proved.entry(entry);
-            if let EntryBody::Revoke(it) = &entry.value.body {
+            if let Some(it) = entry.value.body.cut() {
                 ledger.skips.cut(entry.slot.k, it.device, (it.last_seq, it.last_hash));
             }
             if from <= entry.slot.k {
@@ -273,7 +284,7 @@ impl<S: UnitScheme> Ledger<S> {
         if self.waiting.contains(from, &hash) {
             return Ok(Outcome::Parked);
         }
-        let candidate = read(self.account(), hash, bytes)?;
+        let candidate = read::<S>(self.account(), hash, bytes)?;
         self.judge(from, candidate)
     }
 
@@ -304,22 +315,41 @@ impl<S: UnitScheme> Ledger<S> {
         }
     }
 
-    /// Takes a decision, and then the units that had been waiting for its configuration.
+    /// Takes a decision, and then the units that had been waiting for its configuration. With a recovery,
+    /// what was decided in the generation before it from its height on counts no more, nor what was written
+    /// under configurations that began there.
     ///
     /// # Errors
-    /// [`ChainError`]; nothing has changed then.
+    /// As [`ControlChain::append`].
     pub fn import_entry(&mut self, entry: CertifiedEntry) -> Result<Appended, ChainError> {
-        let before = self.chain.config_index();
-        if Arc::make_mut(&mut self.chain).append(entry.clone())? == Appended::Duplicate {
-            return Ok(Appended::Duplicate);
-        }
+        let (before, generation) = (self.chain.config_index(), self.chain.generation());
         let k = entry.slot.k;
+        if let EntryBody::Recover(_) = &entry.value.body
+            && self.base.as_ref().is_some_and(|it| k <= it.k())
+            && generation < entry.slot.generation
+        {
+            return Err(ChainError::BelowBase { k });
+        }
+        let was_frozen = self.chain.frozen().is_some();
+        match Arc::make_mut(&mut self.chain).append(entry.clone()) {
+            Ok(Appended::Duplicate) => return Ok(Appended::Duplicate),
+            Err(error @ ChainError::Conflict { .. }) => {
+                tracing::error!(k, "two values are certified for one slot: the chain is frozen");
+                if !was_frozen {
+                    self.batch.entries.push(entry);
+                }
+                return Err(error);
+            }
+            appended => appended?,
+        };
+        if generation != self.chain.generation() {
+            self.batch.entries.push(entry);
+            self.follow();
+            return Ok(Appended::New);
+        }
         self.proved.entry(&entry);
         let moved = self.segments.close(&self.dag, k, &entry.value.past);
-        let cut = match &entry.value.body {
-            EntryBody::Revoke(it) => Some((k, it.device, (it.last_seq, it.last_hash))),
-            _ => None,
-        };
+        let cut = entry.value.body.cut().map(|it| (k, it.device, (it.last_seq, it.last_hash)));
         let mut change = self.reorder(None, &moved, cut);
         change.added.push(Place::Entry(k));
         self.refold(change);
@@ -415,6 +445,10 @@ impl<S: UnitScheme> Ledger<S> {
     pub(crate) fn link(&mut self, candidate: Candidate, payer: Option<PeerTag>) -> Change {
         let hash = candidate.hash;
         self.proved.unit(hash, &candidate.unit);
+        if let Event::Unread(_) = &candidate.unit.body.event {
+            self.unread.insert(hash, candidate.unit.body.event.tag());
+        }
+        self.announced.unit(hash, &candidate.unit.body);
         if !is_tick(&candidate.unit.body) {
             self.subscriptions.publish(Finality::Tentative, hash, &candidate.unit.body);
         }
@@ -445,8 +479,8 @@ impl<S: UnitScheme> Ledger<S> {
         let (before, lowered) = self.look_for_forks(new, moved, cut);
         let was = before.as_ref().unwrap_or(&self.skips);
         let mut change = Change::default();
-        let mut closed = Vec::new();
         for Moved { unit, from, to } in moved {
+            self.settling.remove(&PlaceKey::from(&self.place(*unit, *from)));
             let Some(body) = self.folded(unit) else { continue };
             // A unit that is new here leaves no place.
             if Some(*unit) != new && !was.skips(unit, body, *from) {
@@ -455,9 +489,7 @@ impl<S: UnitScheme> Ledger<S> {
             if !self.skips.skips(unit, body, *to) {
                 let taken = self.place(*unit, *to);
                 change.added.push(taken);
-                if *from == OPEN_SEGMENT {
-                    closed.push((PlaceKey::from(&taken), *unit));
-                }
+                self.settling.insert(PlaceKey::from(&taken), *unit);
             }
         }
         let stays = new.filter(|new| !moved.iter().any(|it| it.unit == *new));
@@ -468,13 +500,24 @@ impl<S: UnitScheme> Ledger<S> {
             let moved: BTreeSet<Digest> = moved.iter().map(|it| it.unit).chain(new).collect();
             change.removed.extend(self.left_out(was, &lowered, &moved));
         }
-        closed.sort_unstable();
-        for (_, unit) in closed {
-            if let Some(held) = self.dag.held(&unit) {
+        self.publish_settled();
+        change
+    }
+
+    /// Shows what entries close over whose closures are here. Nothing that arrives later comes before it,
+    /// or shows a fork in its segment.
+    fn publish_settled(&mut self) {
+        while let Some((place, unit)) = self.settling.first_key_value()
+            && self.segments.missing_until(place.segment()).is_none()
+        {
+            let (place, unit) = (*place, *unit);
+            self.settling.remove(&place);
+            if self.counts(&unit)
+                && let Some(held) = self.dag.held(&unit)
+            {
                 self.subscriptions.publish(Finality::Final, unit, &held.unit.body);
             }
         }
-        change
     }
 
     /// What an entry closes over is on nobody's account.
@@ -559,6 +602,13 @@ impl<S: UnitScheme> Ledger<S> {
         forks.flatten().collect()
     }
 
+    /// The units whose event this build cannot read, each with the tag of its kind. They are kept and sent on,
+    /// and mean nothing here; a build that can read them finds them when it opens the store (INV-J60).
+    #[must_use]
+    pub const fn unread(&self) -> &BTreeMap<Digest, u8> {
+        &self.unread
+    }
+
     /// Whether a unit is kept only in case somebody rests on it: its author has forked. It is not to be
     /// sent to others.
     #[must_use]
@@ -611,12 +661,14 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// Begins a stream of units: first those that are here, then those to come.
     pub fn subscribe(&mut self, filter: Filter) -> SubscriptionId {
-        self.subscriptions.subscribe(filter)
+        let body = |unit: &Digest| self.dag.held(unit).map(|it| &it.unit.body);
+        self.subscriptions.subscribe(filter, body)
     }
 
     /// The units of the stream since the last call, in the order in which they became visible.
     pub fn poll(&mut self, subscription: SubscriptionId) -> Vec<Digest> {
-        self.subscriptions.poll(subscription)
+        let body = |unit: &Digest| self.dag.held(unit).map(|it| &it.unit.body);
+        self.subscriptions.poll(subscription, body)
     }
 
     /// Ends a stream.
@@ -630,6 +682,6 @@ impl<S: UnitScheme> Ledger<S> {
     }
 }
 
-const fn is_tick(body: &UnitBody) -> bool {
-    matches!(body.event, Event::EpochTick { .. })
+fn is_tick(body: &UnitBody) -> bool {
+    body.event.is_tick()
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod announced;
 mod author;
 pub mod control;
 mod dag;
@@ -9,6 +10,7 @@ pub mod event;
 mod fold;
 pub mod fork;
 mod frontier;
+pub mod fuzz;
 pub mod ledger;
 mod reading;
 pub mod roots;
@@ -35,5 +37,5 @@ pub use scheme::{Strict, UnitScheme};
 pub use session::{child_session_id, session_id};
 pub use snapshot::{Base, SnapshotError};
 pub use store::{LedgerStore, RecordChange, StoreBatch, StoreError, Stored};
-pub use subscribe::{Filter, Finality, SubscriptionId};
+pub use subscribe::{Filter, Finality, Matching, SubscriptionId};
 pub use unit::{Unit, UnitBody};

@@ -55,6 +55,12 @@ impl<S: UnitScheme> Ledger<S> {
         self.dag.arrivals().get(index..).unwrap_or_default()
     }
 
+    /// How many of the units that are here an entry up to this height closes over.
+    #[must_use]
+    pub fn units_until(&self, k: u64) -> usize {
+        self.dag.arrivals().iter().filter(|it| self.segments.of(it) <= k).count()
+    }
+
     /// The units that no other rests on, sorted.
     #[must_use]
     pub fn heads(&self) -> Vec<Digest> {

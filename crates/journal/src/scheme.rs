@@ -10,6 +10,13 @@ use aura_crypto::{Context, PublicKey, SecretKey, Signature, SignatureError};
 
 /// A way to sign units. Only units: decisions are always signed strictly.
 pub trait UnitScheme: Debug + Send + Sync + 'static {
+    /// Whether events with this tag can be read. Devices read all that their build knows; a simulation may
+    /// have devices of an older one.
+    #[must_use]
+    fn reads(_tag: u8) -> bool {
+        true
+    }
+
     /// The signature of `key` over `body` in `context`.
     fn sign(key: &SecretKey, context: &Context, body: &[u8]) -> Signature;
 

@@ -4,7 +4,11 @@
 //! one such list. What arrived before and what arrives after are one stream, so no wake-up can be
 //! lost between the two, and an import touches the matching topics alone, however long the log is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use aura_protocol_core::{DeviceId, Digest, SessionId};
 
@@ -16,7 +20,8 @@ pub enum Finality {
     /// As soon as it is imported. Its place in the order of the fold may still change.
     #[default]
     Tentative,
-    /// Once a control entry closes over it, so that no late unit can come before it any more.
+    /// Once a control entry closes over it and all that this entry names is here, so that no late unit
+    /// can come before it, or show that its author had forked, any more.
     Final,
 }
 
@@ -32,7 +37,30 @@ pub struct Filter {
     pub authors: Option<BTreeSet<DeviceId>>,
     /// How settled.
     pub finality: Finality,
+    /// Only those for which this holds.
+    pub matching: Option<Matching>,
 }
+
+/// A predicate on units of which the other parts of a filter are true. It must say the same of one unit at all
+/// times. What is waited for often is better named by session and kind: those are indexed, this is asked once
+/// for each unit under them.
+#[derive(Clone)]
+pub struct Matching(Arc<dyn Fn(&UnitBody) -> bool + Send + Sync>);
+
+impl fmt::Debug for Matching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Matching")
+    }
+}
+
+impl PartialEq for Matching {
+    /// One predicate is equal to itself alone.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Matching {}
 
 /// A subscription, as its owner knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,8 +96,16 @@ impl Filter {
         (self.session, self.kind)
     }
 
-    fn wants(&self, author: &DeviceId) -> bool {
+    /// This filter, for those units alone for which `holds`.
+    #[must_use]
+    pub fn matching(self, holds: impl Fn(&UnitBody) -> bool + Send + Sync + 'static) -> Self {
+        Self { matching: Some(Matching(Arc::new(holds))), ..self }
+    }
+
+    /// Whether a unit under this filter's topic is one that it is for.
+    fn wants<'a>(&self, author: &DeviceId, body: impl FnOnce() -> Option<&'a UnitBody>) -> bool {
         self.authors.as_ref().is_none_or(|it| it.contains(author))
+            && self.matching.as_ref().is_none_or(|it| body().is_some_and(|body| (it.0)(body)))
     }
 }
 
@@ -81,7 +117,7 @@ impl Subscriptions {
             lists.units.entry(topic).or_default().push((body.author, hash));
             for id in lists.subscribers.get(&topic).into_iter().flatten() {
                 let filter = self.subscriptions.get(id).map(|it| &it.filter);
-                if filter.is_some_and(|it| it.wants(&body.author)) {
+                if filter.is_some_and(|it| it.wants(&body.author, || Some(body))) {
                     self.woken.insert(*id);
                 }
             }
@@ -105,20 +141,31 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn subscribe(&mut self, filter: Filter) -> SubscriptionId {
+    /// Begins a stream, given the units that are listed.
+    pub(crate) fn subscribe<'a>(
+        &mut self,
+        filter: Filter,
+        body: impl Fn(&Digest) -> Option<&'a UnitBody>,
+    ) -> SubscriptionId {
         let id = SubscriptionId(self.next);
         self.next = self.next.saturating_add(1);
         let lists = self.lists.entry(filter.finality).or_default();
         lists.subscribers.entry(filter.topic()).or_default().insert(id);
         let past = lists.units.get(&filter.topic());
-        if past.into_iter().flatten().any(|(author, _)| filter.wants(author)) {
+        let is_wanted = |(author, unit): &(DeviceId, Digest)| filter.wants(author, || body(unit));
+        if past.into_iter().flatten().any(is_wanted) {
             self.woken.insert(id);
         }
         self.subscriptions.insert(id, Subscription { filter, seen: 0 });
         id
     }
 
-    pub(crate) fn poll(&mut self, id: SubscriptionId) -> Vec<Digest> {
+    /// What is new in a stream, given the units that are listed.
+    pub(crate) fn poll<'a>(
+        &mut self,
+        id: SubscriptionId,
+        body: impl Fn(&Digest) -> Option<&'a UnitBody>,
+    ) -> Vec<Digest> {
         self.woken.remove(&id);
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return Vec::new() };
         let filter = &subscription.filter;
@@ -128,7 +175,8 @@ impl Subscriptions {
         };
         let fresh = units.get(subscription.seen..).unwrap_or_default();
         subscription.seen = units.len();
-        fresh.iter().filter(|(author, _)| filter.wants(author)).map(|(_, unit)| *unit).collect()
+        let is_wanted = |(author, unit): &&(DeviceId, Digest)| filter.wants(author, || body(unit));
+        fresh.iter().filter(is_wanted).map(|(_, unit)| *unit).collect()
     }
 
     pub(crate) fn unsubscribe(&mut self, id: SubscriptionId) {

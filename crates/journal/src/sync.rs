@@ -6,6 +6,9 @@
 //!
 //! Invariants:
 //! - INV-J12: every message of an answer fits into one frame, and one answer has a bounded size.
+//! - INV-J18: what a peer withholds, sends in another order, makes up or promises costs a bounded amount,
+//!   and nothing of it keeps away what others send; a peer whose answers bring nothing is not asked again
+//!   at once.
 //! - INV-J13: hellos and answers, repeated until nothing is missing, make both sides equal, wherever
 //!   they are cut off.
 
@@ -18,7 +21,7 @@ use borsh::{BorshDeserialize, BorshSerialize, object_length};
 pub use crate::frontier::{Branches, Frontier};
 use crate::{
     Ledger, UnitScheme,
-    control::{CertifiedEntry, ENTRY_BYTES_MAX},
+    control::{CertifiedEntry, ENTRY_BYTES_MAX, Slot},
     unit::UNIT_BYTES_MAX,
 };
 
@@ -99,6 +102,57 @@ impl SyncMessage {
     }
 }
 
+/// The tag of [`SyncMessage::Entries`].
+const ENTRIES: u8 = 1;
+
+/// What can be read of a message with decisions of which one cannot be read here: most likely a newer version
+/// can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadEntries {
+    /// Those before it.
+    pub before: Vec<CertifiedEntry>,
+    /// The slot of the first that cannot be read.
+    pub slot: Slot,
+}
+
+impl UnreadEntries {
+    /// Of a frame that is no [`SyncMessage`]; none where it is no message with decisions either.
+    #[must_use]
+    pub fn from_bytes(frame: &[u8]) -> Option<Self> {
+        let (tag, mut rest) = frame.split_first().filter(|_| frame.len() <= FRAME_BYTES_MAX)?;
+        let count = u32::deserialize(&mut rest).ok().filter(|_| *tag == ENTRIES)?;
+        let mut before = Vec::new();
+        for _ in 0..count {
+            let mut next = rest;
+            let Ok(entry) = CertifiedEntry::deserialize(&mut next) else {
+                let slot = Slot::deserialize(&mut rest).ok()?;
+                return Some(Self { before, slot });
+            };
+            before.push(entry);
+            rest = next;
+        }
+        None
+    }
+}
+
+/// Whether a peer that says [`SyncMessage::More`] is asked again at once.
+///
+/// An answer that was cut has brought something, so asking again ends where the peer is honest. One that
+/// brought nothing is asked again no sooner than at any other time, so a peer that says so for ever costs
+/// no more than one that says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pull {
+    had: Option<(u64, usize)>,
+}
+
+impl Pull {
+    /// Takes note that there is said to be more. Whether anything came since that was said last.
+    pub fn more<S: UnitScheme>(&mut self, ledger: &Ledger<S>) -> bool {
+        let has = Some((ledger.chain().height(), ledger.len()));
+        std::mem::replace(&mut self.had, has) != has
+    }
+}
+
 /// How far `ledger` is.
 #[must_use]
 pub fn hello<S: UnitScheme>(ledger: &Ledger<S>) -> Hello {
@@ -147,6 +201,19 @@ pub fn answer<S: UnitScheme>(ledger: &Ledger<S>, hello: &Hello) -> Vec<SyncMessa
         messages.push(SyncMessage::More);
     }
     messages
+}
+
+/// What a device lacks that knows of no generation above this one: the chain from where the next begins.
+#[must_use]
+pub fn entries_above<S: UnitScheme>(ledger: &Ledger<S>, generation: u64) -> Vec<SyncMessage> {
+    let entries = ledger.chain().entries().iter();
+    let above = entries.skip_while(|it| it.slot.generation <= generation);
+    let mut answer = Answer { messages: Vec::new(), left_bytes: ANSWER_BYTES_MAX };
+    let whole = answer.fill(above.map(|it| (entry_bytes(it), it.clone())), SyncMessage::Entries);
+    if !whole {
+        answer.messages.push(SyncMessage::More);
+    }
+    answer.messages
 }
 
 fn entry_bytes(entry: &CertifiedEntry) -> usize {

@@ -24,6 +24,10 @@ pub const UNIT_BYTES_MAX: usize = UNIT_BODY_BYTES_MAX + 1024;
 /// Bytes of a signature, with which a unit's encoding ends.
 const SIGNATURE_BYTES: usize = size_of::<Signature>();
 
+/// What stands before a unit's event.
+type Links =
+    (u16, AccountId, u64, DeviceId, u64, Lamport, Option<Digest>, Vec<Digest>, Option<SessionId>);
+
 /// One signed unit.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Unit {
@@ -90,12 +94,33 @@ impl UnitBody {
 }
 
 impl Unit {
-    /// The unit that `bytes` canonically encode.
+    /// The unit that `bytes` canonically encode. Its event is [`Event::Unread`] where this build cannot
+    /// read it.
     ///
     /// # Errors
     /// [`DecodeError`], the sender's fault.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode(bytes, UNIT_BYTES_MAX)
+        decode(bytes, UNIT_BYTES_MAX).or_else(|error| Self::unread(bytes).ok_or(error))
+    }
+
+    /// The format that a unit is said to have: the one thing that stands at the same place in all of them.
+    pub(crate) fn version_of(bytes: &[u8]) -> Option<u16> {
+        bytes.first_chunk().map(|it| u16::from_le_bytes(*it))
+    }
+
+    /// A unit whose event is left as it stands, between the links and the signature.
+    pub(crate) fn unread(bytes: &[u8]) -> Option<Self> {
+        let (mut rest, signature) = bytes.split_last_chunk::<SIGNATURE_BYTES>()?;
+        if UNIT_BYTES_MAX < bytes.len() {
+            return None;
+        }
+        let links = Links::deserialize(&mut rest).ok()?;
+        let (version, account, config, author, seq, lamport, prev, deps, session) = links;
+        let event = Event::Unread(Some(rest).filter(|it| !it.is_empty())?.to_vec());
+        let body =
+            UnitBody { version, account, config, author, seq, lamport, prev, deps, session, event };
+        let unit = Self { body, signature: Signature(*signature) };
+        (encode(&unit) == bytes).then_some(unit)
     }
 
     /// The unit's identity: the hash of its canonical encoding.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use aura_journal::sync::SyncMessage;
+use aura_journal::sync::{SyncMessage, UnreadEntries};
 use aura_protocol_core::{DeviceId, Digest, decode, encode};
 use aura_transport::{
     Channel, ModuleRequest, ModuleSource, Session, TransferLimits, TransportError, close,
@@ -183,14 +183,22 @@ async fn listen(
     // Before anything is read: whoever can be heard can be cut off.
     begin_speaking(connected, device).await;
     while let Some(frame) = channel.recv().await? {
-        let Ok(message) = SyncMessage::from_bytes(&frame) else {
+        let Some(input) = said(device, &frame) else {
             connected.violation("a sync message that is none");
             return Ok(());
         };
-        connected.world.tell(Input::PeerMessage { from: device, message }).await;
+        connected.world.tell(input).await;
     }
     connected.session.close(close::NORMAL, "nothing more to say");
     Ok(())
+}
+
+/// What a frame says, be it in part.
+fn said(from: DeviceId, frame: &[u8]) -> Option<Input> {
+    if let Ok(message) = SyncMessage::from_bytes(frame) {
+        return Some(Input::PeerMessage { from, message });
+    }
+    UnreadEntries::from_bytes(frame).map(|unread| Input::EntriesUnread { from, unread })
 }
 
 struct Source<'a>(&'a World);

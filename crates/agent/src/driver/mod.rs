@@ -10,7 +10,7 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -33,6 +33,7 @@ use crate::{
     api::Response,
     engine::BuiltInProtocols,
     error::{AgentError, Whose},
+    identity::Identity,
     node::{AgentEvent, Effect, Entropy, Input, Node, RequestId},
 };
 
@@ -57,6 +58,7 @@ pub(crate) enum Message {
 
 /// What the node's effects need, shared with every task.
 pub(crate) struct World {
+    dir: PathBuf,
     pub(crate) inputs: mpsc::Sender<Message>,
     pub(crate) network: Network,
     pub(crate) host: Arc<ModuleHost>,
@@ -118,6 +120,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl World {
     /// The world of a device, and the inbox of its node.
     pub(crate) fn new(
+        dir: &Path,
         network: Network,
         host: Arc<ModuleHost>,
         built_ins: BuiltInProtocols,
@@ -125,6 +128,7 @@ impl World {
     ) -> (Arc<Self>, mpsc::Receiver<Message>) {
         let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
         let world = Self {
+            dir: dir.to_path_buf(),
             inputs,
             network,
             host,
@@ -287,6 +291,12 @@ fn carry_out(world: &Arc<World>, effect: Effect) {
             modules::step(world, session, module, state, caps, *input);
         }
         Effect::Draw { session, effect } => draw(world, session, effect),
+        Effect::DrawVoteKey => draw_vote_key(world),
+        Effect::EraseEnrolmentKey => {
+            if let Err(error) = Identity::erase_vote_key(&world.dir) {
+                tracing::error!("the vote key stays in the identity file: {error}");
+            }
+        }
         Effect::Rehearse(job) => modules::rehearse(world, *job),
         Effect::Migrate(job) => modules::migrate(world, *job),
         Effect::Answer { id, result } => world.answers.give(id, result),
@@ -309,15 +319,24 @@ fn carry_out(world: &Arc<World>, effect: Effect) {
 }
 
 /// Draws randomness from the system for one use.
-fn draw(world: &Arc<World>, session: SessionId, effect: u64) {
+fn fresh_entropy() -> Option<Entropy> {
     let mut bytes = [0; 32];
-    let entropy = match getrandom::fill(&mut bytes) {
+    match getrandom::fill(&mut bytes) {
         Ok(()) => Some(Entropy::new(std::mem::take(&mut bytes))),
         Err(error) => {
             tracing::error!("no randomness: {error}");
             None
         }
-    };
+    }
+}
+
+fn draw_vote_key(world: &Arc<World>) {
+    let (told, entropy) = (Arc::clone(world), fresh_entropy());
+    world.runtime.spawn(async move { told.tell(Input::VoteKeyDrawn(entropy)).await });
+}
+
+fn draw(world: &Arc<World>, session: SessionId, effect: u64) {
+    let entropy = fresh_entropy();
     let told = Arc::clone(world);
     world.runtime.spawn(async move {
         told.tell(Input::Drawn { session, effect, entropy }).await;

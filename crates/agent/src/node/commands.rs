@@ -74,7 +74,17 @@ impl Node {
                 self.ask_for_snapshot(id);
                 return;
             }
+            Command::TrustClock => self.trust_clock().map(Some),
             Command::Compact => self.compact().map(Some),
+            Command::RequestRecovery { code, keep } => {
+                self.request_recovery(&code.0, &keep, entropy).map(Some)
+            }
+            Command::VetoRecovery { request } => {
+                self.veto_recovery(id, request.as_deref()).map(|()| None)
+            }
+            Command::CompleteRecovery { code, request } => {
+                self.complete_recovery(&code.0, request.as_deref()).map(Some)
+            }
             Command::Install(request) => self.install(id, &request, files),
             Command::Upgrade(request) => self.upgrade(id, &request, files),
             Command::Propose(request) => self.propose(id, &request, files),

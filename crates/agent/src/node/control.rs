@@ -8,7 +8,7 @@ use aura_distribution::{
 use aura_journal::{
     control::{
         CertifiedEntry, ControlMessage, Denied, Entry, EntryBody, EntryPolicy as _, Install,
-        ReAdmit, Revoke, RosterEntry, Slot, Verdict, VoterOutput,
+        ReAdmit, Revoke, RosterChange, RosterEntry, Slot, Verdict, VoterOutput,
     },
     event::Event,
     sync::SyncMessage,
@@ -82,6 +82,13 @@ pub(super) enum Intent {
     Snapshot {
         /// How many there were when it was asked for.
         known: usize,
+        /// Who waits; nobody where it is taken because the ledger has grown.
+        id: Option<RequestId>,
+    },
+    /// Do not let the account be recovered.
+    Veto {
+        /// The request.
+        request: Digest,
         /// Who waits.
         id: RequestId,
     },
@@ -95,6 +102,13 @@ pub(super) enum Intent {
         /// The proposal.
         proposal: Digest,
     },
+}
+
+impl Intent {
+    /// Whether nobody asked for it: it takes the time that it takes.
+    pub(super) const fn is_upkeep(&self) -> bool {
+        matches!(self, Self::Snapshot { id: None, .. })
+    }
 }
 
 impl Node {
@@ -125,10 +139,11 @@ impl Node {
     }
 
     /// Units of this device came from others: it went on from a backup, or somebody else has its keys. What
-    /// it voted since is not known here, so it votes no more with this key, and is to be admitted anew.
+    /// it voted since is not known here, so it votes no more, and is to be admitted anew.
     pub(super) fn went_back(&mut self) {
-        let own = self.vote_key.public();
-        if self.set_back != Some(own) {
+        if self.set_back.is_none() {
+            let entry = self.ledger.chain().config().roster.get(&self.me);
+            let own = entry.map_or_else(|| self.unit_key.public(), |it| it.vote_key);
             self.set_back = Some(own);
             self.keep("set-back", &own);
             self.log(
@@ -142,20 +157,21 @@ impl Node {
     /// One round of the voter. Says whether anything happened.
     fn poll_voter(&mut self) -> bool {
         let chain = self.ledger.chain();
-        let own = self.vote_key.public();
-        let is_voter = chain.config().voter_with_key(&own).is_some() && self.set_back != Some(own);
         let (offered, keys_used) = (self.offered_keys(), self.uses_keys());
         let consent = Consent {
             ledger: &self.ledger,
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
             wanted: &self.wanted,
+            unwanted_recoveries: &self.recoveries.unwanted,
             offered_keys: &offered,
             keys_used,
             now: self.now,
+            clock_is_sure: self.wall.doubt().is_none(),
         };
-        let key = is_voter.then_some(&self.vote_key);
-        let outputs = self.voter.poll(chain, &consent, key);
+        let own = self.ledger.chain().config().roster.get(&self.me).map(|it| it.vote_key);
+        let held = self.vote_keys.of(own.filter(|_| self.set_back.is_none()));
+        let outputs = self.voter.poll(chain, &consent, held);
         let mut moved = false;
         for output in outputs {
             match output {
@@ -245,9 +261,11 @@ impl Node {
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
             wanted: &self.wanted,
+            unwanted_recoveries: &self.recoveries.unwanted,
             offered_keys,
             keys_used: self.uses_keys(),
             now: self.now,
+            clock_is_sure: self.wall.doubt().is_none(),
         }
     }
 
@@ -298,46 +316,53 @@ impl Node {
             let (past, body) = self.with_keys(*session)?;
             return Some(Entry { past, body });
         }
-        let body = self.body(intent)?;
+        let heads = self.ledger.heads();
+        let body = self.body(intent, &heads)?;
         let past = match &body {
             EntryBody::ActivateVersion(activate) => activate.prestate.clone(),
-            _ => self.ledger.heads(),
+            _ => heads,
         };
         Some(Entry { past, body })
     }
 
-    fn body(&self, intent: &Intent) -> Option<EntryBody> {
+    /// What is decided by an entry that closes over `past`, where it can choose that.
+    fn body(&self, intent: &Intent, past: &[Digest]) -> Option<EntryBody> {
         match intent {
-            Intent::AddDevice { entry, .. } => Some(self.with_device(entry)),
-            Intent::ReAdmit { readmit, .. } => Some(EntryBody::ReAdmit(readmit.clone())),
+            Intent::AddDevice { entry, .. } => self.with_device(entry, past),
+            Intent::ReAdmit { readmit, .. } => {
+                let keys = self.ledger.announced(past).ok()?;
+                Some(RosterChange::ReAdmit(readmit.clone()).with_keys(keys))
+            }
             Intent::Revoke { device, .. } => {
                 let (last_seq, last_hash) = self.ledger.last_of(*device)?;
-                Some(EntryBody::Revoke(Revoke { device: *device, last_seq, last_hash }))
+                let revoke = Revoke { device: *device, last_seq, last_hash };
+                Some(RosterChange::Revoke(revoke).with_keys(self.ledger.announced(past).ok()?))
             }
             Intent::Install { install, .. } => Some(EntryBody::Install(install.clone())),
             // What has not arrived comes, and then it can be computed.
-            Intent::Snapshot { .. } => {
-                self.ledger.snapshot(&self.ledger.heads()).ok().map(EntryBody::Snapshot)
-            }
+            Intent::Snapshot { .. } => self.ledger.snapshot(past).ok().map(EntryBody::Snapshot),
             Intent::Activate { proposal } => {
                 let known = self.ledger.state().proposals.get(proposal)?;
                 let rehearsal = self.rehearsals.get(proposal)?;
                 Some(EntryBody::ActivateVersion(Box::new(activation(known, rehearsal))))
             }
+            Intent::Veto { request, .. } => Some(EntryBody::VetoRecovery { request: *request }),
             Intent::AdoptKeys { session } => self.with_keys(*session).map(|it| it.1),
             // What moves the keys is certified with them.
             Intent::Change { change, .. } if self.wish_for_keys(*change).is_some() => None,
             Intent::Change { change, .. } => {
                 let next = change.of(self.ledger.chain().config()).ok()?;
-                Some(EntryBody::Reconfigure(Box::new(next)))
+                let keys = self.ledger.announced(&self.ledger.heads()).ok()?;
+                Some(EntryBody::Reconfigure(Box::new(next.with_vote_keys(&keys))))
             }
         }
     }
 
-    /// The configuration with one device more.
-    pub(super) fn with_device(&self, entry: &RosterEntry) -> EntryBody {
-        let next = self.ledger.chain().config().with_device(entry.clone());
-        EntryBody::Reconfigure(Box::new(next))
+    /// The configuration with one device more, and with the vote keys that are announced in `past`.
+    pub(super) fn with_device(&self, entry: &RosterEntry, past: &[Digest]) -> Option<EntryBody> {
+        let keys = self.ledger.announced(past).ok()?;
+        let next = self.ledger.chain().config().with_device(entry.clone()).with_vote_keys(&keys);
+        Some(EntryBody::Reconfigure(Box::new(next)))
     }
 
     fn intent_denied(&mut self, at: usize, denied: &Denied) {
@@ -353,11 +378,13 @@ impl Node {
             }
             Some(
                 Intent::Install { id, .. }
-                | Intent::Snapshot { id, .. }
+                | Intent::Snapshot { id: Some(id), .. }
+                | Intent::Veto { id, .. }
                 | Intent::Revoke { id, .. },
             ) => {
                 self.out.push(Effect::Answer { id, result: Err(error) });
             }
+            Some(Intent::Snapshot { id: None, .. }) => self.snapshot_put_off(&error),
             Some(Intent::Activate { proposal }) => {
                 self.log(format!("proposal {} is not activated: {error}", proposal.short()));
             }
@@ -391,6 +418,7 @@ impl Node {
                     self.ledger.state().apps.contains_key(&install.app)
                 }
                 Intent::Snapshot { known, .. } => *known < self.ledger.chain().snapshots().len(),
+                Intent::Veto { request, .. } => self.ledger.chain().is_vetoed(*request),
                 Intent::AdoptKeys { session } => self.with_keys(*session).is_none(),
                 Intent::Change { change, .. } => change.of(self.ledger.chain().config()).is_err(),
                 Intent::Activate { proposal } => {
@@ -422,12 +450,18 @@ impl Node {
                 let result = self.app_response(&install.alias);
                 self.out.push(Effect::Answer { id, result });
             }
-            Intent::Snapshot { id, .. } => {
+            Intent::Snapshot { id: Some(id), .. } => {
                 let result = self.snapshot_taken();
                 self.out.push(Effect::Answer { id, result });
             }
             Intent::Change { change, id } => self.wish_over(change, id),
-            Intent::Activate { .. } | Intent::AdoptKeys { .. } => {}
+            Intent::Veto { request, id } => {
+                let result = Ok(self.vetoed(request));
+                self.out.push(Effect::Answer { id, result });
+            }
+            Intent::Snapshot { id: None, .. }
+            | Intent::Activate { .. }
+            | Intent::AdoptKeys { .. } => {}
         }
     }
 }

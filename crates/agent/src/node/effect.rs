@@ -62,6 +62,10 @@ pub enum Effect {
         /// What it asks, by its number.
         effect: u64,
     },
+    /// Draw fresh randomness for a vote key.
+    DrawVoteKey,
+    /// Erase the vote key in the identity file: the store has it.
+    EraseEnrolmentKey,
     /// Rehearse a proposal.
     Rehearse(Box<RehearseJob>),
     /// Take records to the active layout.

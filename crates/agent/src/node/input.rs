@@ -2,7 +2,10 @@
 
 use aura_coordination::execution::{InstructionResult, WakeCondition};
 use aura_distribution::Rehearsal;
-use aura_journal::{control::ControlChain, sync::SyncMessage};
+use aura_journal::{
+    control::ControlChain,
+    sync::{SyncMessage, UnreadEntries},
+};
 use aura_protocol_core::{AppId, Descriptor, DeviceId, Digest, Record, SessionId, UnixTime};
 
 use crate::{api::Command, error::AgentError, join::JoinRequest, node::vault::Entropy};
@@ -50,6 +53,13 @@ pub enum Input {
         /// What.
         message: SyncMessage,
     },
+    /// It sends decisions of which one cannot be read.
+    EntriesUnread {
+        /// Which device.
+        from: DeviceId,
+        /// What can be read of it.
+        unread: UnreadEntries,
+    },
     /// The person at this device wants something.
     Command {
         /// Who waits for the answer.
@@ -91,6 +101,8 @@ pub enum Input {
         /// The randomness; none if the system has none to give.
         entropy: Option<Entropy>,
     },
+    /// Randomness was drawn for a vote key; none if the system has none to give.
+    VoteKeyDrawn(Option<Entropy>),
     /// A proposal was rehearsed.
     Rehearsed {
         /// Which proposal.

@@ -155,7 +155,10 @@ impl Node {
             let same = known == entry;
             return if same { Ok(()) } else { bad(&"a device of this id is in the account") };
         }
-        self.check_value(self.with_device(entry))
+        match self.with_device(entry, &self.ledger.heads()) {
+            Some(body) => self.check_value(body),
+            None => bad(&"this device is not up to date yet"),
+        }
     }
 
     fn check_value(&self, body: EntryBody) -> Result<(), AgentError> {

@@ -218,6 +218,7 @@ impl Node {
         let closed = self.ledger.state().sessions.get(&session).and_then(|it| it.closed_by);
         // The same for everybody who holds a share, so that all propose one value.
         let past = closed.map_or_else(|| self.ledger.heads(), |it| vec![it]);
+        let next = next.with_vote_keys(&self.ledger.announced(&past).ok()?);
         Some((past, EntryBody::Reconfigure(Box::new(next))))
     }
 

@@ -22,16 +22,21 @@ mod locks;
 mod modules;
 mod peers;
 mod records;
+mod recovery;
 mod resharing;
 mod restore;
 mod rights;
 mod running;
 mod sessions;
 mod snapshots;
+mod standing;
 mod upgrades;
+mod upkeep;
 mod vault;
 mod view;
+mod votes;
 mod waits;
+mod wall;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -44,6 +49,7 @@ use aura_journal::{
     event::Event,
     ledger::Ledger,
     store::StoreBatch,
+    sync::Pull,
 };
 use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
 
@@ -52,7 +58,10 @@ pub use derive::CONTEXT_BYTES_MAX;
 pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
+pub use upkeep::SNAPSHOT_UNITS;
 pub use vault::{Entropy, ROW as KEYS_ROW};
+pub use votes::ROW as VOTE_KEYS_ROW;
+pub use wall::{BACK_SECONDS_MAX, JUMP_SECONDS_MAX};
 
 pub(crate) use derived::latest;
 pub(crate) use view::{entry_says, policy_name, shown};
@@ -75,7 +84,7 @@ pub struct Node {
     unit_key: SecretKey,
     hpke_key: HpkeSecretKey,
     drawing: rights::Drawing,
-    vote_key: SecretKey,
+    vote_keys: votes::VoteKeys,
     vault: Option<vault::Vault>,
     /// What the store says its secrets are sealed under.
     sealed: Option<KeySource>,
@@ -85,16 +94,19 @@ pub struct Node {
     transport_key: [u8; 32],
     ledger: Ledger,
     voter: Voter,
-    /// The vote key of which it is not known here what it voted.
+    /// Set once it is not known here what this device has voted: the key by which it stood in the roster.
     set_back: Option<PublicKey>,
     contention: Option<control::Contention>,
     now: UnixTime,
+    wall: wall::Wall,
     clock_stored: UnixTime,
     addresses: Vec<String>,
     seeds: BTreeMap<DeviceId, Vec<String>>,
     peers: BTreeSet<DeviceId>,
     hello_due: UnixTime,
     greet: BTreeSet<DeviceId>,
+    /// What peers that said that there is more have brought since.
+    pulls: BTreeMap<DeviceId, Pull>,
     roster: Roster,
     modules: Modules,
     records: Records,
@@ -111,6 +123,9 @@ pub struct Node {
     upgrades: BTreeMap<Digest, UpgradeCoordinator>,
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
+    recoveries: recovery::Recoveries,
+    /// The value of the second certificate of a slot, once others were told.
+    told_conflict: Option<Digest>,
     intents: VecDeque<Intent>,
     /// The devices that the person here wants to leave.
     leaving: BTreeSet<DeviceId>,
@@ -125,6 +140,12 @@ pub struct Node {
     pushed: usize,
     sources: BTreeMap<Digest, DeviceId>,
     incoming: Option<snapshots::Incoming>,
+    standings: standing::Standings,
+    /// The formats of units that were refused because this build does not read them.
+    newer_formats: BTreeSet<u16>,
+    /// The height of a decision that this build cannot read: the chain ends before it here.
+    unread_entry: Option<u64>,
+    upkeep: upkeep::Upkeep,
     batch: StoreBatch,
     out: Vec<Effect>,
     logged: usize,
@@ -159,6 +180,7 @@ impl Node {
             Input::PeerConnected(device) => self.peer_connected(device),
             Input::PeerGone(device) => self.peer_gone(device),
             Input::PeerMessage { from, message } => self.peer_message(from, message),
+            Input::EntriesUnread { from, unread } => self.entries_unread(from, unread),
             Input::Command { id, command, files, entropy } => {
                 self.command(id, command, *files, entropy);
             }
@@ -166,6 +188,7 @@ impl Node {
             Input::Obtained { digest, result } => self.obtained(digest, result),
             Input::Stepped { session, result } => self.stepped(session, result),
             Input::Drawn { session, effect, entropy } => self.drawn(session, effect, entropy),
+            Input::VoteKeyDrawn(entropy) => self.vote_key_drawn(entropy),
             Input::Rehearsed { proposal, result } => self.rehearsed(proposal, result),
             Input::Migrated { app, result } => self.migrated(app, result),
         }
@@ -177,11 +200,12 @@ impl Node {
     }
 
     fn tick(&mut self, now: UnixTime) {
-        self.now = self.now.max(now);
+        self.read_clock(now);
         self.retry_modules();
         self.expire_upgrades();
         self.watch_contention();
         self.answer_snapshot();
+        self.keep_small();
         self.tick_clock();
         self.make_keys_when_due();
         self.reshare_when_due();
@@ -203,6 +227,8 @@ impl Node {
             self.pump_derivations();
             self.pump_sessions();
             self.pump_control();
+            self.pump_vote_keys();
+            self.note_requests();
             self.note_decisions();
             if self.progress() == before {
                 break;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use aura_journal::{
     Event, Outcome, PeerTag, Reject,
     control::ChainError,
-    sync::{self, SyncMessage},
+    sync::{self, SyncMessage, UnreadEntries},
 };
 use aura_protocol_core::{
     DeviceId, Digest,
@@ -18,11 +18,17 @@ use crate::node::{AgentEvent, Contact, Effect, Node, Roster};
 /// How often everybody is told how far this device is, in seconds. New units are pushed at once; this
 /// finds what a lost connection swallowed.
 const HELLO_SECONDS: u64 = 30;
+/// Most formats of other versions that are remembered.
+const FORMATS_MAX: usize = 8;
 /// Most bytes of units in one push.
 const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX - 2 * UNIT_BODY_BYTES_MAX;
 
 impl Node {
     pub(super) fn peer_connected(&mut self, device: DeviceId) {
+        if let Some(reason) = self.spent_reason(device) {
+            self.out.push(Effect::Disconnect { device, reason });
+            return;
+        }
         self.peers.insert(device);
         self.notify(AgentEvent::PeerConnected { device: device.to_string() });
         self.say_hello(device);
@@ -31,6 +37,7 @@ impl Node {
 
     pub(super) fn peer_gone(&mut self, device: DeviceId) {
         self.peers.remove(&device);
+        self.pulls.remove(&device);
         self.forget_incoming(device);
         self.ledger.forget_peer(PeerTag(*device.as_bytes()));
         self.notify(AgentEvent::PeerGone { device: device.to_string() });
@@ -59,7 +66,11 @@ impl Node {
     }
 
     pub(super) fn peer_message(&mut self, from: DeviceId, message: SyncMessage) {
+        if self.standings.unheard_seconds(from, self.now).is_some() {
+            return;
+        }
         match message {
+            SyncMessage::Hello(_) if !self.standings.may_greet(from, self.now) => {}
             SyncMessage::Hello(hello) => {
                 for message in sync::answer(&self.ledger, &hello) {
                     self.out.push(Effect::Send { to: from, message });
@@ -67,18 +78,47 @@ impl Node {
             }
             SyncMessage::Entries(entries) => {
                 for entry in entries {
+                    let (k, generation) = (entry.slot.k, self.ledger.chain().generation());
                     if let Err(error) = self.ledger.import_entry(entry) {
                         self.entry_refused(from, &error);
                         return;
+                    }
+                    if generation != self.ledger.chain().generation() {
+                        self.generation_began(k);
                     }
                 }
                 self.voter.advance(self.ledger.chain());
             }
             SyncMessage::Units(units) => self.import_units(from, &units),
-            SyncMessage::More => self.say_hello(from),
+            SyncMessage::More => {
+                let pull = self.pulls.entry(from).or_default();
+                if pull.more(&self.ledger) {
+                    self.say_hello(from);
+                } else {
+                    // Its answers bring nothing.
+                    self.greet.insert(from);
+                }
+            }
             SyncMessage::Base(part) => self.base_arrived(from, part),
             SyncMessage::WantBase { k, from: at } => self.base_wanted(from, k, at),
             _ => self.cut_off(from, "it speaks a newer sync protocol"),
+        }
+    }
+
+    /// Decisions of a newer minor version are no misbehaviour. This device stays where it is, exactly before
+    /// the first that it cannot read, and says so.
+    pub(super) fn entries_unread(&mut self, from: DeviceId, unread: UnreadEntries) {
+        let UnreadEntries { before, slot } = unread;
+        self.peer_message(from, SyncMessage::Entries(before));
+        let next = self.ledger.chain().next_slot();
+        if slot.account != next.account || slot.k < next.k {
+            self.offended(from, "it sent a decision that is none");
+        } else if slot.k == next.k && self.unread_entry != Some(slot.k) {
+            self.unread_entry = Some(slot.k);
+            self.log(format!(
+                "the decision at {} is of a newer version: this device decides no more until it is upgraded",
+                slot.k
+            ));
         }
     }
 
@@ -86,8 +126,8 @@ impl Node {
         if matches!(error, ChainError::Gap { .. }) {
             // It is ahead by more than it sent: ask for the rest.
             self.greet.insert(from);
-        } else {
-            self.cut_off(from, &format!("it sent a bad entry: {error}"));
+        } else if !self.is_excused(from, error) {
+            self.offended(from, &format!("it sent a bad entry: {error}"));
         }
     }
 
@@ -115,7 +155,7 @@ impl Node {
                 Ok(_) | Err(Reject::Crowded { .. }) => incomplete = true,
                 Err(error) => {
                     self.unit_refused(from, &error);
-                    if error.culprit().is_none() {
+                    if error.culprit().is_none() && !matches!(error, Reject::Version { .. }) {
                         return;
                     }
                 }
@@ -129,9 +169,17 @@ impl Node {
     /// Whoever sends a unit that breaks a rule is cut off; whoever passes on what a forked author wrote
     /// is not.
     fn unit_refused(&mut self, from: DeviceId, error: &Reject) {
-        match error.culprit() {
-            Some(author) => self.log(format!("unit of {} refused: {error}", author.short())),
-            None => self.cut_off(from, &format!("bad unit ({}): {error}", error.code())),
+        match (error, error.culprit()) {
+            (Reject::Version { found }, _) => self.format_unknown(*found, error),
+            (_, Some(author)) => self.log(format!("unit of {} refused: {error}", author.short())),
+            (_, None) => self.offended(from, &format!("bad unit ({}): {error}", error.code())),
+        }
+    }
+
+    /// Another major version of this program is no misbehaviour: it is said once, and shown.
+    fn format_unknown(&mut self, found: u16, error: &Reject) {
+        if self.newer_formats.len() < FORMATS_MAX && self.newer_formats.insert(found) {
+            self.log(format!("a unit is not taken: {error}"));
         }
     }
 
@@ -214,6 +262,8 @@ impl Node {
     pub(super) fn refresh_roster(&mut self) {
         let roster = self.current_roster();
         if roster != self.roster {
+            let config = self.ledger.chain().config();
+            self.standings.retain(|it| config.roster.contains_key(it));
             self.roster = roster.clone();
             self.out.push(Effect::Roster(roster));
         }

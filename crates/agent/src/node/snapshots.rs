@@ -27,7 +27,7 @@ pub(super) struct Incoming {
 impl Node {
     pub(super) fn ask_for_snapshot(&mut self, id: RequestId) {
         let known = self.ledger.chain().snapshots().len();
-        self.intents.push_back(Intent::Snapshot { known, id });
+        self.intents.push_back(Intent::Snapshot { known, id: Some(id) });
     }
 
     /// What the newest snapshot is.
@@ -121,14 +121,14 @@ impl Node {
                 self.greet.insert(from);
             }
             Err(error @ aura_journal::SnapshotError::Unknown) => {
-                self.cut_off(from, &format!("it sent a bad base: {error}"));
+                self.offended(from, &format!("it sent a bad base: {error}"));
             }
             Err(error) => self.log(format!("a snapshot is not taken: {error}")),
         }
     }
 
     /// The units that are here have other places than before, and all of them were looked at.
-    fn units_replaced(&mut self) {
+    pub(super) fn units_replaced(&mut self) {
         self.offered = self.ledger.len();
         self.pushed = self.ledger.len();
         self.sources.clear();

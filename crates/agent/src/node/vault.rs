@@ -10,7 +10,10 @@ use aura_coordination::{
     choreography::{built_in::KeyProtocol, locking::KEYS},
     keystore::{self, KeyStore, Owner},
 };
-use aura_crypto::{DualRng, SecretKey, seal::StorageKey};
+use aura_crypto::{
+    DualRng, SecretKey,
+    seal::{StorageError, StorageKey},
+};
 use aura_journal::Stored;
 use aura_protocol_core::{SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX};
 use zeroize::Zeroizing;
@@ -59,12 +62,24 @@ pub(super) struct Vault {
 }
 
 impl Vault {
+    fn seal(&self, purpose: &[u8]) -> Result<Vec<u8>, AgentError> {
+        self.seal_bytes(purpose, &self.store.save())
+    }
+
     /// Seals what outlives a crash. A nonce is a function of what is sealed and of a secret of this
     /// life: none seals two things.
-    fn seal(&self, purpose: &[u8]) -> Result<Vec<u8>, AgentError> {
-        let bytes = self.store.save();
-        let mut rng = DualRng::for_step(&self.life.0, &[b"seal", &bytes]);
-        self.storage.seal(purpose, &bytes, &mut rng).map_err(|error| storage_error(&error))
+    pub(super) fn seal_bytes(&self, purpose: &[u8], bytes: &[u8]) -> Result<Vec<u8>, AgentError> {
+        let mut rng = DualRng::for_step(&self.life.0, &[b"seal", purpose, bytes]);
+        self.storage.seal(purpose, bytes, &mut rng).map_err(|error| storage_error(&error))
+    }
+
+    /// What was sealed so.
+    pub(super) fn open(
+        &self,
+        purpose: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, StorageError> {
+        self.storage.open(purpose, sealed)
     }
 }
 
@@ -94,7 +109,9 @@ impl Node {
                 KeyStore::restore(owner, &bytes).map_err(|error| damaged(&error))?
             }
         };
-        self.vault = Some(Vault { store, storage, life, compared: None });
+        let vault = Vault { store, storage, life, compared: None };
+        self.open_vote_keys(&vault, stored)?;
+        self.vault = Some(vault);
         for descriptor in KeyProtocol::ALL.into_iter().filter_map(KeyProtocol::descriptor) {
             self.add_built_in(descriptor);
         }

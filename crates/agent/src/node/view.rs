@@ -6,7 +6,7 @@ use aura_coordination::{choreography::upgrade::UpgradeState, execution::SessionS
 use aura_crypto::PublicKey;
 use aura_journal::{
     Event, ProposalState, SessionState,
-    control::{Entry, EntryBody, Role, UpgradePolicy},
+    control::{Entry, EntryBody, Role, RosterChange, UpgradePolicy},
     event::ChildOpening,
     state_root,
 };
@@ -23,6 +23,7 @@ use crate::{
     node::{
         Node,
         commands::{unknown, usage},
+        control::Intent,
     },
     text::printable,
 };
@@ -38,6 +39,7 @@ impl Node {
     pub fn read_command(&self, command: &Command) -> Result<Response, AgentError> {
         match command {
             Command::Status => Ok(Response::Status(Box::new(self.status()))),
+            Command::RecoveryStatus => Ok(Response::RecoveryStatus(self.recovery_status())),
             Command::Devices => Ok(Response::Devices(self.devices())),
             Command::App { alias } => self.app_response(alias),
             Command::Proposals { alias } => self.proposals(alias.as_deref()),
@@ -84,6 +86,7 @@ impl Node {
                 units: self.ledger.len(),
                 entries: chain.height().saturating_add(1),
                 head: chain.head().to_string(),
+                parked: self.parked(),
             },
             state_root: self.state_root().to_string(),
             app_roots: apps()
@@ -96,8 +99,26 @@ impl Node {
                 .map(|(app, reason)| (self.alias(app), reason))
                 .collect(),
             keys: self.keys_view(),
+            clock: self.clock_view(),
             settled: self.is_settled(),
         }
+    }
+
+    /// What this build cannot read, by kind, and the formats of what it refuses.
+    fn parked(&self) -> api::Parked {
+        let unread = self.ledger.unread();
+        let mut kinds: BTreeMap<u8, usize> = BTreeMap::new();
+        for kind in unread.values() {
+            *kinds.entry(*kind).or_default() += 1;
+        }
+        let formats: Vec<u16> = self.newer_formats.iter().copied().collect();
+        let decision = self.unread_entry.filter(|k| self.ledger.chain().height() < *k);
+        let next = if unread.is_empty() && formats.is_empty() && decision.is_none() {
+            String::new()
+        } else {
+            "another version of aura wrote these: upgrade this device to read them".to_owned()
+        };
+        api::Parked { units: unread.len(), kinds, formats, decision, next }
     }
 
     fn keys_view(&self) -> api::Keys {
@@ -129,7 +150,7 @@ impl Node {
         };
         self.records.is_settled()
             && !self.modules_under_way()
-            && self.intents.is_empty()
+            && self.intents.iter().all(Intent::is_upkeep)
             && !self.makes_keys()
             && !self.reshares()
             && self.pending.is_empty()
@@ -138,7 +159,9 @@ impl Node {
 
     fn devices(&self) -> Devices {
         let state = self.ledger.state();
-        let rows = self.ledger.chain().config().roster.values().map(|entry| DeviceRow {
+        let announced = self.ledger.announced(&self.ledger.heads()).unwrap_or_default();
+        let chain = self.ledger.chain();
+        let rows = chain.config().roster.values().map(|entry| DeviceRow {
             device: entry.device.to_string(),
             name: self.published_name(entry.device).unwrap_or_default(),
             role: match entry.role {
@@ -147,6 +170,9 @@ impl Node {
             },
             this: entry.device == self.me,
             connected: entry.device == self.me || self.peers.contains(&entry.device),
+            score: self.standings.score(entry.device, self.now),
+            vote_key_since: chain.vote_key_since(entry.device).unwrap_or_default(),
+            next_vote_key: announced.contains_key(&entry.device),
             manifest: state
                 .metadata
                 .get(&entry.device)
@@ -401,6 +427,19 @@ pub(crate) fn entry_says(entry: &Entry) -> String {
         EntryBody::ReAdmit(it) => {
             format!("device {} gets the seat of {}", it.entry.device.short(), it.device.short())
         }
+        EntryBody::Rekeyed(it) => {
+            let change = match &it.change {
+                RosterChange::Revoke(revoke) => EntryBody::Revoke(*revoke),
+                RosterChange::ReAdmit(readmit) => EntryBody::ReAdmit(readmit.clone()),
+            };
+            let change = entry_says(&Entry { past: Vec::new(), body: change });
+            format!("{change}; new vote keys: {}", it.keys.len())
+        }
+        EntryBody::Recover(it) => {
+            let (generation, devices) = (it.generation, it.config.roster.len());
+            format!("the account is recovered: generation {generation}, {devices} devices")
+        }
+        EntryBody::VetoRecovery { request } => format!("veto recovery {}", request.short()),
         _ => "an entry of a newer version".to_string(),
     };
     shown(&says)
@@ -415,6 +454,12 @@ fn event_says(event: &Event) -> String {
         }
         Event::Control(aura_journal::control::ControlMessage::Vote(vote)) => {
             format!("vote for {}: {:?} {}", vote.slot.k, vote.phase, vote.value.short())
+        }
+        Event::Control(aura_journal::control::ControlMessage::Announce(it)) => {
+            format!("announce vote key {}", it.key)
+        }
+        Event::Control(aura_journal::control::ControlMessage::RequestRecovery(it)) => {
+            format!("ask to recover the account with {} devices", it.next.roster.len())
         }
         Event::Control(_) => "a control message of a newer version".to_string(),
         Event::ProposeUpgrade(it) => format!("propose upgrade from {}", it.from),
@@ -437,6 +482,9 @@ fn event_says(event: &Event) -> String {
         },
         Event::EpochTick { epoch } => format!("epoch {epoch}"),
         Event::CloseSession(it) => format!("close the session: {}", outcome_of(&it.outcome).0),
+        Event::Unread(bytes) => {
+            format!("parked: {} bytes of kind {} of a newer version", bytes.len(), event.tag())
+        }
         _ => "an event of a newer version".to_string(),
     };
     shown(&says)

@@ -1,7 +1,10 @@
 //! What a member that keeps to the wire format and to nothing else can do to the others: nothing but
 //! cost them what it costs itself.
 
-use aura_agent::{api::Command, node::Files};
+use aura_agent::{
+    api::{Command, Response},
+    node::{Effect, Files, Input},
+};
 use aura_journal::{
     Unit, UnitBody,
     control::{CertifiedEntry, ControlMessage, Entry, EntryBody, Phase, UpgradePolicy, Vote},
@@ -140,7 +143,7 @@ fn a_bad_unit_cuts_its_sender_off() {
         (encode(&inflated), "bad unit (Lamport)"),
         (encode(&foreign), "bad unit (Account)"),
         (encode(&stranger), "bad unit (UnknownAuthor)"),
-        (b"garbage".to_vec(), "bad unit (Malformed)"),
+        (b"\x01\0garbage".to_vec(), "bad unit (Malformed)"),
         (vec![0; 70_000], "bad unit (Size)"),
     ] {
         world.heal();
@@ -162,6 +165,88 @@ fn a_bad_unit_cuts_its_sender_off() {
     world.broadcast(3, SyncMessage::Units(vec![encode(&unit)]));
     world.settle(1);
     assert!(world.is_connected(0, 3), "the good one is taken");
+}
+
+impl World {
+    /// How well a device keeps to the rules, as another one sees it.
+    fn score(&self, index: usize, of: usize) -> u32 {
+        match self.node(index).read_command(&Command::Devices).unwrap() {
+            Response::Devices(devices) => {
+                let of = self.devices[of].id().to_string();
+                devices.devices.iter().find(|it| it.device == of).unwrap().score
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// INV-A4: whoever breaks rules again and again is not heard for a while, is told so each time and logged
+/// once; nobody else pays, not even the author whom the sender names, and in time it is heard again.
+#[test]
+fn a_peer_that_has_spent_its_score_is_not_heard_for_a_while() {
+    let mut world = with_puppet(2, 4);
+    let me = world.devices[3].id();
+    let bad = SyncMessage::Units(vec![b"\x01\0no unit".to_vec()]);
+    // It names another device as the author, under that one's signature upside down.
+    let ledger = &world.puppet(3).ledger;
+    let tip = ledger.frontier().chains.iter().find(|(it, _)| **it != me).unwrap().1.1;
+    let mut forged = ledger.unit(&tip).unwrap().clone();
+    forged.signature.0.reverse();
+    let forged = SyncMessage::Units(vec![encode(&forged)]);
+    let spent =
+        |world: &World| world.devices[0].log.iter().filter(|it| it.contains("PeerSpent")).count();
+    for nth in 0..8 {
+        assert_eq!(spent(&world), 0, "{nth}");
+        world.heal();
+        world.settle(1);
+        assert!(world.is_connected(0, 3), "{nth}");
+        world.broadcast(3, if nth % 2 == 0 { bad.clone() } else { forged.clone() });
+        world.settle(1);
+    }
+    let seen = world.devices[0].cut_off.len();
+    for _ in 0..5 {
+        world.heal();
+        world.settle(1);
+        assert!(!world.is_connected(0, 3));
+    }
+    assert_eq!(spent(&world), 1, "said once");
+    let said = &world.devices[0].cut_off[seen..];
+    assert!(said.len() >= 5);
+    assert!(said.iter().all(|(it, reason)| *it == me && reason.starts_with("PeerSpent: ")));
+    assert!(world.score(0, 3) < 32 && world.score(0, 1) == 64 && world.score(0, 2) == 64);
+    world.run_session(0, &[0, 1, 2]);
+    for _ in 0..33 * 60 {
+        world.tick();
+    }
+    world.heal();
+    world.settle(1);
+    assert!(world.is_connected(0, 3));
+    assert!(world.score(0, 3) >= 32);
+}
+
+/// Whoever says hello all the time is answered at the pace that anybody needs.
+#[test]
+fn a_flood_of_hellos_is_answered_at_a_pace() {
+    let mut world = with_puppet(2, 3);
+    let hello = SyncMessage::Hello(Hello {
+        k: 0,
+        frontier: Frontier::default(),
+        ..aura_journal::sync::hello(&world.puppet(2).ledger)
+    });
+    let from = world.devices[2].id();
+    let mut node = world.copy_of(0);
+    node.step(Input::Tick(world.now));
+    node.step(Input::PeerConnected(from));
+    let mut answered = |seconds: u64| {
+        node.step(Input::Tick(world.now.saturating_add(seconds)));
+        let hello = || Input::PeerMessage { from, message: hello.clone() };
+        let is_answer =
+            |it: &Effect| matches!(it, Effect::Send { message: SyncMessage::Entries(_), .. });
+        (0..1_000).filter(|_| node.step(hello()).iter().any(is_answer)).count()
+    };
+    assert_eq!(answered(0), 64);
+    assert_eq!(answered(10), 10);
+    world.run_session(0, &[0, 1]);
 }
 
 /// INV-A4: entries without a quorum cut off whoever sends them; one that is merely ahead is asked for

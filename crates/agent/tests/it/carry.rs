@@ -2,7 +2,7 @@
 
 use aura_agent::{
     AgentError, Whose, engine,
-    node::{Effect, Entropy, Input, MigrateJob, RehearseJob},
+    node::{Effect, Entropy, Input, MigrateJob, RehearseJob, VOTE_KEYS_ROW},
 };
 use aura_protocol_core::{
     DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, SessionId, encode,
@@ -15,6 +15,7 @@ pub enum Job {
     Obtain { module: ModuleRef, offered: Option<Vec<u8>>, providers: Vec<DeviceId> },
     Step(Step),
     Draw(SessionId, u64),
+    DrawVoteKey,
     Rehearse(Box<RehearseJob>),
     Migrate(Box<MigrateJob>),
 }
@@ -48,6 +49,11 @@ impl World {
                 device.jobs.push(Job::Step(Step { session, module, state, caps, input }));
             }
             Effect::Draw { session, effect } => device.jobs.push(Job::Draw(session, effect)),
+            Effect::DrawVoteKey => device.jobs.push(Job::DrawVoteKey),
+            Effect::EraseEnrolmentKey => {
+                // The store has it: the node never asks for it again.
+                assert!(device.stored.local.contains_key(VOTE_KEYS_ROW));
+            }
             Effect::Rehearse(job) => device.jobs.push(Job::Rehearse(job)),
             Effect::Migrate(job) => device.jobs.push(Job::Migrate(job)),
             Effect::Answer { id, result } => {
@@ -92,6 +98,11 @@ impl World {
                 self.draws += 1;
                 let bytes = *Digest::of(&encode(&("draw", self.draws))).as_bytes();
                 Input::Drawn { session, effect, entropy: Some(Entropy::new(bytes)) }
+            }
+            Job::DrawVoteKey => {
+                self.draws += 1;
+                let bytes = *Digest::of(&encode(&("draw", self.draws))).as_bytes();
+                Input::VoteKeyDrawn(Some(Entropy::new(bytes)))
             }
             Job::Rehearse(job) => {
                 let before = job.groups.iter().flat_map(|(steps, _)| steps);

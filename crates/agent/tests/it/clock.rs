@@ -1,11 +1,15 @@
 //! The quorum clock on whole accounts: who ticks when, who waits in vain, and what nobody can do.
 
-use aura_agent::{AgentEvent, node::Input};
+use aura_agent::{
+    AgentEvent,
+    api::{Command, ProposeRequest, Response},
+    node::{Files, Input},
+};
 use aura_coordination::execution::{Filter, News, WaitList, WakeCondition, Woken, time::Wait};
 use aura_journal::{Event, Unit};
-use aura_protocol_core::{Epoch, SessionId};
+use aura_protocol_core::{Epoch, SessionId, UnixTime};
 
-use crate::world::World;
+use crate::{acts::propose_request, publisher::Publisher, world::World};
 
 impl World {
     /// How many ticks of its own a device has stored.
@@ -199,4 +203,75 @@ fn driving_sessions_costs_what_happens() {
         costs.push(world.node(1).looks() - before);
     }
     assert!(0 < costs[0] && costs[1] <= costs[0] + costs[0] / 10, "{costs:?}");
+}
+
+/// A clock that is wrong by far too much to be believed, ahead or behind, fires nothing that waits for a time
+/// and holds nothing up; its device says what is the matter, and a person settles it.
+#[test]
+fn a_wrong_clock_neither_hastens_nor_delays_what_waits_for_a_time() {
+    let century = 100 * 365 * 86_400;
+    for (off, why) in [(century, "ahead"), (-century, "behind")] {
+        let publisher = Publisher::of_counter();
+        let mut world = World::new(3, 4);
+        world.install(0, &publisher);
+        world.settle(1);
+        world.clocks.insert(3, off);
+        world.settle(1);
+        let clock = world.status(3).clock;
+        assert!(!clock.sure && clock.why.contains(why), "{clock:?}");
+        assert!(clock.time.abs_diff(world.now.0) < 10, "it goes on from where it was");
+        // Hellos, ticks of the quorum clock and sessions do not mind.
+        world.run_session(3, &[0, 1, 2, 3]);
+        let at = UnixTime(world.now.0 + 300);
+        let request = ProposeRequest {
+            not_before: Some(at.0),
+            valid_seconds: 600,
+            ..propose_request("2.0.0")
+        };
+        world.propose_with(0, &publisher, request).unwrap();
+        world.settle(200);
+        assert!(world.all(|it| it.active() == Some("1.0.0")));
+        assert_eq!(world.log_lines(3, "vote for 3"), 0);
+        world.until(150, "three that know the time are enough", |world| {
+            world.all(|it| it.active() == Some("2.0.0"))
+        });
+        assert!(at <= world.now);
+        // A restart does not make it sure.
+        world.stop(3);
+        world.start(3);
+        assert!(!world.status(3).clock.sure);
+        let trusted = world.ask(3, Command::TrustClock, Files::default());
+        if 0 < off {
+            assert!(matches!(trusted, Ok(Response::ClockTrusted(_))), "{trusted:?}");
+            world.settle(1);
+            assert!(world.status(3).clock.sure);
+        } else {
+            assert_eq!(trusted.unwrap_err().code, "ClockBehind");
+        }
+        world.clocks.remove(&3);
+        world.settle(1);
+        assert_eq!(world.status(3).clock.sure, off < 0, "what has passed stays passed");
+    }
+}
+
+/// One whose clock is ahead within what is believed votes early, and cannot make the account do so.
+#[test]
+fn one_device_that_is_early_activates_nothing() {
+    let publisher = Publisher::of_counter();
+    let mut world = World::new(4, 4);
+    world.install(0, &publisher);
+    world.clocks.insert(3, 86_400);
+    world.settle(1);
+    assert!(world.status(3).clock.sure);
+    let at = world.now.0 + 120;
+    let request = ProposeRequest {
+        not_before: Some(at),
+        valid_seconds: 3 * 86_400,
+        ..propose_request("2.0.0")
+    };
+    world.propose_with(0, &publisher, request).unwrap();
+    world.settle(100);
+    assert!(world.all(|it| it.active() == Some("1.0.0")));
+    world.until(60, "the others come", |world| world.all(|it| it.active() == Some("2.0.0")));
+    assert!(at <= world.now.0);
 }

@@ -61,7 +61,7 @@ async fn a_member_that_sends_garbage_is_cut_off() {
         let (code, reason) = raw.say(&to, &[SYNC, &message]).await;
         assert_eq!(code, VIOLATION);
         assert!(reason.starts_with("bad unit (Signature): "), "{reason}");
-        let message = SyncMessage::Units(vec![b"no unit".to_vec()]).to_bytes();
+        let message = SyncMessage::Units(vec![b"\x01\0no unit".to_vec()]).to_bytes();
         let (_, reason) = raw.say(&to, &[SYNC, &message]).await;
         assert!(reason.starts_with("bad unit (Malformed): "), "{reason}");
         let forged = ledger.chain().entries()[1].clone();

@@ -162,6 +162,10 @@ pub struct World {
     pub computes_otherwise: Option<usize>,
     /// A device whose engine is busy: no job of it comes to its end.
     pub is_busy: Option<usize>,
+    /// How far the clocks of some devices are off, in seconds.
+    pub clocks: BTreeMap<usize, i64>,
+    /// After how many units devices propose a snapshot of themselves, where it is set.
+    pub snapshot_units: BTreeMap<usize, usize>,
     /// Devices that went on from a backup: they may sign two units for one place.
     pub went_back: BTreeSet<usize>,
     /// The protocols that are part of the devices' program.
@@ -196,6 +200,8 @@ impl World {
             revives: false,
             computes_otherwise: None,
             is_busy: None,
+            clocks: BTreeMap::new(),
+            snapshot_units: BTreeMap::new(),
             went_back: BTreeSet::new(),
             has_keys: false,
             draws: 0,
@@ -245,10 +251,13 @@ impl World {
         for descriptor in self.built_ins.descriptors().filter(|_| !device.is_plain) {
             node.add_built_in(descriptor);
         }
+        if let Some(units) = self.snapshot_units.get(&index) {
+            node.set_snapshot_units(*units);
+        }
         device.actor = Actor::Node(Box::new(node));
         device.prepared.clear();
         device.roster = Roster::default();
-        self.input(index, Input::Tick(self.now));
+        self.input(index, Input::Tick(self.time_at(index)));
         self.input(
             index,
             Input::Started { addresses: vec![format!("127.0.0.1:{}", 4000 + index)] },
@@ -430,8 +439,14 @@ impl World {
     pub fn tick(&mut self) {
         self.now = self.now.saturating_add(1);
         for index in self.nodes() {
-            self.input(index, Input::Tick(self.now));
+            self.input(index, Input::Tick(self.time_at(index)));
         }
+    }
+
+    /// What the system's clock says at a device.
+    pub fn time_at(&self, index: usize) -> UnixTime {
+        let off = self.clocks.get(&index).copied().unwrap_or(0);
+        UnixTime(self.now.0.saturating_add_signed(off))
     }
 
     /// Lets things happen until nothing more does, and for `seconds` after.

@@ -65,9 +65,11 @@ pub struct Account {
     pub rehearsals: BTreeMap<Digest, Rehearsal>,
     pub leaving: BTreeSet<DeviceId>,
     pub wanted: BTreeSet<Change>,
+    pub unwanted_recoveries: BTreeSet<Digest>,
     pub offered_keys: Vec<OfferedKeys>,
     pub keys_used: bool,
     pub now: UnixTime,
+    pub clock_is_sure: bool,
 }
 
 impl Account {
@@ -82,9 +84,11 @@ impl Account {
             rehearsals: BTreeMap::new(),
             leaving: BTreeSet::new(),
             wanted: BTreeSet::new(),
+            unwanted_recoveries: BTreeSet::new(),
             offered_keys: vec![],
             keys_used: false,
             now: NOW,
+            clock_is_sure: true,
         };
         let roster = account.devices.iter().map(|it| it.entry.clone());
         let config = Configuration::with_defaults(roster);
@@ -192,8 +196,20 @@ impl Account {
     /// What this device says to a value for the next slot.
     pub fn verdict(&self, value: &Entry) -> Verdict {
         let Self { ledger, rehearsals, leaving, wanted, offered_keys, keys_used, now, .. } = self;
-        let (keys_used, now) = (*keys_used, *now);
-        let consent = Consent { ledger, rehearsals, leaving, wanted, offered_keys, keys_used, now };
+        let unwanted_recoveries = &self.unwanted_recoveries;
+        let keys_used = *keys_used;
+        let (now, clock_is_sure) = (*now, self.clock_is_sure);
+        let consent = Consent {
+            ledger,
+            rehearsals,
+            leaving,
+            wanted,
+            unwanted_recoveries,
+            offered_keys,
+            keys_used,
+            now,
+            clock_is_sure,
+        };
         consent.check(&ledger.chain().next_slot(), value)
     }
 

@@ -54,6 +54,20 @@ fn a_proposal_has_its_time() {
     check_terms(never, "Expired");
 }
 
+/// A device that is not sure of the time votes for nothing that depends on it, and for all else.
+#[test]
+fn who_is_not_sure_of_the_time_does_not_vote_by_it() {
+    let (mut account, proposal) = proposed(|_| {});
+    let value = account.activation(proposal);
+    account.clock_is_sure = false;
+    account.check(&value, "wait: this device is not sure of the time");
+    account.now = UnixTime(u64::MAX);
+    account.check(&value, "wait: this device is not sure of the time");
+    account.now = NOW;
+    account.clock_is_sure = true;
+    account.check(&value, "accept");
+}
+
 /// The same proposal, as time goes by.
 #[test]
 fn a_verdict_changes_with_the_time() {

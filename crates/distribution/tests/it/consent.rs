@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aura_crypto::SecretKey;
 use aura_distribution::{
     Change, Consent,
     consent::{OfferedKeys, Origin},
@@ -9,8 +10,8 @@ use aura_distribution::{
 use aura_journal::{
     Event, Ledger, Outcome, PeerTag,
     control::{
-        Configuration, Entry, EntryBody, EntryPolicy as _, Genesis, ReAdmit, RecoveryRole, Revoke,
-        Role, UpgradePolicy, Verdict,
+        Announcement, Configuration, ControlMessage, Entry, EntryBody, EntryPolicy as _, Genesis,
+        ReAdmit, Recover, RecoveryRole, Revoke, Role, RosterChange, UpgradePolicy, Verdict,
     },
 };
 use aura_protocol_core::{AppId, DeviceId, Digest, encode};
@@ -277,15 +278,17 @@ fn a_release_follows_those_on_its_own_chain() {
     let publisher = Publisher::of("1.0.0 1.1.0");
     let ledger = Ledger::new(publisher.chain.clone());
     let rehearsals = BTreeMap::new();
-    let leaving = BTreeSet::new();
+    let (leaving, unwanted_recoveries) = (BTreeSet::new(), BTreeSet::new());
     let consent = Consent {
         ledger: &ledger,
         rehearsals: &rehearsals,
         leaving: &leaving,
         wanted: &BTreeSet::new(),
+        unwanted_recoveries: &unwanted_recoveries,
         offered_keys: &[],
         keys_used: false,
         now: NOW,
+        clock_is_sure: true,
     };
     let check = |release, expect: &str| {
         let body = EntryBody::Release(Box::new(release));
@@ -355,4 +358,55 @@ fn only_a_forked_device_loses_its_seat() {
     let last_hash = Digest::of(b"nobody wrote this");
     let waits = format!("wait: unit {} has not arrived", last_hash.short());
     account.check_body(EntryBody::Revoke(Revoke { last_hash, ..cut }), &waits);
+}
+
+/// An entry that begins a configuration names the vote keys that its past announces: no more and no fewer.
+#[test]
+fn vote_keys_are_those_that_are_announced() {
+    let mut account = Account::new();
+    let key = SecretKey::from_seed([77; 32]);
+    let said = Announcement::new(account.ledger.account(), account.devices[1].id, &key);
+    let unit = account.write(1, Event::Control(ControlMessage::Announce(said)));
+    let keys = account.ledger.announced(&account.ledger.heads()).unwrap();
+    assert_eq!(keys, [(account.devices[1].id, key.public())].into());
+
+    let next = account.ledger.chain().config().with_device(device(50).entry);
+    let reconfigure = |next: &Configuration| EntryBody::Reconfigure(Box::new(next.clone()));
+    account.check_body(reconfigure(&next), "UnannouncedKey");
+    let other = [(account.devices[2].id, key.public())].into();
+    account.check_body(reconfigure(&next.with_vote_keys(&other)), "UnannouncedKey");
+    account.check_body(reconfigure(&next.with_vote_keys(&keys)), "accept");
+
+    let leaves = account.devices[1].id;
+    account.leaving.insert(leaves);
+    let last_seq = account.ledger.next_seq(leaves) - 1;
+    let revoke =
+        |device, last_seq, last_hash| RosterChange::Revoke(Revoke { device, last_seq, last_hash });
+    account.check_body(revoke(leaves, last_seq, unit).with_keys(other), "UnannouncedKey");
+    account.check_body(revoke(leaves, last_seq, unit).with_keys(keys.clone()), "accept");
+    let unit = account.write(2, Event::AcknowledgeUpgrade { proposal: Digest::ZERO });
+    let leaves = account.devices[2].id;
+    account.leaving.insert(leaves);
+    let last_seq = account.ledger.next_seq(leaves) - 1;
+    let change = revoke(leaves, last_seq, unit);
+    account.check_body(change.clone().with_keys(BTreeMap::new()), "UnannouncedKey");
+    account.check_body(change.with_keys(keys), "accept");
+
+    let mut snapshot = account.ledger.snapshot(&account.ledger.heads()).unwrap();
+    account.check_body(EntryBody::Snapshot(snapshot.clone()), "accept");
+    snapshot.keys.clear();
+    account.check_body(EntryBody::Snapshot(snapshot), "UnannouncedKey");
+}
+
+/// Whether the account is recovered is for people, and votes certify no recovery.
+#[test]
+fn a_recovery_is_vetoed_by_people() {
+    let mut account = Account::new();
+    let request = Digest::of(b"request");
+    account.check_body(EntryBody::VetoRecovery { request }, "NotWanted");
+    account.unwanted_recoveries.insert(request);
+    account.check_body(EntryBody::VetoRecovery { request }, "accept");
+    let config = account.ledger.chain().config().clone();
+    let recover = Recover { generation: 1, config, request };
+    account.check_body(EntryBody::Recover(Box::new(recover)), "NotByVotes");
 }

@@ -9,16 +9,17 @@
 //! - INV-J3: the next slot depends on decisions alone, never on which votes certified them.
 //! - INV-J4: another certified value for a decided slot is reported and never adopted.
 
-use std::collections::BTreeSet;
-
-use aura_crypto::SecretKey;
-use aura_protocol_core::{AccountId, DeviceId, Digest, encode, limits::UNIT_BODY_BYTES_MAX};
-use thiserror::Error;
+use aura_crypto::{PublicKey, SecretKey};
+use aura_protocol_core::{AccountId, DeviceId, Digest, limits::UNIT_BODY_BYTES_MAX};
 
 use crate::control::{
-    Certificate, CertificateError, CertifiedEntry, ChainLink, ChainProof, ConfigError,
-    Configuration, Entry, EntryBody, Fact, Genesis, Phase, Revoke, RosterEntry, Slot, Subject,
-    Vote, facts::Facts, merkle::Mountains, slot::roots_of,
+    Certificate, CertifiedEntry, ChainError, ChainLink, ChainProof, Configuration, Entry,
+    EntryBody, Fact, Genesis, Phase, Slot, Subject, Vote,
+    facts::Facts,
+    merkle::Mountains,
+    recover::verify_recovery,
+    slot::roots_of,
+    tip::{Tip, check_slot},
 };
 
 /// Largest encoded entry, in bytes: the unit that proposes it adds a slot, a view and two tags.
@@ -31,7 +32,10 @@ pub struct ControlChain {
     entries: Vec<CertifiedEntry>,
     /// [`Slot::child_parent`] of each entry.
     heads: Vec<Digest>,
-    configs: Vec<Configuration>,
+    /// By index, in ascending order.
+    configs: Vec<(u64, Configuration)>,
+    /// A second certified value of a slot.
+    frozen: Option<Box<CertifiedEntry>>,
     snapshots: Vec<SnapshotPoint>,
     /// The values, as the history's root has them.
     history: Mountains,
@@ -59,134 +63,6 @@ pub enum Appended {
     Duplicate,
 }
 
-/// Why an entry, a value or a proof is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ChainError {
-    /// Entries before this one are missing.
-    #[error("entry {got} came before entry {need}")]
-    Gap {
-        /// The height that is needed next.
-        need: u64,
-        /// The height that came.
-        got: u64,
-    },
-    /// It belongs to another account.
-    #[error("entry of account {found} on the chain of {expected}")]
-    WrongAccount {
-        /// Whose chain this is.
-        expected: AccountId,
-        /// Whose entry it is.
-        found: AccountId,
-    },
-    /// It belongs to another generation of the account.
-    #[error("generation {found} at height {k}, where {expected} is current")]
-    WrongGeneration {
-        /// At which height.
-        k: u64,
-        /// The current generation.
-        expected: u64,
-        /// The entry's.
-        found: u64,
-    },
-    /// It names another configuration than the one that decides its slot.
-    #[error("configuration {found} at height {k}, which {expected} decides")]
-    WrongConfig {
-        /// At which height.
-        k: u64,
-        /// The configuration that decides there.
-        expected: u64,
-        /// The entry's.
-        found: u64,
-    },
-    /// It continues another decision than the one before it.
-    #[error("entry {k} continues another decision than entry {}", .k.saturating_sub(1))]
-    WrongParent {
-        /// At which height.
-        k: u64,
-    },
-    /// It names other roots of what came before it.
-    #[error("entry {k} names another history or other facts than this chain has")]
-    WrongRoots {
-        /// At which height.
-        k: u64,
-    },
-    /// A second value is certified for a decided slot: evidence of a broken quorum, never a choice.
-    #[error("a second value is certified at height {k}")]
-    Conflict {
-        /// At which height.
-        k: u64,
-    },
-    /// The votes do not certify it.
-    #[error("certificate is refused")]
-    Certificate(#[from] CertificateError),
-    /// The configuration that it carries breaks a rule.
-    #[error("configuration is refused")]
-    Configuration(#[from] ConfigError),
-    /// A chain or proof does not begin with a genesis entry that stands alone.
-    #[error("a chain begins with a genesis entry that closes no past")]
-    NoGenesis,
-    /// A genesis entry stands elsewhere than at the beginning.
-    #[error("a second genesis entry")]
-    SecondGenesis,
-    /// The units whose past an entry closes are not in strictly ascending order.
-    #[error("the past of an entry is not in strictly ascending order")]
-    PastNotSorted,
-    /// The encoded value is too large to be proposed in a unit.
-    #[error("an entry has at most {ENTRY_BYTES_MAX} bytes, found {found}")]
-    TooLarge {
-        /// Bytes found.
-        found: usize,
-    },
-    /// A device is to leave that is not in the roster.
-    #[error("device {device} is not in the roster")]
-    NoMember {
-        /// The device.
-        device: DeviceId,
-    },
-    /// A device that was removed is to come back under its old id.
-    #[error("device {device} was removed and cannot come back under the same key")]
-    Readded {
-        /// The device.
-        device: DeviceId,
-    },
-    /// One key alone was to certify where more must agree.
-    #[error("{m} votes decide here, not one")]
-    NotAlone {
-        /// Votes that the configuration asks for.
-        m: u16,
-    },
-    /// A proof ends with a hash instead of the entry that it proves.
-    #[error("the last link of a proof holds no entry")]
-    NothingProved,
-}
-
-impl ChainError {
-    /// The stable name of the reason.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Gap { .. } => "ChainGap",
-            Self::WrongAccount { .. } => "WrongAccount",
-            Self::WrongGeneration { .. } => "WrongGeneration",
-            Self::WrongConfig { .. } => "WrongConfig",
-            Self::WrongParent { .. } => "WrongParent",
-            Self::WrongRoots { .. } => "WrongRoots",
-            Self::Conflict { .. } => "CertifiedConflict",
-            Self::Certificate(_) => "BadCertificate",
-            Self::Configuration(_) => "BadConfiguration",
-            Self::NoGenesis => "NoGenesis",
-            Self::SecondGenesis => "SecondGenesis",
-            Self::PastNotSorted => "PastNotSorted",
-            Self::TooLarge { .. } => "EntryTooLarge",
-            Self::NoMember { .. } => "NoMember",
-            Self::Readded { .. } => "DeviceReadded",
-            Self::NotAlone { .. } => "NotAlone",
-            Self::NothingProved => "NothingProved",
-        }
-    }
-}
-
 impl ControlChain {
     /// A new chain, whose genesis the first device certifies alone.
     ///
@@ -209,7 +85,11 @@ impl ControlChain {
         let mut entries = entries.into_iter();
         let mut chain = Self::begin(entries.next().ok_or(ChainError::NoGenesis)?)?;
         for entry in entries {
-            chain.append(entry)?;
+            match chain.append(entry) {
+                // It is frozen from here on.
+                Ok(_) | Err(ChainError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(chain)
     }
@@ -225,7 +105,8 @@ impl ControlChain {
             name,
             entries: Vec::new(),
             heads: Vec::new(),
-            configs: vec![tip.config.clone()],
+            configs: vec![(0, tip.config.clone())],
+            frozen: None,
             snapshots: Vec::new(),
             history: Mountains::default(),
             facts: Facts::default(),
@@ -244,6 +125,10 @@ impl ControlChain {
         let k = self.tip.next.k;
         self.tip.next.roots = roots_of(k, self.history.root(), self.facts.root());
         self.heads.push(self.tip.next.parent);
+        let index = self.tip.next.config;
+        if self.configs.last().is_none_or(|it| it.0 != index) {
+            self.configs.push((index, self.tip.config.clone()));
+        }
         if let EntryBody::Snapshot(_) = &entry.value.body {
             self.snapshots.push(SnapshotPoint { k: entry.slot.k, config: self.tip.next.config });
         }
@@ -326,10 +211,64 @@ impl ControlChain {
         &self.tip.config
     }
 
+    /// Whether a vote key was in force once and is no more: whoever holds it can erase it.
+    #[must_use]
+    pub fn is_retired(&self, key: &PublicKey) -> bool {
+        self.tip.is_retired(key)
+    }
+
+    /// The height of the entry that put a device's vote key in force; 0 for that of the genesis. None of
+    /// a device that is not in the roster.
+    #[must_use]
+    pub fn vote_key_since(&self, device: DeviceId) -> Option<u64> {
+        let key = self.config().roster.get(&device)?.vote_key;
+        let before = |it: &&CertifiedEntry| {
+            let config = self.config_at(it.slot.config);
+            let entry = config.and_then(|it| it.roster.get(&device));
+            entry.is_none_or(|it| it.vote_key != key)
+        };
+        Some(self.entries.iter().rev().find(before).map_or(0, |it| it.slot.k))
+    }
+
     /// The configuration with this index.
     #[must_use]
     pub fn config_at(&self, index: u64) -> Option<&Configuration> {
-        self.configs.get(usize::try_from(index).ok()?)
+        let at = self.configs.binary_search_by_key(&index, |it| it.0).ok()?;
+        self.configs.get(at).map(|it| &it.1)
+    }
+
+    /// The index of the configuration after this one: each generation's begin anew, far above.
+    #[must_use]
+    pub fn config_after(&self, index: u64) -> Option<u64> {
+        let at = self.configs.partition_point(|it| it.0 <= index);
+        self.configs.get(at).map(|it| it.0)
+    }
+
+    /// The index of the configuration before this one.
+    #[must_use]
+    pub fn config_before(&self, index: u64) -> Option<u64> {
+        let at = self.configs.partition_point(|it| it.0 < index);
+        self.configs.get(at.checked_sub(1)?).map(|it| it.0)
+    }
+
+    /// The generation of the newest entry.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.tip.next.generation
+    }
+
+    /// A second certified value for a decided slot, if one was seen: the votes of both show who signed
+    /// twice.
+    #[must_use]
+    pub fn frozen(&self) -> Option<&CertifiedEntry> {
+        self.frozen.as_deref()
+    }
+
+    fn check_frozen(&self) -> Result<(), ChainError> {
+        match &self.frozen {
+            Some(it) => Err(ChainError::Frozen { k: it.slot.k }),
+            None => Ok(()),
+        }
     }
 
     /// The entry at height `k`.
@@ -351,29 +290,75 @@ impl ControlChain {
         self.snapshots.get(..count).unwrap_or_default()
     }
 
-    /// Takes the next decision.
+    /// Takes the next decision, or a recovery, with which everything from its height on is left.
     ///
     /// # Errors
-    /// [`ChainError`]; nothing has changed then.
+    /// [`ChainError`]; nothing has changed then, but for [`ChainError::Conflict`]: the chain is frozen.
     pub fn append(&mut self, entry: CertifiedEntry) -> Result<Appended, ChainError> {
         let (next, k) = (self.tip.next, entry.slot.k);
-        if k < next.k {
-            return self.compare_with_decided(&entry);
+        if let EntryBody::Recover(it) = &entry.value.body
+            && next.generation < entry.slot.generation
+        {
+            let request = it.request;
+            return self.recover(entry, request);
         }
+        if k < next.k || self.begins_generation(&entry) {
+            let compared = self.compare_with_decided(&entry);
+            if let Err(ChainError::Conflict { .. }) = compared {
+                self.frozen.get_or_insert_with(|| Box::new(entry));
+            }
+            return compared;
+        }
+        self.check_frozen()?;
         if entry.slot.account == next.account && next.k < k {
             return Err(ChainError::Gap { need: next.k, got: k });
         }
         check_slot(&next, &entry.slot)?;
         self.tip.accept(&entry.value, &entry.certificate)?;
-        if self.tip.next.config != next.config {
-            self.configs.push(self.tip.config.clone());
-        }
         self.push(entry);
         Ok(Appended::New)
     }
 
+    /// Goes on in another generation, from an entry that is here.
+    fn recover(&mut self, entry: CertifiedEntry, request: Digest) -> Result<Appended, ChainError> {
+        let (next, k) = (self.tip.next, entry.slot.k);
+        if entry.slot.account != next.account {
+            let (expected, found) = (next.account, entry.slot.account);
+            return Err(ChainError::WrongAccount { expected, found });
+        }
+        if next.k < k {
+            return Err(ChainError::Gap { need: next.k, got: k });
+        }
+        if self.is_vetoed(request) {
+            return Err(ChainError::Vetoed);
+        }
+        let mut rewound = self.until(k)?;
+        rewound.tip.begin_generation(&entry.value);
+        check_slot(&rewound.tip.next, &entry.slot)?;
+        rewound.tip.accept(&entry.value, &entry.certificate)?;
+        rewound.push(entry);
+        *self = rewound;
+        Ok(Appended::New)
+    }
+
+    /// The chain as it was before the entry at height `k`, which is not the genesis.
+    fn until(&self, k: u64) -> Result<Self, ChainError> {
+        let count = usize::try_from(k).unwrap_or(usize::MAX);
+        let mut entries = self.entries.iter().take(count).cloned();
+        let mut chain = Self::begin(entries.next().ok_or(ChainError::SecondGenesis)?)?;
+        for entry in entries {
+            chain.tip.begin_generation(&entry.value);
+            chain.tip.take(&entry.value, entry.value.hash());
+            chain.push(entry);
+        }
+        Ok(chain)
+    }
+
     /// Only a second *certified* value is a conflict, so that nobody can raise a false alarm.
     fn compare_with_decided(&self, entry: &CertifiedEntry) -> Result<Appended, ChainError> {
+        if self.begins_generation(entry) {
+            return self.compare_recoveries(entry);
+        }
         let at = usize::try_from(entry.slot.k).unwrap_or(usize::MAX);
         let Some(own) = self.entries.get(at) else {
             return Err(ChainError::Gap { need: self.tip.next.k, got: entry.slot.k });
@@ -394,6 +379,35 @@ impl ControlChain {
         Err(ChainError::Conflict { k: own.slot.k })
     }
 
+    /// Whether it is a recovery to the generation that the chain is in.
+    fn begins_generation(&self, entry: &CertifiedEntry) -> bool {
+        let is_recovery = matches!(&entry.value.body, EntryBody::Recover(_));
+        is_recovery && 0 < self.generation() && entry.slot.generation == self.generation()
+    }
+
+    /// A generation begins once, wherever it goes on from.
+    fn compare_recoveries(&self, entry: &CertifiedEntry) -> Result<Appended, ChainError> {
+        let own = self.entries.iter().find(|it| it.slot.generation == entry.slot.generation);
+        if own.is_some_and(|it| it.slot == entry.slot && it.value == entry.value) {
+            return Ok(Appended::Duplicate);
+        }
+        let (k, found) = (entry.slot.k, entry.slot.config);
+        let Some(config) = self.config_at(found) else {
+            return Err(ChainError::WrongConfig { k, expected: self.config_index(), found });
+        };
+        if entry.slot.account != self.account() {
+            let (expected, found) = (self.account(), entry.slot.account);
+            return Err(ChainError::WrongAccount { expected, found });
+        }
+        verify_recovery(&entry.certificate, &entry.slot, entry.value.hash(), config)?;
+        match &entry.value.body {
+            EntryBody::Recover(it) if it.generation == entry.slot.generation => {
+                Err(ChainError::Conflict { k })
+            }
+            _ => Err(ChainError::MisplacedRecovery),
+        }
+    }
+
     /// Whether `value` keeps to the rules that a value for the next slot must keep to by itself. To
     /// be asked before a vote; whether the value is *wanted* is for an
     /// [`EntryPolicy`](crate::control::EntryPolicy).
@@ -401,6 +415,10 @@ impl ControlChain {
     /// # Errors
     /// [`ChainError`], naming the first rule that it breaks.
     pub fn check_next(&self, value: &Entry) -> Result<(), ChainError> {
+        self.check_frozen()?;
+        if let EntryBody::Recover(_) = &value.body {
+            return Err(ChainError::MisplacedRecovery);
+        }
         self.tip.check(value)
     }
 
@@ -442,147 +460,7 @@ impl ControlChain {
     }
 }
 
-/// Where a chain ends: what the next entry must continue, and who decides it. The one place where
-/// the rules of an entry are kept, for chains and for proofs.
-#[derive(Debug, Clone)]
-pub(super) struct Tip {
-    pub(super) next: Slot,
-    pub(super) config: Configuration,
-    /// Devices that were in a roster once and are in none now.
-    removed: BTreeSet<DeviceId>,
-}
-
-impl Tip {
-    pub(super) fn begin(value: &Entry, certificate: &Certificate) -> Result<Self, ChainError> {
-        let EntryBody::Genesis(genesis) = &value.body else {
-            return Err(ChainError::NoGenesis);
-        };
-        if !value.past.is_empty() {
-            return Err(ChainError::NoGenesis);
-        }
-        check_size(value)?;
-        let config = Configuration::with_defaults([genesis.first.clone()]);
-        config.validate()?;
-        let (slot, hash) = (Slot::genesis(genesis.account()), value.hash());
-        certificate.verify(&slot, hash, &config)?;
-        Ok(Self { next: slot.next(hash, 0), config, removed: BTreeSet::new() })
-    }
-
-    fn check(&self, value: &Entry) -> Result<(), ChainError> {
-        check_size(value)?;
-        if !value.past.is_sorted_by(|a, b| a < b) {
-            return Err(ChainError::PastNotSorted);
-        }
-        match &value.body {
-            EntryBody::Genesis(_) => Err(ChainError::SecondGenesis),
-            EntryBody::Reconfigure(config) => self.check_config(config),
-            EntryBody::Revoke(Revoke { device, .. }) => {
-                self.check_member(*device)?;
-                self.check_config(&self.config.without(*device))
-            }
-            EntryBody::ReAdmit(it) => {
-                self.check_member(it.device)?;
-                self.check_new(&it.entry)?;
-                self.check_config(&self.config.replacing(it.device, it.entry.clone()))
-            }
-            EntryBody::Snapshot(it) => {
-                it.keys.keys().try_for_each(|device| self.check_member(*device))?;
-                self.check_config(&self.config.with_vote_keys(&it.keys))
-            }
-            EntryBody::Install(_)
-            | EntryBody::SetUpgradePolicy { .. }
-            | EntryBody::ActivateVersion(_)
-            | EntryBody::Release(_) => Ok(()),
-        }
-    }
-
-    fn check_config(&self, config: &Configuration) -> Result<(), ChainError> {
-        config.validate()?;
-        match config.roster.keys().find(|it| self.removed.contains(it)) {
-            Some(device) => Err(ChainError::Readded { device: *device }),
-            None => Ok(()),
-        }
-    }
-
-    fn check_member(&self, device: DeviceId) -> Result<(), ChainError> {
-        if self.config.roster.contains_key(&device) {
-            return Ok(());
-        }
-        Err(ChainError::NoMember { device })
-    }
-
-    /// Whoever is admitted anew shares no key with anybody in the roster, the one that it replaces
-    /// included.
-    fn check_new(&self, entry: &RosterEntry) -> Result<(), ChainError> {
-        let keys = |it: &RosterEntry| [it.unit_key, it.vote_key, it.transport_key];
-        let new = keys(entry);
-        let mut old = self.config.roster.values();
-        let shared = old.any(|it| keys(it).iter().any(|key| new.contains(key)));
-        if shared {
-            return Err(ConfigError::SharedKey { device: entry.device }.into());
-        }
-        Ok(())
-    }
-
-    /// Takes a certified value for the next slot; changes nothing when it is refused.
-    pub(super) fn accept(
-        &mut self,
-        value: &Entry,
-        certificate: &Certificate,
-    ) -> Result<(), ChainError> {
-        self.check(value)?;
-        let hash = value.hash();
-        certificate.verify(&self.next, hash, &self.config)?;
-        let Some(config) = value.body.next_config(&self.config) else {
-            self.skip(hash);
-            return Ok(());
-        };
-        let stays = |device: &DeviceId| config.roster.contains_key(device);
-        self.removed.extend(self.config.roster.keys().copied().filter(|it| !stays(it)));
-        self.config = config;
-        self.next = self.next.next(hash, self.next.config.saturating_add(1));
-        Ok(())
-    }
-
-    /// Goes past a decision that changes no configuration and of which only the hash is known. What
-    /// is certified after it names it as its parent.
-    pub(super) fn skip(&mut self, value: Digest) {
-        self.next = self.next.next(value, self.next.config);
-    }
-}
-
 fn certificate_of_one(slot: Slot, value: &Entry, key: &SecretKey) -> Certificate {
     let vote = Vote::sign(slot, Phase::Commit, 0, value.hash(), key);
     Certificate { view: vote.view, votes: [(vote.key, vote.signature)].into() }
-}
-
-fn check_size(value: &Entry) -> Result<(), ChainError> {
-    let found = encode(value).len();
-    if ENTRY_BYTES_MAX < found { Err(ChainError::TooLarge { found }) } else { Ok(()) }
-}
-
-/// Whether `found` is `expected`; if not, the first part in which it differs. Heights agree here.
-fn check_slot(expected: &Slot, found: &Slot) -> Result<(), ChainError> {
-    let k = expected.k;
-    if found.account != expected.account {
-        return Err(ChainError::WrongAccount { expected: expected.account, found: found.account });
-    }
-    if found.k != k {
-        return Err(ChainError::Gap { need: k, got: found.k });
-    }
-    if found.generation != expected.generation {
-        let (expected, found) = (expected.generation, found.generation);
-        return Err(ChainError::WrongGeneration { k, expected, found });
-    }
-    if found.config != expected.config {
-        let (expected, found) = (expected.config, found.config);
-        return Err(ChainError::WrongConfig { k, expected, found });
-    }
-    if found.parent != expected.parent {
-        return Err(ChainError::WrongParent { k });
-    }
-    if found.roots != expected.roots {
-        return Err(ChainError::WrongRoots { k });
-    }
-    Ok(())
 }

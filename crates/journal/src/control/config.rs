@@ -95,6 +95,14 @@ pub enum ConfigError {
         /// The device.
         device: DeviceId,
     },
+    /// The recovery role has no keys, too many, or asks for more signatures than it has keys.
+    #[error("{threshold} of {keys} recovery keys is not a role that can act")]
+    Recovery {
+        /// Signatures asked for.
+        threshold: u16,
+        /// Keys there are.
+        keys: usize,
+    },
     /// Two devices share a key, or one uses a key twice.
     #[error("device {device} uses a key that is already in use")]
     SharedKey {
@@ -158,6 +166,13 @@ impl Configuration {
         next
     }
 
+    /// This one with the vote keys that devices have in another one.
+    #[must_use]
+    pub fn with_keys_of(&self, other: &Self) -> Self {
+        let keys = other.roster.iter().map(|(device, entry)| (*device, entry.vote_key));
+        self.with_vote_keys(&keys.collect())
+    }
+
     /// The devices that vote.
     pub fn voters(&self) -> impl Iterator<Item = &RosterEntry> {
         self.roster.values().filter(|it| it.role == Role::Voter)
@@ -187,6 +202,11 @@ impl Configuration {
         let m = usize::from(self.m);
         if 2 * m <= voters || voters < m {
             return Err(ConfigError::Threshold { m: self.m, voters });
+        }
+        if let RecoveryRole::Keys { keys, threshold, .. } = &self.recovery
+            && (*threshold == 0 || keys.len() < usize::from(*threshold) || DEVICES_MAX < keys.len())
+        {
+            return Err(ConfigError::Recovery { threshold: *threshold, keys: keys.len() });
         }
         let mut keys = BTreeSet::new();
         for (id, entry) in &self.roster {

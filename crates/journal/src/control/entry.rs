@@ -9,7 +9,7 @@ use aura_protocol_core::{
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::control::{ChainProof, Configuration, RosterEntry};
+use crate::control::{ChainProof, Configuration, Recover, RosterEntry};
 
 /// The value of a slot.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -50,6 +50,65 @@ pub enum EntryBody {
     /// What the account came to so far stands for all of its units. A new configuration, of the same
     /// roster: units that name it rest on nothing below it.
     Snapshot(Snapshot),
+    /// [`Self::Revoke`] or [`Self::ReAdmit`], and devices get the vote keys that they announced.
+    Rekeyed(Box<Rekeyed>),
+    /// The chain goes on in another generation. Certified by the recovery role, not by votes.
+    Recover(Box<Recover>),
+    /// A request to recover the account is not granted: no recovery that names it counts after this.
+    VetoRecovery {
+        /// [`RecoveryRequest::id`](crate::control::RecoveryRequest::id).
+        request: Digest,
+    },
+}
+
+/// A change of the roster with which vote keys change.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Rekeyed {
+    /// Who leaves, and who comes.
+    pub change: RosterChange,
+    /// The vote keys that devices have in the configuration that begins: at least one. The others keep
+    /// theirs.
+    pub keys: BTreeMap<DeviceId, PublicKey>,
+}
+
+/// A device leaves, with or without another one in its seat.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum RosterChange {
+    /// It leaves.
+    Revoke(Revoke),
+    /// Another one takes its seat.
+    ReAdmit(Box<ReAdmit>),
+}
+
+impl RosterChange {
+    /// Who leaves.
+    #[must_use]
+    pub const fn leaves(&self) -> DeviceId {
+        match self {
+            Self::Revoke(it) => it.device,
+            Self::ReAdmit(it) => it.device,
+        }
+    }
+
+    /// The decision of this, where these devices have announced vote keys.
+    #[must_use]
+    pub fn with_keys(self, mut keys: BTreeMap<DeviceId, PublicKey>) -> EntryBody {
+        keys.remove(&self.leaves());
+        match self {
+            change if !keys.is_empty() => EntryBody::Rekeyed(Box::new(Rekeyed { change, keys })),
+            Self::Revoke(it) => EntryBody::Revoke(it),
+            Self::ReAdmit(it) => EntryBody::ReAdmit(it),
+        }
+    }
+
+    /// The configuration after it, with the vote keys of before.
+    pub(super) fn after(&self, current: &Configuration) -> Configuration {
+        match self {
+            Self::Revoke(it) => current.without(it.device),
+            Self::ReAdmit(it) => current.replacing(it.device, it.entry.clone()),
+        }
+    }
 }
 
 /// What all units in the closure of an entry's past, and all entries up to it, come to: what a device
@@ -225,10 +284,13 @@ impl EntryBody {
             Self::Revoke(it) => Some(current.without(it.device)),
             Self::ReAdmit(it) => Some(current.replacing(it.device, it.entry.clone())),
             Self::Snapshot(it) => Some(current.with_vote_keys(&it.keys)),
+            Self::Recover(it) => Some(it.config.clone()),
+            Self::Rekeyed(it) => Some(it.change.after(current).with_vote_keys(&it.keys)),
             Self::Genesis(_)
             | Self::Install(_)
             | Self::SetUpgradePolicy { .. }
             | Self::ActivateVersion(_)
+            | Self::VetoRecovery { .. }
             | Self::Release(_) => None,
         }
     }
@@ -242,7 +304,33 @@ impl EntryBody {
                 | Self::Revoke(_)
                 | Self::ReAdmit(_)
                 | Self::Snapshot(_)
+                | Self::Rekeyed(_)
+                | Self::Recover(_)
         )
+    }
+
+    /// The change of the roster that it is, if a device leaves by it.
+    #[must_use]
+    pub fn roster_change(&self) -> Option<RosterChange> {
+        match self {
+            Self::Revoke(it) => Some(RosterChange::Revoke(*it)),
+            Self::ReAdmit(it) => Some(RosterChange::ReAdmit(it.clone())),
+            Self::Rekeyed(it) => Some(it.change.clone()),
+            _ => None,
+        }
+    }
+
+    /// The cut that it makes.
+    #[must_use]
+    pub const fn cut(&self) -> Option<&Revoke> {
+        match self {
+            Self::Revoke(it) => Some(it),
+            Self::Rekeyed(it) => match &it.change {
+                RosterChange::Revoke(it) => Some(it),
+                RosterChange::ReAdmit(_) => None,
+            },
+            _ => None,
+        }
     }
 }
 

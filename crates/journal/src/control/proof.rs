@@ -14,7 +14,7 @@ use std::cell::Cell;
 use aura_protocol_core::{AccountId, Digest};
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
-use crate::control::{Certificate, CertifiedEntry, ChainError, Entry, Slot, chain::Tip};
+use crate::control::{Certificate, CertifiedEntry, ChainError, Entry, Slot, tip::Tip};
 
 /// Deepest nesting of proofs: a proof may hold an entry that embeds a proof (the installation of a
 /// listed release), and each level costs the decoder stack.
@@ -86,9 +86,10 @@ impl ChainProof {
         for link in rest {
             let (ChainLink::Full { roots, .. } | ChainLink::Hash { roots, .. }) = link;
             tip.next.roots = *roots;
-            let slot = tip.next;
             proved = match link {
                 ChainLink::Full { value, certificate, .. } => {
+                    tip.begin_generation(value);
+                    let slot = tip.next;
                     tip.accept(value, certificate)?;
                     Some((slot, value))
                 }

@@ -12,7 +12,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use thiserror::Error;
 
 use crate::control::{
-    Certificate, CertificateError, ControlChain, Entry, Fact, Slot, Subject, facts, merkle,
+    Certificate, CertificateError, ChainError, ControlChain, Entry, Fact, Slot, Subject, facts,
+    merkle,
+    recover::{first_config, verify_recovery},
     slot::roots_of,
 };
 
@@ -226,7 +228,17 @@ impl LedgerProof {
             .config_at(self.config)
             .ok_or(StatementError::UnknownConfig { config: self.config })?;
         let slot = self.slot();
-        self.certificate.verify(&slot, self.value, config)?;
+        if self.config < first_config(self.generation) {
+            // The first slot of a generation, which a configuration of the one before decided.
+            verify_recovery(&self.certificate, &slot, self.value, config).map_err(|error| {
+                match error {
+                    ChainError::Certificate(error) => StatementError::Certificate(error),
+                    _ => StatementError::UnknownConfig { config: self.config },
+                }
+            })?;
+        } else {
+            self.certificate.verify(&slot, self.value, config)?;
+        }
         let known = chain.head_at(self.k);
         if known.is_some_and(|it| it != slot.child_parent(self.value)) {
             return Err(StatementError::AnotherEntry { k: self.k });

@@ -4,7 +4,7 @@ use aura_crypto::{Context, Domain, PublicKey, SecretKey, Signature, SignatureErr
 use aura_protocol_core::{Digest, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::control::{Entry, Slot};
+use crate::control::{Announcement, Entry, RecoveryRequest, Slot};
 
 /// What a vote says: the two phases of a decision, and the way from one attempt to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -52,6 +52,10 @@ pub enum ControlMessage {
     },
     /// A vote for a value.
     Vote(Box<Vote>),
+    /// The vote key that the unit's author will use next. Concerns no slot.
+    Announce(Announcement),
+    /// A recovery key asks for another generation. Concerns no slot.
+    RequestRecovery(Box<RecoveryRequest>),
 }
 
 impl Vote {

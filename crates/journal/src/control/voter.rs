@@ -98,7 +98,8 @@ pub enum Observed {
     Known,
     /// Its slot is not open yet; it is kept until then.
     Kept,
-    /// Its slot is decided, or stands on another decision, in another account or another view.
+    /// It concerns no slot, or one that is decided, or stands on another decision, in another account or
+    /// another view.
     Elsewhere,
     /// It is a vote by no voter of the configuration.
     NotAVoter,
@@ -208,11 +209,14 @@ impl Voter {
         let (slot, view) = match message {
             ControlMessage::Propose { slot, view, .. } => (slot, *view),
             ControlMessage::Vote(vote) => (&vote.slot, vote.view),
+            ControlMessage::Announce(_) | ControlMessage::RequestRecovery(_) => {
+                return Observed::Elsewhere;
+            }
         };
         if slot.account != next.account {
             return Observed::Elsewhere;
         }
-        if next.k < slot.k {
+        if place(&next) < place(slot) {
             return self.keep(author, message);
         }
         if *slot != next || self.view(next).saturating_add(VIEWS_AHEAD_MAX) < view {
@@ -221,6 +225,7 @@ impl Voter {
         match message {
             ControlMessage::Propose { value, .. } => self.observe_proposal(chain, author, value),
             ControlMessage::Vote(vote) => self.observe_vote(chain, vote),
+            ControlMessage::Announce(_) | ControlMessage::RequestRecovery(_) => Observed::Elsewhere,
         }
     }
 
@@ -291,6 +296,9 @@ impl Voter {
     ) -> Vec<VoterOutput> {
         self.advance(chain);
         let mut out = Vec::new();
+        if chain.frozen().is_some() {
+            return out;
+        }
         let may_vote = |key: &&SecretKey| chain.config().voter_with_key(&key.public()).is_some();
         if let Some(key) = vote_key.filter(may_vote) {
             self.vote(chain, policy, key, &mut out);
@@ -350,7 +358,7 @@ impl Voter {
     fn standing(&self, slot: Slot) -> Option<VoteRecord> {
         match self.record {
             Some(record) if record.slot == slot => Some(record),
-            Some(record) if slot.k <= record.slot.k => None,
+            Some(record) if place(&slot) <= place(&record.slot) => None,
             Some(_) | None => Some(VoteRecord { slot, view: 0, prepared: None, lock: None }),
         }
     }
@@ -447,6 +455,12 @@ impl Voter {
             }
         }
     }
+}
+
+/// Where a slot stands: a generation begins below heights of the one before, and what was voted there binds
+/// nobody in it.
+const fn place(slot: &Slot) -> (u64, u64) {
+    (slot.generation, slot.k)
 }
 
 /// The order in which a view's voters prefer values: by hash in the first, by one that nobody can

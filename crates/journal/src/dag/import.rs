@@ -4,7 +4,7 @@
 //! configuration, never on arrival order or a clock. Nothing is stored before all checks pass.
 
 use aura_protocol_core::{
-    AccountId, Digest, Lamport,
+    AccountId, DecodeError, Digest, Lamport,
     limits::{UNIT_BODY_BYTES_MAX, UNIT_DEPS_MAX},
 };
 
@@ -49,12 +49,20 @@ pub(crate) enum Check {
 }
 
 /// Reads a unit, and checks all that can be seen on the unit alone.
-pub(crate) fn read(account: AccountId, hash: Digest, bytes: &[u8]) -> Result<Candidate, Reject> {
-    let unit = Unit::from_bytes(bytes).map_err(Reject::Malformed)?;
-    let body = &unit.body;
-    if body.version != UNIT_VERSION {
-        return Err(Reject::Version { found: body.version });
+pub(crate) fn read<S: UnitScheme>(
+    account: AccountId,
+    hash: Digest,
+    bytes: &[u8],
+) -> Result<Candidate, Reject> {
+    // Of another format nothing else may be looked at.
+    if let Some(found) = Unit::version_of(bytes).filter(|it| *it != UNIT_VERSION) {
+        return Err(Reject::Version { found });
     }
+    let mut unit = Unit::from_bytes(bytes).map_err(Reject::Malformed)?;
+    if !S::reads(unit.body.event.tag()) {
+        unit = Unit::unread(bytes).ok_or(Reject::Malformed(DecodeError::Malformed))?;
+    }
+    let body = &unit.body;
     if body.account != account {
         return Err(Reject::Account { expected: account, found: body.account });
     }

@@ -28,7 +28,6 @@ pub(crate) use waiting::{Need, Refusals, Waiting};
 use crate::{
     control::Configuration,
     error::Missing,
-    event::Event,
     ticks::Ticks,
     unit::{Unit, UnitBody},
 };
@@ -119,8 +118,7 @@ impl Dag {
     /// What its author has used up with this unit, if the quota allows it. Its parents are here.
     pub(crate) fn spent(&self, candidate: &Candidate, config: &Configuration) -> Option<Spent> {
         let body = &candidate.unit.body;
-        let is_tick = matches!(body.event, Event::EpochTick { .. });
-        let moves_clock = is_tick && {
+        let moves_clock = body.event.is_tick() && {
             let past = self.ticks_of(body.parents());
             !Arc::ptr_eq(&past, &Ticks::with(Arc::clone(&past), body, config))
         };

@@ -28,6 +28,8 @@ pub enum EventKind {
     EpochTick,
     /// [`Event::OpenChild`].
     OpenChild,
+    /// [`Event::Unread`].
+    Unread,
 }
 
 impl Event {
@@ -46,6 +48,7 @@ impl Event {
             Self::CloseSession(_) => EventKind::CloseSession,
             Self::EpochTick { .. } => EventKind::EpochTick,
             Self::OpenChild(_) => EventKind::OpenChild,
+            Self::Unread(_) => EventKind::Unread,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Ledger event formats. Append-only: any device may replay any of them.
 
+mod encoding;
 mod kind;
 pub mod v1;
 // +- The next format goes here, with its bytes in tests/it/unit_vectors.rs.

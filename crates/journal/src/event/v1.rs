@@ -12,8 +12,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::control::{ChainProof, ControlMessage};
 
 /// What a device writes into the ledger, by its own signature.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-#[borsh(use_discriminant = false)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// What a device is called, where it can be reached and what it can run. Replaces the last.
@@ -59,6 +58,9 @@ pub enum Event {
     /// A session begins as a part of another, or does not. Its id is [`crate::child_session_id`]. Only
     /// the first of the parent's opener counts.
     OpenChild(Box<OpenChild>),
+    /// What this build cannot read, as its author encoded it: most likely a newer version can. It is kept,
+    /// linked, sent on and counted like any other, and means nothing here.
+    Unread(Vec<u8>),
 }
 
 /// What a device says of itself.

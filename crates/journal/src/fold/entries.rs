@@ -16,12 +16,20 @@ impl Fold {
         let Some(entry) = index.and_then(|it| sources.chain.entries().get(it)) else { return };
         match &entry.value.body {
             EntryBody::Genesis(_) => {}
-            EntryBody::Reconfigure(_) | EntryBody::Revoke(_) | EntryBody::ReAdmit(_) => {
-                if let Some(next) = sources.chain.config_at(self.config.saturating_add(1)) {
-                    self.reconfigure(next, undo);
+            EntryBody::Reconfigure(_)
+            | EntryBody::Revoke(_)
+            | EntryBody::ReAdmit(_)
+            | EntryBody::Rekeyed(_)
+            | EntryBody::Recover(_) => {
+                let index = sources.chain.config_after(self.config);
+                if let Some((index, next)) =
+                    index.and_then(|it| Some((it, sources.chain.config_at(it)?)))
+                {
+                    self.reconfigure(index, next, undo);
                 }
             }
             EntryBody::Snapshot(_) => self.snapshot(undo),
+            EntryBody::VetoRecovery { .. } => {}
             EntryBody::Install(install) => {
                 if let Some(proved) = sources.proved.install(k) {
                     self.install(k, install, proved, undo);
@@ -45,9 +53,9 @@ impl Fold {
     }
 
     /// Devices that left the roster no longer count for what is still open.
-    fn reconfigure(&mut self, next: &Configuration, undo: &mut Vec<Undo>) {
-        self.config = self.config.saturating_add(1);
-        undo.push(Undo::Reconfigured);
+    fn reconfigure(&mut self, index: u64, next: &Configuration, undo: &mut Vec<Undo>) {
+        undo.push(Undo::Reconfigured(self.config));
+        self.config = index;
         let open = self.state.proposals.values_mut().filter(|it| it.activated_at.is_none());
         for proposal in open {
             undo.push(Undo::Marked(proposal.unit, Marks::of(proposal)));
@@ -60,8 +68,8 @@ impl Fold {
     /// Sessions that have ended are forgotten: what they wrote stands in the records, and that they were
     /// there in the root over all of them. A configuration of the same roster begins.
     pub(crate) fn snapshot(&mut self, undo: &mut Vec<Undo>) {
+        undo.push(Undo::Reconfigured(self.config));
         self.config = self.config.saturating_add(1);
-        undo.push(Undo::Reconfigured);
         let sessions = &mut self.state.sessions;
         let ended: Vec<_> = sessions.extract_if(.., |_, it| it.closed_by.is_some()).collect();
         let before = self.state.ended.clone();

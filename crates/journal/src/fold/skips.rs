@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use aura_protocol_core::{DeviceId, Digest};
 
 use crate::{
-    control::{ControlChain, EntryBody},
+    control::ControlChain,
     dag::{Chain, Dag, OPEN_SEGMENT},
     unit::UnitBody,
 };
@@ -123,7 +123,7 @@ impl Skips {
             }
         }
         for entry in chain.entries().iter().take_while(|it| it.slot.config < newest) {
-            if let EntryBody::Revoke(it) = &entry.value.body {
+            if let Some(it) = entry.value.body.cut() {
                 skips.cut(0, it.device, (it.last_seq, it.last_hash));
             }
         }

@@ -25,7 +25,7 @@ pub(crate) enum Undo {
     Closed(SessionId, SessionStatus),
     Record(Box<RecordId>, Option<Box<RawRecord>>),
     Released,
-    Reconfigured,
+    Reconfigured(u64),
     Ended(Box<(EndedSessions, Vec<(SessionId, SessionState)>)>),
 }
 
@@ -84,7 +84,7 @@ impl Undo {
             Self::Released => {
                 state.releases.pop();
             }
-            Self::Reconfigured => *config = config.saturating_sub(1),
+            Self::Reconfigured(before) => *config = before,
             Self::Ended(before) => {
                 let (ended, sessions) = *before;
                 state.ended = ended;

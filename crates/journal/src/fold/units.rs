@@ -27,7 +27,7 @@ impl Fold {
         let body = &held.unit.body;
         match &body.event {
             Event::PublishManifest(metadata) => self.publish(position.unit, body, metadata, undo),
-            Event::Control(_) | Event::EpochTick { .. } => {}
+            Event::Control(_) | Event::EpochTick { .. } | Event::Unread(_) => {}
             Event::ProposeUpgrade(proposal) => {
                 self.propose(sources, position.unit, body, proposal, undo);
             }

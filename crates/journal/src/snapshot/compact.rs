@@ -57,7 +57,7 @@ impl<S: UnitScheme> Ledger<S> {
         }
         let base = Settled::of(&self.chain, bytes)?;
         let segments = &self.segments;
-        let Moved { ledger, left } = self.moved(base, |unit, _| segments.of(unit) <= point.k);
+        let Moved { ledger, left } = self.moved(Some(base), |unit, _| segments.of(unit) <= point.k);
         if let Some(unit) = self.rested_on(&ledger, &left) {
             return Err(SnapshotError::Late { unit });
         }
@@ -78,7 +78,7 @@ impl<S: UnitScheme> Ledger<S> {
             return Err(SnapshotError::None);
         }
         let dag = base.dag();
-        let Moved { ledger, left } = self.moved(base, |unit, candidate| {
+        let Moved { ledger, left } = self.moved(Some(base), |unit, candidate| {
             let body = &candidate.unit.body;
             let known = dag.chain_of(&body.author);
             let below = known.map_or(0, |it| it.fork_below().unwrap_or_else(|| it.dropped()));
@@ -137,8 +137,12 @@ impl<S: UnitScheme> Ledger<S> {
     }
 
     /// This ledger's units on top of a base, but for those that it stands for.
-    fn moved(&self, base: Settled, is_below: impl Fn(&Digest, &Candidate) -> bool) -> Moved<S> {
-        let mut ledger = Self::above(self.chain.clone(), Some(base));
+    fn moved(
+        &self,
+        base: Option<Settled>,
+        is_below: impl Fn(&Digest, &Candidate) -> bool,
+    ) -> Moved<S> {
+        let mut ledger = Self::above(self.chain.clone(), base);
         let mut left = BTreeMap::new();
         for hash in self.dag.arrivals() {
             let Some(held) = self.dag.held(hash) else { continue };
@@ -173,6 +177,31 @@ impl<S: UnitScheme> Ledger<S> {
         left.keys().find_map(rests).or_else(|| in_roster.map(|(unit, _)| *unit))
     }
 
+    /// Goes on from where the chain does that a recovery led to: with those of the units that have a place
+    /// there, on the base that there was.
+    pub(crate) fn follow(&mut self) {
+        let bytes = self.base().map(|(_, bytes)| bytes.to_vec());
+        let base = bytes.and_then(|it| Settled::of(&self.chain, it).ok());
+        let Moved { mut ledger, left } = self.moved(base, |_, _| false);
+        tracing::info!(units = left.len(), "units of the generation before count no more");
+        self.hand_over(&mut ledger);
+        ledger.batch = std::mem::take(&mut self.batch);
+        *self = ledger;
+        let needs = self.waiting.configs_up_to(self.chain.config_index());
+        self.release(needs.into());
+    }
+
+    /// Gives the ledger that takes the place of this one whatever waits here, and what is to be told.
+    fn hand_over(&mut self, next: &mut Self) {
+        let known: BTreeSet<Digest> = next.dag.arrivals().iter().copied().collect();
+        let mut subscriptions = std::mem::take(&mut self.subscriptions);
+        subscriptions.retain(|it| known.contains(it));
+        next.subscriptions = subscriptions;
+        next.waiting = std::mem::take(&mut self.waiting);
+        next.refusals = std::mem::take(&mut self.refusals);
+        next.fold.succeed(std::mem::take(&mut self.fold));
+    }
+
     /// Puts a ledger that stands on a base in the place of this one.
     fn succeed(&mut self, mut next: Self) -> Compacted {
         let (k, bytes) = next.base().map_or((0, 0), |(k, bytes)| (k, bytes.len()));
@@ -182,13 +211,7 @@ impl<S: UnitScheme> Ledger<S> {
             units: next.len(),
             bytes,
         };
-        let known: BTreeSet<Digest> = next.dag.arrivals().iter().copied().collect();
-        let mut subscriptions = std::mem::take(&mut self.subscriptions);
-        subscriptions.retain(|it| known.contains(it));
-        next.subscriptions = subscriptions;
-        next.waiting = std::mem::take(&mut self.waiting);
-        next.refusals = std::mem::take(&mut self.refusals);
-        next.fold.succeed(std::mem::take(&mut self.fold));
+        self.hand_over(&mut next);
         let mut batch = std::mem::take(&mut self.batch);
         batch.units.clear();
         let units = next.dag.arrivals().iter().filter_map(|it| next.unit_bytes(it));

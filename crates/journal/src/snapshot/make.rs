@@ -31,8 +31,8 @@ struct View<'a, S> {
 }
 
 impl<S: UnitScheme> Ledger<S> {
-    /// The snapshot whose entry closes over these units, for the next slot, without new vote keys. To be
-    /// computed by whoever proposes it and by each that votes for it.
+    /// The snapshot whose entry closes over these units, for the next slot, with the vote keys that
+    /// are announced there. To be computed by whoever proposes it and by each that votes for it.
     ///
     /// # Errors
     /// [`SnapshotError`] when something is missing here, or the past leaves out what is closed already.
@@ -44,7 +44,8 @@ impl<S: UnitScheme> Ledger<S> {
             None => self.compute_base(past)?,
         };
         self.computed.put(slot, past, (base, bytes));
-        Ok(Snapshot { base, bytes, keys: BTreeMap::new() })
+        let keys = self.announced(past).map_err(|it| SnapshotError::Behind { unit: it.unit })?;
+        Ok(Snapshot { base, bytes, keys })
     }
 
     fn compute_base(&self, past: &[Digest]) -> Result<(Digest, u64), SnapshotError> {
@@ -59,6 +60,10 @@ impl<S: UnitScheme> Ledger<S> {
         let outside = |it: &Digest| self.dag.is_above(it) && !closing.contains(it);
         if let Some((unit, _)) = self.segments.closed().find(|(it, _)| outside(it)) {
             return Err(SnapshotError::Uncovered { unit: *unit });
+        }
+        let is_needed = |it: &&Digest| self.counts(it) && closing.contains(*it);
+        if let Some(unit) = self.unread().keys().find(is_needed) {
+            return Err(SnapshotError::Unread { unit: *unit });
         }
         let before = self.chain.snapshots().last().map_or(0, |it| it.k);
         let (k, config) = (self.chain.next_slot().k, self.chain.config_index().saturating_add(1));
@@ -82,6 +87,28 @@ impl<S: UnitScheme> Ledger<S> {
         let point = self.chain.snapshots().iter().find(|it| it.k == k)?;
         let is_here = !self.needs(k) && self.base.as_ref().is_none_or(|it| it.k() < k);
         is_here.then(|| Base::digest_of(&self.base_at(k, point.config).to_bytes()))
+    }
+
+    /// The height of the newest snapshot of which everything is here, or its base.
+    #[must_use]
+    pub fn newest_base(&self) -> Option<u64> {
+        let standing = self.base.as_ref().map_or(0, Settled::k);
+        let mut newest = self.chain.snapshots().iter().rev().map(|it| it.k);
+        newest.find(|k| standing <= *k && !self.needs(*k))
+    }
+
+    /// What the snapshot at a height stands for: the same on a device that dropped those units and on one
+    /// that has them. None where there is no snapshot, something of it is missing here, or it is gone.
+    #[must_use]
+    pub fn base_for(&self, k: u64) -> Option<Base> {
+        match &self.base {
+            Some(it) if it.k() == k => Some(it.base().clone()),
+            Some(it) if k < it.k() => None,
+            _ => {
+                let point = self.chain.snapshots().iter().find(|it| it.k == k)?;
+                (!self.needs(k)).then(|| self.base_at(k, point.config))
+            }
+        }
     }
 
     fn view(&self, k: u64) -> View<'_, S> {

@@ -43,6 +43,13 @@ pub enum SnapshotError {
         /// The unit.
         unit: Digest,
     },
+    /// A unit counts that this build cannot read, so what the account came to is not known here. Nobody's
+    /// fault: upgrade this device.
+    #[error("unit {unit} cannot be read here; upgrade this device")]
+    Unread {
+        /// The unit.
+        unit: Digest,
+    },
     /// What it stands for is too large.
     #[error("a base has at most {BASE_BYTES_MAX} bytes, found {found}")]
     TooLarge {
@@ -84,6 +91,12 @@ pub enum SnapshotError {
     /// It is not the base of any snapshot of this chain. Its sender's fault.
     #[error("it is not the base of a snapshot of this chain")]
     Unknown,
+    /// The base is of another format. Nobody's fault: whoever made it runs another major version.
+    #[error("base format {found}, and this build reads {BASE_VERSION} alone; upgrade this device")]
+    Version {
+        /// The format found.
+        found: u16,
+    },
     /// The bytes are not the canonical encoding of a base. Certified so: nobody's fault here.
     #[error("the bytes are not the canonical encoding of a base")]
     Malformed(#[source] DecodeError),
@@ -96,6 +109,7 @@ impl SnapshotError {
         match self {
             Self::Behind { .. } => "SnapshotBehind",
             Self::Uncovered { .. } => "SnapshotUncovered",
+            Self::Unread { .. } => "UnreadUnit",
             Self::TooLarge { .. } => "SnapshotTooLarge",
             Self::None => "NoSnapshot",
             Self::Differs { .. } => "SnapshotDiffers",
@@ -103,6 +117,7 @@ impl SnapshotError {
             Self::UnderWay { .. } => "UpgradeUnderWay",
             Self::Late { .. } => "LateUnit",
             Self::Unknown => "UnknownBase",
+            Self::Version { .. } => "BaseVersion",
             Self::Malformed(_) => "BadBase",
         }
     }

@@ -29,9 +29,13 @@ impl Settled {
             |it| matches!(&it.value.body, EntryBody::Snapshot(named) if named.base == digest),
         );
         let entry = named.ok_or(SnapshotError::Unknown)?;
+        let version = bytes.first_chunk().map(|it| u16::from_le_bytes(*it));
+        if let Some(found) = version.filter(|it| *it != BASE_VERSION) {
+            return Err(SnapshotError::Version { found });
+        }
         let base = Base::from_bytes(&bytes).map_err(SnapshotError::Malformed)?;
         let is_of_chain = base.account == chain.account() && base.k == entry.slot.k;
-        if !is_of_chain || base.version != BASE_VERSION {
+        if !is_of_chain {
             return Err(SnapshotError::Unknown);
         }
         Ok(Self { base, bytes, tips: entry.value.past.clone() })
@@ -43,6 +47,10 @@ impl Settled {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    pub(crate) const fn base(&self) -> &Base {
+        &self.base
     }
 
     pub(crate) const fn state(&self) -> &AccountState {

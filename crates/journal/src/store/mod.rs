@@ -47,7 +47,8 @@ pub trait LedgerStore: Send {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub struct StoreBatch {
-    /// Entries of the control chain, continuing those stored.
+    /// Entries of the control chain, continuing those stored or going on from below, and a second
+    /// certified value that froze the chain.
     pub entries: Vec<CertifiedEntry>,
     /// What stands for units that are gone, in place of all units that are stored.
     pub compaction: Option<Compaction>,
@@ -94,7 +95,8 @@ pub enum RecordChange {
 /// Everything that a store holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stored {
-    /// The control chain, from the genesis on.
+    /// The control chain from the genesis on, in the order in which entries were taken: what a recovery
+    /// left stands before it.
     pub entries: Vec<CertifiedEntry>,
     /// What stands for units that are gone.
     pub base: Option<Vec<u8>>,
@@ -179,11 +181,12 @@ impl Stored {
         self.records.retain(|_, rows| !rows.is_empty());
     }
 
-    /// Whether `batch` continues what is stored: its entries stand at the next heights, and the
+    /// Whether `batch` continues what is stored: its entries leave no height out, and the
     /// records of a swap are of its app.
     pub(crate) fn check(entries: u64, batch: &StoreBatch) -> Result<(), StoreError> {
         for (need, entry) in (entries..).zip(&batch.entries) {
-            if entry.slot.k != need {
+            // Below it stand a recovery and what follows on it, and what froze the chain.
+            if need < entry.slot.k || (entry.slot.k == 0 && need != 0) {
                 return Err(StoreError::Unordered { need, got: entry.slot.k });
             }
         }

@@ -246,7 +246,8 @@ fn replay(stored: &mut Stored, help: Option<&Ledger>) -> Result<Ledger, String> 
             tracing::debug!(%error, "entry left out");
         }
     }
-    let entries = chain.entries().to_vec();
+    let mut entries = chain.entries().to_vec();
+    entries.extend(chain.frozen().cloned());
     let stored_base = Stored { entries, base: stored.base.clone(), ..Stored::default() };
     let mut ledger = Ledger::restore(&stored_base).map_err(|error| error.to_string())?;
     let helped =

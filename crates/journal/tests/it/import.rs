@@ -220,7 +220,8 @@ fn refused_or_parked(ledger: &mut Ledger, bytes: &[u8]) {
 #[test]
 fn garbage_is_malformed() {
     let (_, mut ledger) = fixture();
-    for bytes in [&[][..], &[0; 400], &[0xff; 400]] {
+    let of_this_version = [&[1, 0][..], &[0; 130]].concat();
+    for bytes in [&[][..], &[1], &[1, 0], of_this_version.as_slice()] {
         assert_eq!(ledger.import(PEER, bytes), Err(Reject::Malformed(DecodeError::Malformed)));
     }
 }

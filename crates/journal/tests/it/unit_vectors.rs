@@ -3,7 +3,7 @@
 //! `tests/vectors/unit_v1.txt` has one line per value, `name hex`. Append-only from 0.1.0 on; until
 //! then a line changes only together with a line in CHANGELOG.md.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aura_journal::{
     Event, Unit, UnitBody, child_session_id,
@@ -17,11 +17,13 @@ use aura_journal::{
 };
 use aura_protocol_core::{
     AccountId, Agreement, AppId, Capability, DeviceId, Digest, Epoch, Lamport, Manifest, Outcome,
-    ProtocolCapabilities, ProtocolVersion, RecordKey, SchemaId, SessionId, UnixTime, encode,
+    ProtocolVersion, RecordKey, SchemaId, SessionId, UnixTime, encode,
 };
 
 use crate::support::{device, proof, repository};
 
+/// What events there are, for people.
+const CATALOGUE: &str = include_str!("../../../../docs/events.md");
 const STORED: &str = include_str!("../vectors/unit_v1.txt");
 
 fn digest(byte: u8) -> Digest {
@@ -72,7 +74,7 @@ fn propose() -> Event {
         digest: digest(13),
         plan: Some(proof(0)),
         steps: vec![digest(14)],
-        capabilities: ProtocolCapabilities { granted: [Capability::WriteRecords].into() },
+        capabilities: [Capability::WriteRecords].into_iter().collect(),
         not_before: Some(UnixTime(1_700_000_000)),
         grace_seconds: 3600,
         expires: UnixTime(1_800_000_000),
@@ -157,6 +159,18 @@ fn units_have_their_stored_bytes() {
     let root = state_root(digest(22), &[(app(), digest(23))].into());
     lines.push(("state_root".to_owned(), root.as_bytes().to_vec()));
     check(&lines);
+}
+
+/// Each kind stands in the catalogue, under the number that its bytes begin with.
+#[test]
+fn the_catalogue_has_every_event() {
+    for (_, event) in events() {
+        let line = format!("| `{:?}` | event {} |", event.kind(), event.tag());
+        assert!(CATALOGUE.contains(&line), "{line}");
+        assert_eq!(encode(&event).first(), Some(&event.tag()));
+    }
+    let tags: BTreeSet<u8> = events().iter().map(|(_, event)| event.tag()).collect();
+    assert_eq!(tags, (0..=10).collect(), "one kind was forgotten");
 }
 
 fn check(lines: &[(String, Vec<u8>)]) {

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aura_journal::{
     control::{
-        ActivateVersion, Certificate, CertifiedEntry, ChainLink, ChainProof, Configuration,
-        ControlMessage, Entry, EntryBody, Install, Lock, Phase, ReAdmit, RecoveryRole, Release,
-        ReleaseBuild, ReleasedMigration, Revoke, Role, Slot, Snapshot, UpgradePolicy, Vote,
-        VoteRecord,
+        ActivateVersion, Announcement, Certificate, CertifiedEntry, ChainLink, ChainProof,
+        Configuration, ControlMessage, Entry, EntryBody, Install, Lock, Phase, ReAdmit, Recover,
+        RecoveryRequest, RecoveryRole, Release, ReleaseBuild, ReleasedMigration, Revoke, Role,
+        RosterChange, Slot, Snapshot, UpgradePolicy, Vote, VoteRecord,
     },
     sync::{BasePart, Branches, Frontier, Hello, SyncMessage},
 };
@@ -171,6 +171,38 @@ fn entry(body: EntryBody) -> Entry {
     Entry { past: vec![digest(26), digest(27)], body }
 }
 
+/// Vote keys that change, and what begins a generation.
+fn check_keys_and_generations(
+    vectors: &mut Vectors,
+    revoke: Revoke,
+    entry: &impl Fn(EntryBody) -> Entry,
+) {
+    let (voters, author) = ([device("one"), device("two")], revoke.device);
+    let keys: BTreeMap<_, _> = [(voters[1].id(), voters[0].vote_key.public())].into();
+    let rekeyed = RosterChange::Revoke(revoke).with_keys(keys.clone());
+    vectors.check("entry_rekeyed_revoke", &entry(rekeyed));
+    let readmit = ReAdmit { device: author, entry: device("three").entry };
+    let rekeyed = RosterChange::ReAdmit(Box::new(readmit)).with_keys(keys);
+    vectors.check("entry_rekeyed_re_admit", &entry(rekeyed));
+    let said = Announcement::new(slot().account, author, &voters[0].vote_key);
+    vectors.check("message_announce", &ControlMessage::Announce(said));
+    let recover = Recover { generation: 3, config: configuration(), request: digest(42) };
+    vectors.check("entry_recover", &entry(EntryBody::Recover(Box::new(recover))));
+    let veto = EntryBody::VetoRecovery { request: digest(42) };
+    vectors.check("entry_veto_recovery", &entry(veto));
+    let request = RecoveryRequest {
+        generation: 3,
+        config: 2,
+        next: configuration(),
+        nonce: [43; 32],
+        key: voters[0].vote_key.public(),
+        signature: said.proof,
+    };
+    vectors.check("id_of_recovery_request", &request.id());
+    let request = ControlMessage::RequestRecovery(Box::new(request));
+    vectors.check("message_request_recovery", &request);
+}
+
 #[test]
 fn control_formats() {
     let stored = STORED.lines().filter_map(|line| line.split_once(' ')).collect();
@@ -216,6 +248,7 @@ fn control_formats() {
     let keys = [(author, voters[0].vote_key.public())].into();
     let snapshot = Snapshot { base: digest(36), bytes: 37, keys };
     vectors.check("entry_snapshot", &entry(EntryBody::Snapshot(snapshot)));
+    check_keys_and_generations(&mut vectors, revoke, &entry);
     vectors.check("chain_proof", &proof());
     vectors.check("sync_hello", &SyncMessage::Hello(hello));
     vectors.check("sync_entries", &SyncMessage::Entries(vec![certified]));
