@@ -271,7 +271,7 @@ impl Consent<'_> {
             .map(|it| it.with_vote_keys(&keys))
             .filter(|it| *it == Configuration { group_key: current.group_key, ..next.clone() });
         if let Some(plan) = wanted.next() {
-            return self.check_change(current, &plan, next);
+            return self.check_wanted(current, &plan, next);
         }
         let same = next.roster.keys().eq(current.roster.keys());
         if same && next.group_key != current.group_key {
@@ -292,7 +292,7 @@ impl Consent<'_> {
 
     /// What the person here wants counts once the keys are where it takes them: among those who stay, or in
     /// as many shares (INV-D6).
-    fn check_change(
+    fn check_wanted(
         &self,
         current: &Configuration,
         plan: &Configuration,
