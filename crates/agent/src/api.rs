@@ -31,6 +31,22 @@ pub enum Command {
         /// Which device, by name or id.
         device: String,
     },
+    /// Let a device leave in order: it helps first to give the account's keys to those who stay. The persons
+    /// at m devices say so.
+    Remove {
+        /// Which device, by name or id.
+        device: String,
+    },
+    /// Set how many devices it takes. The persons at m devices say so.
+    SetThreshold {
+        /// Votes that decide.
+        votes: u16,
+        /// Shares that use the account's keys; as many as votes where it is not said.
+        #[serde(default)]
+        shares: Option<u16>,
+    },
+    /// Who holds which lock.
+    Locks,
     /// Install an app, by decision of the account.
     Install(InstallRequest),
     /// Run a release on this device, inside the installed requirement and policy.
@@ -223,8 +239,12 @@ pub enum Response {
     SnapshotTaken(SnapshotTaken),
     /// To [`Command::Compact`].
     Compacted(Compacted),
-    /// To [`Command::Revoke`].
+    /// To [`Command::Revoke`] and [`Command::Remove`].
     DeviceLeft(DeviceLeft),
+    /// To [`Command::SetThreshold`].
+    ThresholdSet(ThresholdSet),
+    /// To [`Command::Locks`].
+    Locks(Locks),
     /// To [`Command::TrustClock`].
     ClockTrusted(ClockTrusted),
     /// To [`Command::RequestRecovery`].
@@ -383,6 +403,43 @@ pub struct Keys {
     pub share: Option<bool>,
     /// What this device's secrets are sealed under: `a key file`, `a passphrase`; empty before it has any.
     pub sealed_under: String,
+}
+
+/// How many devices it takes from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThresholdSet {
+    /// Votes that decide.
+    pub votes: u16,
+    /// Shares that use the account's keys.
+    pub shares: u16,
+    /// Devices that vote.
+    pub devices: usize,
+    /// The height of the decision, or a later one.
+    pub k: u64,
+}
+
+/// The account's locks: what must not run beside each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locks {
+    /// One row each.
+    pub locks: Vec<Lock>,
+}
+
+/// One lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// Its name.
+    pub lock: String,
+    /// The name of the device that holds it.
+    pub holder: Option<String>,
+    /// The number of the last grant; an order under a lower one is not taken. 0 before the first.
+    pub number: u64,
+    /// Until which epoch it is held, unless it is released before.
+    pub until: Option<u64>,
+    /// The epoch of now, by the quorum clock.
+    pub epoch: u64,
+    /// The names of the devices that wait for it.
+    pub waiting: Vec<String>,
 }
 
 /// How much a ledger holds.

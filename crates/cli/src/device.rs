@@ -19,6 +19,7 @@ const VALID_SECONDS: u64 = 3600;
 #[derive(Debug, Subcommand)]
 pub enum Device {
     /// Make a ticket with which one more device can join the account
+    #[command(visible_alias = "add")]
     Invite {
         /// For how long it can be used
         #[arg(long, value_name = "SECONDS", default_value_t = VALID_SECONDS)]
@@ -28,7 +29,13 @@ pub enum Device {
         #[arg(long, value_name = "DEVICE")]
         replaces: Option<String>,
     },
-    /// Send a device away: what it writes from now on does not count. Said at as many devices as decide
+    /// Let a device leave in order: those who stay get its part of the account's keys first
+    #[command(after_help = REMOVE_HELP)]
+    Remove {
+        /// The device, by name or id
+        device: String,
+    },
+    /// Send a lost device away: what it writes from now on does not count. Said at as many devices as decide
     Revoke {
         /// The device, by name or id
         device: String,
@@ -50,6 +57,11 @@ pub enum Device {
     List,
 }
 
+const REMOVE_HELP: &str = "\
+Said at as many devices as decide; each waits until enough have said so. The account's keys stay the same,
+and go to those who stay: all of them have to be connected, and as many as hold the keys now. The leaving
+device helps if it is there. Otherwise nothing changes. A lost device: `aura device revoke`.";
+
 impl Device {
     /// Runs the command.
     pub async fn run(self, context: &Context) -> Result<(), AgentError> {
@@ -58,6 +70,10 @@ impl Device {
             Self::Revoke { device } => {
                 let revoke = Command::Revoke { device };
                 context.output.object(&ask::running(store, &revoke).await?)
+            }
+            Self::Remove { device } => {
+                let remove = Command::Remove { device };
+                context.output.object(&ask::running(store, &remove).await?)
             }
             Self::Invite { valid, replaces } => {
                 let invite = Command::Invite { valid_seconds: valid, replaces };

@@ -19,6 +19,7 @@ mod exit;
 mod installer;
 mod key;
 mod ledger;
+mod lock;
 mod logging;
 mod output;
 mod protocol;
@@ -28,6 +29,7 @@ mod run;
 mod session;
 mod status;
 mod text;
+mod threshold;
 mod time;
 mod trace;
 mod upgrade;
@@ -74,6 +76,12 @@ enum Group {
     /// Derive keys that no device holds.
     #[command(subcommand)]
     Key(key::Key),
+    /// Set how many devices it takes.
+    #[command(subcommand)]
+    Threshold(threshold::Threshold),
+    /// See what holds which lock.
+    #[command(subcommand)]
+    Lock(lock::Lock),
     /// Run sessions of an app with other devices.
     #[command(subcommand)]
     Session(session::Session),
@@ -99,6 +107,8 @@ impl Group {
             Self::Repository(command) => command.run(context)?,
             Self::Installer(command) => command.run(context).await?,
             Self::Key(command) => command.run(context).await?,
+            Self::Threshold(command) => command.run(context).await?,
+            Self::Lock(command) => command.run(context).await?,
             Self::Session(command) => command.run(context).await?,
             Self::Upgrade(command) => command.run(context).await?,
             Self::Recovery(command) => command.run(context).await?,

@@ -23,7 +23,8 @@ use aura_protocol_core::{
 };
 
 use crate::{
-    Rehearsal,
+    Change, Rehearsal,
+    change::voters_of,
     repository::{Repository, check_content, check_release},
 };
 
@@ -35,6 +36,8 @@ pub struct Consent<'a> {
     pub rehearsals: &'a BTreeMap<Digest, Rehearsal>,
     /// The devices that the person at this device wants to leave.
     pub leaving: &'a BTreeSet<DeviceId>,
+    /// What else the person at this device wants to be changed.
+    pub wanted: &'a BTreeSet<Change>,
     /// The requests to recover the account that the person at this device does not want to be granted.
     pub unwanted_recoveries: &'a BTreeSet<Digest>,
     /// The keys that it holds a share of and the account has not certified yet.
@@ -58,6 +61,21 @@ pub struct OfferedKeys {
     pub threshold: u16,
     /// Who holds a share.
     pub holders: BTreeSet<DeviceId>,
+    /// How they came about.
+    pub origin: Origin,
+}
+
+/// How keys came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The account's devices made them.
+    Made,
+    /// They are the keys that are certified, among other holders.
+    Reshared {
+        /// Whether these holders and this number of shares follow from the roster alone. Otherwise a person
+        /// has to want them.
+        follows: bool,
+    },
 }
 
 impl EntryPolicy for Consent<'_> {
@@ -241,14 +259,20 @@ impl Consent<'_> {
         self.check_leaving(readmit.device)
     }
 
-    /// One device more at a time or other keys, and nothing else changes: removal needs a ceremony of its
-    /// own.
+    /// One device more at a time, or other keys, or what the person here wants, and nothing else changes.
     fn check_reconfigure(&self, past: &[Digest], next: &Configuration) -> Verdict {
         let current = self.ledger.chain().config();
         let keys = match self.ledger.announced(past) {
             Ok(keys) => keys,
             Err(missing) => return Verdict::Wait(missing.to_string()),
         };
+        let plans = self.wanted.iter().filter_map(|it| it.of(current).ok());
+        let mut wanted = plans
+            .map(|it| it.with_vote_keys(&keys))
+            .filter(|it| *it == Configuration { group_key: current.group_key, ..next.clone() });
+        if let Some(plan) = wanted.next() {
+            return self.check_wanted(current, &plan, next);
+        }
         let same = next.roster.keys().eq(current.roster.keys());
         if same && next.group_key != current.group_key {
             return self.check_keys(&current.with_vote_keys(&keys), next);
@@ -263,6 +287,35 @@ impl Consent<'_> {
                 deny("RosterChange", "a new device changes the default thresholds and nothing else")
             }
             _ => deny("RosterChange", "a reconfiguration adds exactly one device"),
+        }
+    }
+
+    /// What the person here wants counts once the keys are where it takes them: among those who stay, or in
+    /// as many shares (INV-D6).
+    fn check_wanted(
+        &self,
+        current: &Configuration,
+        plan: &Configuration,
+        next: &Configuration,
+    ) -> Verdict {
+        let holders = voters_of(plan);
+        let stays = holders == voters_of(current) && plan.t_sign == current.t_sign;
+        let Some((key, _)) = current.group_key.filter(|_| !stays) else {
+            return match next.group_key == current.group_key {
+                true => Verdict::Accept,
+                false => deny("KeyChange", "this changes no keys"),
+            };
+        };
+        let fits = |it: &&OfferedKeys| {
+            next.group_key == Some((it.key, it.name))
+                && it.key == key
+                && it.origin != Origin::Made
+                && it.threshold == plan.t_sign
+                && it.holders == holders
+        };
+        match self.offered_keys.iter().find(fits) {
+            Some(_) => Verdict::Accept,
+            None => Verdict::Wait("the keys are not known to be among those who stay".to_string()),
         }
     }
 
@@ -283,6 +336,12 @@ impl Consent<'_> {
         }
         if keys.holders != current.voters().map(|it| it.device).collect() {
             return deny("KeyChange", "not every voter holds a share of these keys");
+        }
+        if let Origin::Reshared { follows } = keys.origin {
+            return match follows && current.group_key.is_some_and(|it| it.0 == keys.key) {
+                true => Verdict::Accept,
+                false => deny("KeyChange", "nobody here wants the keys in so many shares"),
+            };
         }
         if self.keys_used {
             return deny(

@@ -87,13 +87,16 @@ impl Node {
         self.out.push(Effect::News(News::Epoch(epoch)));
     }
 
-    /// Signs the next tick, if a session here waits for an epoch and the interval is over. A device
-    /// that waits for nothing signs nothing.
+    /// Signs the next tick, if a session here waits for an epoch, or a lock for its end, and the interval is
+    /// over. A device that waits for nothing signs nothing.
     pub(super) fn tick_clock(&mut self) {
         let Ticking { interval_seconds, since, .. } = self.ticking;
         let waits = self.sessions.values().any(|it| it.context.wake().is_some());
         let due = since.saturating_add(interval_seconds) <= self.now;
-        if !waits || !due || !self.ledger.ticks_missing().contains(&self.me) {
+        if !due
+            || !(waits || self.lock_is_held())
+            || !self.ledger.ticks_missing().contains(&self.me)
+        {
             return;
         }
         let next = self.ledger.epoch().saturating_add(1);

@@ -1,6 +1,6 @@
 //! What the person at this device wants.
 
-use aura_distribution::{Repository, repository::check_content};
+use aura_distribution::{Change, Repository, repository::check_content};
 use aura_journal::{
     control::{ChainProof, ControlChain, Install, Release, UpgradePolicy},
     event::{Event, OpenSession, ProposeUpgrade},
@@ -66,6 +66,10 @@ impl Node {
                 self.intents.push_back(Intent::Revoke { device, id });
                 None
             }),
+            Command::Remove { device } => {
+                self.device_named(&device).and_then(|device| self.want(id, Change::Remove(device)))
+            }
+            Command::SetThreshold { votes, shares } => self.set_threshold(id, votes, shares),
             Command::Snapshot => {
                 self.ask_for_snapshot(id);
                 return;

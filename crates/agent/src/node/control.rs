@@ -2,7 +2,7 @@
 
 use aura_coordination::choreography::upgrade::{UpgradeCoordinator, UpgradeState};
 use aura_distribution::{
-    Consent,
+    Change, Consent,
     consent::{OfferedKeys, activation},
 };
 use aura_journal::{
@@ -61,6 +61,13 @@ pub(super) enum Intent {
     Revoke {
         /// Which device.
         device: DeviceId,
+        /// Who waits.
+        id: RequestId,
+    },
+    /// What the person here wants to be changed.
+    Change {
+        /// What.
+        change: Change,
         /// Who waits.
         id: RequestId,
     },
@@ -155,6 +162,7 @@ impl Node {
             ledger: &self.ledger,
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
+            wanted: &self.wanted,
             unwanted_recoveries: &self.recoveries.unwanted,
             offered_keys: &offered,
             keys_used,
@@ -252,6 +260,7 @@ impl Node {
             ledger: &self.ledger,
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
+            wanted: &self.wanted,
             unwanted_recoveries: &self.recoveries.unwanted,
             offered_keys,
             keys_used: self.uses_keys(),
@@ -339,6 +348,13 @@ impl Node {
             }
             Intent::Veto { request, .. } => Some(EntryBody::VetoRecovery { request: *request }),
             Intent::AdoptKeys { session } => self.with_keys(*session).map(|it| it.1),
+            // What moves the keys is certified with them.
+            Intent::Change { change, .. } if self.wish_for_keys(*change).is_some() => None,
+            Intent::Change { change, .. } => {
+                let next = change.of(self.ledger.chain().config()).ok()?;
+                let keys = self.ledger.announced(&self.ledger.heads()).ok()?;
+                Some(EntryBody::Reconfigure(Box::new(next.with_vote_keys(&keys))))
+            }
         }
     }
 
@@ -376,6 +392,10 @@ impl Node {
                 self.log(format!("the keys of session {} are given up: {error}", session.short()));
                 self.drop_keys(session);
             }
+            Some(Intent::Change { change, id }) => {
+                self.wanted.remove(&change);
+                self.out.push(Effect::Answer { id, result: Err(error) });
+            }
             None => {}
         }
     }
@@ -400,6 +420,7 @@ impl Node {
                 Intent::Snapshot { known, .. } => *known < self.ledger.chain().snapshots().len(),
                 Intent::Veto { request, .. } => self.ledger.chain().is_vetoed(*request),
                 Intent::AdoptKeys { session } => self.with_keys(*session).is_none(),
+                Intent::Change { change, .. } => change.of(self.ledger.chain().config()).is_err(),
                 Intent::Activate { proposal } => {
                     let upgrade = self.upgrades.get(proposal);
                     let waiting =
@@ -433,6 +454,7 @@ impl Node {
                 let result = self.snapshot_taken();
                 self.out.push(Effect::Answer { id, result });
             }
+            Intent::Change { change, id } => self.wish_over(change, id),
             Intent::Veto { request, id } => {
                 let result = Ok(self.vetoed(request));
                 self.out.push(Effect::Answer { id, result });

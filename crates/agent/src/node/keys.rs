@@ -9,11 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_coordination::{
-    choreography::{built_in::KeyProtocol, dkd, dkg},
+    choreography::{built_in::KeyProtocol, dkd, dkg, sign::Purpose},
     keystore::{Keys, Request},
 };
 use aura_crypto::PublicKey;
-use aura_distribution::consent::OfferedKeys;
+use aura_distribution::consent::{OfferedKeys, Origin};
 use aura_journal::control::{Configuration, Entry, EntryBody};
 use aura_protocol_core::{
     AppId, DeviceId, Digest, Outcome, ProtocolName, SessionId, UnixTime, decode, encode,
@@ -75,10 +75,13 @@ impl Node {
 
     /// Adopts the keys that the chain certifies now, and gives others up.
     fn compare_keys(&mut self) {
-        let (height, roster) = (self.ledger.chain().height(), self.unit_keys());
-        let certified = self.ledger.chain().config().group_key.map(|it| it.1);
+        let chain = self.ledger.chain();
+        let (height, is_member) = (chain.height(), chain.config().roster.contains_key(&self.me));
+        let certified = chain.config().group_key.map(|it| it.1);
+        let (roster, reshares) = (self.unit_keys(), self.reshares());
         let Some(vault) = &mut self.vault else { return };
-        if vault.compared.replace(height) == Some(height) {
+        let seen = (height, vault.store.all_pending().count(), reshares);
+        if vault.compared.replace(seen) == Some(seen) {
             return;
         }
         vault.store.set_roster(roster);
@@ -89,6 +92,8 @@ impl Node {
         let found = vault.store.all_pending().find(|it| Some(it.1.name()) == certified);
         let says = match found.map(|it| it.0).map(|it| vault.store.adopt(it)) {
             Some(Ok(())) => "this device holds a share of the account's keys",
+            // Its own part of what is certified may still be on its way through the session.
+            _ if reshares && is_member => return,
             _ if held.is_some() => {
                 vault.store.retire();
                 "the account goes by other keys, and this device's share is gone"
@@ -107,7 +112,7 @@ impl Node {
             .sessions()
             .into_iter()
             .filter(|it| !self.sessions.get(it).is_some_and(|it| it.context.is_running()))
-            .filter(|it| !self.may_be_adopted(*it))
+            .filter(|it| !self.may_be_adopted(*it) && !self.is_part(*it))
             .collect();
         if over.is_empty() {
             return;
@@ -118,6 +123,12 @@ impl Node {
         self.keep_vault();
     }
 
+    /// Whether this may be a part of a resharing that runs here: parts have names of their own.
+    fn is_part(&self, session: SessionId) -> bool {
+        let is_known = self.ledger.state().sessions.contains_key(&session);
+        !is_known && !self.sessions.contains_key(&session) && self.reshares()
+    }
+
     /// Whether the keys that a session led to may be certified yet.
     fn may_be_adopted(&self, session: SessionId) -> bool {
         let keys = self.vault.as_ref().and_then(|it| it.store.pending(session));
@@ -126,6 +137,9 @@ impl Node {
         let known = self.ledger.state().sessions.get(&session);
         let failed = known.and_then(|it| it.outcome.as_ref());
         let failed = failed.is_some_and(|it| !matches!(it, Outcome::Completed { .. }));
+        if self.is_resharing(session) {
+            return !failed && self.may_count(session);
+        }
         // Somebody may have voted for them in this slot: then they are kept until it is decided.
         let proposed = || {
             let adopts = |it: &Entry| match &it.body {
@@ -140,12 +154,12 @@ impl Node {
     }
 
     /// Whether some session used the keys that are certified, or tried to. Then they are never made anew.
-    fn keys_in_use(&self) -> bool {
+    pub(super) fn keys_in_use(&self) -> bool {
         let (derive, chain) = (key_app(KeyProtocol::Derive), self.ledger.chain());
-        let Some(key) = chain.config().group_key else { return false };
+        let Some((key, _)) = chain.config().group_key else { return false };
         let under = |unit: &Digest| {
             let config = self.ledger.unit(unit).and_then(|it| chain.config_at(it.body.config));
-            config.and_then(|it| it.group_key) == Some(key)
+            config.and_then(|it| it.group_key).map(|it| it.0) == Some(key)
         };
         let mut sessions = self.ledger.state().sessions.values();
         sessions.any(|it| Some(it.open.app) == derive && under(&it.opened_by))
@@ -154,11 +168,13 @@ impl Node {
     /// Wants the keys certified that a session has led to.
     fn offer_keys(&mut self) {
         let Some(vault) = &self.vault else { return };
-        let sessions: Vec<SessionId> = vault.store.all_pending().map(|it| it.0).collect();
+        let made = vault.store.all_pending().map(|it| it.0).filter(|it| !self.is_resharing(*it));
+        let sessions: Vec<SessionId> = made.chain(self.reshared_sessions()).collect();
         for session in sessions {
             let wanted =
                 |it: &Intent| matches!(it, Intent::AdoptKeys { session: of } if *of == session);
-            if self.is_finished(session) && !self.intents.iter().any(wanted) {
+            let is_wanted = self.intents.iter().any(wanted);
+            if self.is_finished(session) && !is_wanted && self.with_keys(session).is_some() {
                 self.intents.push_back(Intent::AdoptKeys { session });
             }
         }
@@ -174,27 +190,35 @@ impl Node {
     /// The keys that this device would have certified.
     pub(super) fn offered_keys(&self) -> Vec<OfferedKeys> {
         let Some(vault) = &self.vault else { return Vec::new() };
-        let finished = vault.store.all_pending().filter(|it| self.is_finished(it.0));
-        finished.filter_map(|it| offered(it.1)).collect()
+        let made = vault.store.all_pending().filter(|it| !self.is_resharing(it.0));
+        let made = made.filter(|it| self.is_finished(it.0)).filter_map(|it| offered(it.1));
+        let reshared = self.reshared_sessions().filter_map(|it| self.offered_resharing(it));
+        made.chain(reshared).collect()
     }
 
     /// The configuration that certifies the keys of a session, and what it rests on; none once it is in
     /// force.
     pub(super) fn with_keys(&self, session: SessionId) -> Option<(Vec<Digest>, EntryBody)> {
-        let keys = offered(self.vault.as_ref()?.store.pending(session)?)?;
         let current = self.ledger.chain().config().clone();
-        if current.group_key == Some((keys.key, keys.name)) {
+        let next = if self.is_resharing(session) {
+            self.with_resharing(session)?
+        } else {
+            let keys = offered(self.vault.as_ref()?.store.pending(session)?)?;
+            let (t_sign, t_dkd) = (keys.threshold, keys.threshold);
+            Configuration {
+                group_key: Some((keys.key, keys.name)),
+                t_sign,
+                t_dkd,
+                ..current.clone()
+            }
+        };
+        if current.group_key == next.group_key {
             return None;
         }
         let closed = self.ledger.state().sessions.get(&session).and_then(|it| it.closed_by);
         // The same for everybody who holds a share, so that all propose one value.
         let past = closed.map_or_else(|| self.ledger.heads(), |it| vec![it]);
-        let next = Configuration {
-            group_key: Some((keys.key, keys.name)),
-            t_sign: keys.threshold,
-            t_dkd: keys.threshold,
-            ..current.with_vote_keys(&self.ledger.announced(&past).ok()?)
-        };
+        let next = next.with_vote_keys(&self.ledger.announced(&past).ok()?);
         Some((past, EntryBody::Reconfigure(Box::new(next))))
     }
 
@@ -203,6 +227,7 @@ impl Node {
         if let Some(vault) = &mut self.vault {
             vault.store.discard(session);
         }
+        self.resharing.known.remove(&session);
         self.keep_vault();
     }
 
@@ -268,7 +293,19 @@ impl Node {
                 }
                 Ok(Some(it.terms.digest()))
             }
-            _ => Err("this device signs for no session yet".to_string()),
+            Request::Reshare(it) => self.allow_resharing(known, it),
+            Request::Lock(_) => Ok(None),
+            Request::Sign(it) => {
+                use Purpose::{LockGrant, ResharingAuthority, ResharingProof};
+                let is_fit = self.is_resharing(session)
+                    && matches!(it.terms.purpose, LockGrant | ResharingAuthority | ResharingProof);
+                if is_fit {
+                    Ok(None)
+                } else {
+                    Err("this device signs nothing of the kind".to_string())
+                }
+            }
+            Request::Recover(_) => Err("this device guards no account".to_string()),
         }
     }
 
@@ -319,7 +356,8 @@ impl Node {
             let known = self.ledger.state().sessions.get(it);
             known.is_some_and(|it| Some(it.open.app) == generate)
         };
-        vault.store.all_pending().next().is_some() || vault.store.sessions().iter().any(entered)
+        let mut pending = vault.store.all_pending().filter(|it| !self.is_resharing(it.0));
+        pending.next().is_some() || vault.store.sessions().iter().any(entered)
     }
 }
 
@@ -334,5 +372,6 @@ fn offered(keys: &Keys) -> Option<OfferedKeys> {
         name: keys.name(),
         threshold: keys.signing.1.threshold(),
         holders: keys.holders.keys().copied().collect(),
+        origin: Origin::Made,
     })
 }

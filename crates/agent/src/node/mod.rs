@@ -18,10 +18,12 @@ mod effect;
 mod input;
 mod joins;
 mod keys;
+mod locks;
 mod modules;
 mod peers;
 mod records;
 mod recovery;
+mod resharing;
 mod restore;
 mod rights;
 mod running;
@@ -35,12 +37,13 @@ mod view;
 mod votes;
 mod waits;
 mod wall;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aura_coordination::choreography::upgrade::UpgradeCoordinator;
 use aura_crypto::{HpkeSecretKey, PublicKey, SecretKey, seal::KeySource};
-use aura_distribution::Rehearsal;
+use aura_distribution::{Change, Rehearsal};
 use aura_journal::{
     control::{Slot, Voter},
     event::Event,
@@ -87,6 +90,7 @@ pub struct Node {
     sealed: Option<KeySource>,
     making: keys::Making,
     derivations: derive::Derivations,
+    resharing: resharing::Resharings,
     transport_key: [u8; 32],
     ledger: Ledger,
     voter: Voter,
@@ -125,6 +129,8 @@ pub struct Node {
     intents: VecDeque<Intent>,
     /// The devices that the person here wants to leave.
     leaving: BTreeSet<DeviceId>,
+    /// What else the person here wants to be changed.
+    wanted: BTreeSet<Change>,
     /// A slot for which a value was proposed that cannot be judged, and how long it is waited for.
     deferred: Option<(Slot, UnixTime)>,
     invitations: BTreeMap<Digest, Invitation>,
@@ -203,6 +209,7 @@ impl Node {
         self.answer_snapshot();
         self.tick_clock();
         self.make_keys_when_due();
+        self.reshare_when_due();
         self.watch_patience();
         self.say_hello_when_due();
     }

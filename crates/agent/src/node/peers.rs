@@ -208,6 +208,7 @@ impl Node {
                 }
                 Event::OpenSession(_) | Event::OpenChild(_) => {
                     if let Some(session) = session {
+                        self.resharing_opened(session);
                         self.session_opened(session);
                         self.stir_parent(&hash);
                     }
@@ -215,6 +216,7 @@ impl Node {
                 Event::CloseSession(_) => self.stir_parent(&hash),
                 Event::SessionMessage(_) => {
                     if let Some(session) = session {
+                        self.note_grant(session, &hash);
                         self.session_message(session, hash, author);
                         self.tell_event(&hash);
                     }

@@ -20,6 +20,7 @@ use crate::{
         modules::Modules,
         records::Records,
         recovery::{ROWS, Recoveries},
+        resharing::Resharings,
         rights::Drawing,
         running::Running,
         sessions::Waiting,
@@ -75,6 +76,7 @@ impl Node {
             sealed: stored.local.get(KEYS_ROW).and_then(|it| source_of(it).ok()),
             making: Making::default(),
             derivations: Derivations::default(),
+            resharing: Resharings::default(),
             transport_key: keys.transport,
             voter: Voter::new(stored.vote_record),
             set_back: local(stored, "set-back")?,
@@ -105,6 +107,7 @@ impl Node {
             told_conflict: None,
             intents: std::collections::VecDeque::new(),
             leaving: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             deferred: None,
             invitations: prefixed::<_, Invitation>(stored, "ticket/")?,
             pending: BTreeMap::new(),
@@ -123,6 +126,7 @@ impl Node {
             ledger,
         };
         node.replay_votes();
+        node.restore_resharings();
         node.stir_all();
         let open = node.ledger.state().sessions.values().filter(|it| {
             it.outcome.is_none()

@@ -309,6 +309,7 @@ impl Node {
         running.queue.clear();
         let waiting = std::mem::take(&mut running.signals);
         self.derivation_ended(session);
+        self.resharing_ended(session);
         let Some(running) = self.sessions.get(&session) else { return };
         let (status, outcome) = view::status_of(running.context.status());
         for id in waiting.into_iter().flatten() {

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use aura_coordination::{
-    choreography::built_in::KeyProtocol,
+    choreography::{built_in::KeyProtocol, locking::KEYS},
     keystore::{self, KeyStore, Owner},
 };
 use aura_crypto::{
@@ -56,8 +56,9 @@ pub(super) struct Vault {
     storage: StorageKey,
     /// From it come the nonces of all that is sealed until the device is started again.
     life: Entropy,
-    /// The height of the chain when the keys were compared with what it certifies.
-    pub(super) compared: Option<u64>,
+    /// What there was when the keys were compared with what the chain certifies: its height, how many keys
+    /// wait to be adopted, and whether a resharing runs.
+    pub(super) compared: Option<(u64, usize, bool)>,
 }
 
 impl Vault {
@@ -158,7 +159,16 @@ impl Node {
         let request: keystore::Request =
             decode(question, UNIT_BODY_BYTES_MAX).map_err(|error| error.to_string())?;
         let permitted = self.allow(session, &request)?;
+        let view = match &request {
+            keystore::Request::Lock(_) => Some(self.lock_view().map_err(|it| it.to_string())?),
+            _ => None,
+        };
+        let (epoch, wants) = (self.ledger.epoch(), self.resharing.mine.is_some());
         let store = &mut self.vault.as_mut().ok_or("it has no key store")?.store;
+        store.observe_epoch(epoch);
+        if let Some(view) = view {
+            store.observe_lock(KEYS, view, wants).map_err(|error| error.to_string())?;
+        }
         if let Some(terms) = &permitted {
             store.permit(*terms).map_err(|error| error.to_string())?;
         }

@@ -51,6 +51,7 @@ impl Node {
                 let sessions = ids.filter_map(|id| self.session_view(*id)).collect();
                 Ok(Response::Sessions(Sessions { sessions }))
             }
+            Command::Locks => Ok(Response::Locks(self.locks())),
             Command::Log { limit } => Ok(Response::Log(self.log_view(*limit))),
             Command::Copy { entries, units, base } => {
                 Ok(Response::Piece(copy::piece(&self.ledger, *entries, *units, *base)))
@@ -151,6 +152,7 @@ impl Node {
             && !self.modules_under_way()
             && self.intents.iter().all(Intent::is_upkeep)
             && !self.makes_keys()
+            && !self.reshares()
             && self.pending.is_empty()
             && self.upgrades.values().all(|it| done(it.state()))
     }

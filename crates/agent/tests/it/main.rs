@@ -28,6 +28,7 @@ mod puppet;
 mod recovery;
 mod recovery_code;
 mod refusals;
+mod resharing;
 mod rights;
 mod sessions;
 mod snapshots;

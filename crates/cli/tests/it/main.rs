@@ -17,5 +17,6 @@ mod in_use;
 mod key;
 mod protocol;
 mod refusal;
+mod resharing;
 mod statements;
 mod usage;

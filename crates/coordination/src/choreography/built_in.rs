@@ -13,6 +13,7 @@ use crate::{
     choreography::{
         dkd::{Dkd, script::dkd},
         dkg::{Dkg, script::dkg},
+        resharing::{Resharing, script::resharing},
     },
     execution::{BuiltIn, NativeProtocol, NativeScript},
 };
@@ -25,11 +26,13 @@ pub enum KeyProtocol {
     Generate,
     /// Derives others from them.
     Derive,
+    /// Gives them to other holders.
+    Reshare,
 }
 
 impl KeyProtocol {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Generate, Self::Derive];
+    pub const ALL: [Self; 3] = [Self::Generate, Self::Derive, Self::Reshare];
 
     /// Its name among protocols.
     #[must_use]
@@ -37,6 +40,7 @@ impl KeyProtocol {
         match self {
             Self::Generate => dkg::GLOBAL.name,
             Self::Derive => dkd::GLOBAL.name,
+            Self::Reshare => resharing::GLOBAL.name,
         }
     }
 
@@ -45,16 +49,18 @@ impl KeyProtocol {
     pub fn descriptor(self) -> Option<Descriptor> {
         const GENERATE: [u8; dkg::GLOBAL.text_len()] = dkg::GLOBAL.text();
         const DERIVE: [u8; dkd::GLOBAL.text_len()] = dkd::GLOBAL.text();
-        let (capability, text) = match self {
-            Self::Generate => (Capability::Seal, GENERATE.to_vec()),
-            Self::Derive => (Capability::DeriveKey, DERIVE.to_vec()),
+        const RESHARE: [u8; resharing::GLOBAL.text_len()] = resharing::GLOBAL.text();
+        let (capabilities, text): (&[Capability], _) = match self {
+            Self::Generate => (&[Capability::Seal], GENERATE.to_vec()),
+            Self::Derive => (&[Capability::DeriveKey], DERIVE.to_vec()),
+            Self::Reshare => (&[Capability::Seal, Capability::Sign], RESHARE.to_vec()),
         };
         Some(Descriptor {
             protocol: self.name().parse::<ProtocolName>().ok()?,
             version: ProtocolVersion::new(1, 0, 0),
             abi: abi::VERSION,
             role: ModuleRole::Protocol,
-            capabilities: [capability].into(),
+            capabilities: capabilities.iter().copied().collect(),
             session_types: vec![text],
             schema: SchemaId::of(""),
             uses: [].into(),
@@ -69,6 +75,7 @@ impl KeyProtocol {
         let script: &'static dyn Script = match self {
             Self::Generate => &Dkg,
             Self::Derive => &Dkd,
+            Self::Reshare => &Resharing,
         };
         Some(Arc::new(NativeScript::new(script, self.descriptor()?)))
     }
@@ -98,6 +105,6 @@ mod tests {
             assert_eq!(protocol.protocol().unwrap().descriptor(), protocol.descriptor().unwrap());
         }
         assert_eq!(KeyProtocol::of_digest(&Digest::ZERO), None);
-        assert_eq!(KeyProtocol::ALL.map(KeyProtocol::name), ["dkg", "dkd"]);
+        assert_eq!(KeyProtocol::ALL.map(KeyProtocol::name), ["dkg", "dkd", "resharing"]);
     }
 }

@@ -45,6 +45,13 @@ impl KeyStore {
         Ok(())
     }
 
+    /// The number to ask for next where numbers from `least` on are free: above what this device signed.
+    #[must_use]
+    pub fn next_number(&self, lock: &[u8], least: u64) -> u64 {
+        let signed = self.locks.get(lock).and_then(|it| it.signed.as_ref());
+        signed.map_or(least, |it| least.max(it.fence.saturating_add(1)))
+    }
+
     /// The quorum clock stands there. It never goes back: an earlier epoch changes nothing.
     pub fn observe_epoch(&mut self, now: Epoch) {
         self.epoch = self.epoch.max(now);

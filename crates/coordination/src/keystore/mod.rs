@@ -153,7 +153,7 @@ impl Keys {
 }
 
 /// The name of an account's keys, by those of their sharings.
-fn name_of(signing: Digest, derivation: Digest) -> Digest {
+pub(crate) fn name_of(signing: Digest, derivation: Digest) -> Digest {
     Digest::tagged("aura account keys v1", &[&encode(&(signing, derivation))])
 }
 

@@ -57,6 +57,7 @@ impl KeyStore {
                 self.sharings(request)?;
                 self.draw(session, rng)?;
             }
+            Step::Offer => return self.offer(request).map(|()| encode(&())),
             Step::End => {
                 self.end(session);
                 return Ok(encode(&()));
@@ -73,8 +74,18 @@ impl KeyStore {
             Step::Deal => self.deal_anew(&room),
             Step::Justify => self.justify_anew(&room),
             Step::Check | Step::Recheck => room.findings().map(|it| encode(&it)),
-            Step::Enter | Step::End | Step::Accept => self.accept_anew(&room),
+            Step::Enter | Step::Offer | Step::End | Step::Accept => self.accept_anew(&room),
         }
+    }
+
+    /// Whether this device holds what is to be reshared, and may deal it.
+    fn offer(&self, request: &Request) -> Result<(), Refusal> {
+        if !self.permits(&request.terms.digest()) {
+            return Err(Refusal::NotPermitted);
+        }
+        self.sharings(request)?;
+        let holds = request.terms.from.devices.contains_key(&self.owner.device);
+        if holds && self.current.is_some() { Ok(()) } else { Err(Refusal::NoKeys) }
     }
 
     /// What is to be reshared. Whoever holds shares of its own reshares nothing else.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::{HpkeSecretKey, SecretKey};
 use aura_distribution::{
-    Consent, Rehearsal,
+    Change, Consent, Rehearsal,
     consent::{OfferedKeys, activation},
     receipt::personal,
 };
@@ -64,6 +64,7 @@ pub struct Account {
     pub ledger: Ledger,
     pub rehearsals: BTreeMap<Digest, Rehearsal>,
     pub leaving: BTreeSet<DeviceId>,
+    pub wanted: BTreeSet<Change>,
     pub unwanted_recoveries: BTreeSet<Digest>,
     pub offered_keys: Vec<OfferedKeys>,
     pub keys_used: bool,
@@ -82,6 +83,7 @@ impl Account {
             ledger,
             rehearsals: BTreeMap::new(),
             leaving: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             unwanted_recoveries: BTreeSet::new(),
             offered_keys: vec![],
             keys_used: false,
@@ -193,7 +195,7 @@ impl Account {
 
     /// What this device says to a value for the next slot.
     pub fn verdict(&self, value: &Entry) -> Verdict {
-        let Self { ledger, rehearsals, leaving, offered_keys, keys_used, now, .. } = self;
+        let Self { ledger, rehearsals, leaving, wanted, offered_keys, keys_used, now, .. } = self;
         let unwanted_recoveries = &self.unwanted_recoveries;
         let keys_used = *keys_used;
         let (now, clock_is_sure) = (*now, self.clock_is_sure);
@@ -201,6 +203,7 @@ impl Account {
             ledger,
             rehearsals,
             leaving,
+            wanted,
             unwanted_recoveries,
             offered_keys,
             keys_used,

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::SecretKey;
-use aura_distribution::{Consent, consent::OfferedKeys};
+use aura_distribution::{
+    Change, Consent,
+    consent::{OfferedKeys, Origin},
+};
 use aura_journal::{
     Event, Ledger, Outcome, PeerTag,
     control::{
@@ -179,6 +182,7 @@ fn keys_are_those_that_every_voter_holds_a_share_of() {
         name: Digest::of(&[number]),
         threshold,
         holders: holders.iter().copied().collect(),
+        origin: Origin::Made,
     };
     let with = |number: u8, threshold: u16| Configuration {
         group_key: Some((key(number), Digest::of(&[number]))),
@@ -205,6 +209,69 @@ fn keys_are_those_that_every_voter_holds_a_share_of() {
     check(&account, with(61, 3), "KeysInUse");
 }
 
+/// INV-D6: what a person wants counts once the same keys are among those whom it concerns, and nobody else's
+/// wish does. A resharing that only follows the roster needs no person.
+#[test]
+fn wishes_and_resharings_keep_the_key() {
+    let mut account = Account::new();
+    let config = account.ledger.chain().config().clone();
+    let check = |account: &Account, next: &Configuration, expect: &str| {
+        account.check_body(EntryBody::Reconfigure(next.clone().into()), expect);
+    };
+    let device = config.voters().next().unwrap().device;
+    let remove = Change::Remove(device).of(&config).unwrap();
+    let votes = Change::Thresholds { votes: config.m + 1, shares: config.t_sign };
+    let more_votes = votes.of(&config).unwrap();
+    check(&account, &remove, "RosterChange");
+    check(&account, &more_votes, "RosterChange");
+    account.wanted = [Change::Remove(device), votes].into();
+    // There are no keys yet: nothing else has to change.
+    check(&account, &remove, "accept");
+    check(&account, &more_votes, "accept");
+    let key = account.devices[0].key.public();
+    let named = |next: &Configuration, name: u8| Configuration {
+        group_key: Some((key, Digest::of(&[name]))),
+        ..next.clone()
+    };
+    check(&account, &named(&more_votes, 1), "KeyChange");
+    account.decide(EntryBody::Reconfigure(named(&config, 1).into()));
+    let config = account.ledger.chain().config().clone();
+    let remove = Change::Remove(device).of(&config).unwrap();
+    check(&account, &votes.of(&config).unwrap(), "accept");
+    let none = "wait: the keys are not known to be among those who stay";
+    check(&account, &remove, none);
+    let holders: BTreeSet<_> = remove.voters().map(|it| it.device).collect();
+    let offer = OfferedKeys {
+        key,
+        name: Digest::of(&[2]),
+        threshold: remove.t_sign,
+        holders: holders.clone(),
+        origin: Origin::Reshared { follows: false },
+    };
+    account.offered_keys = vec![offer.clone()];
+    account.keys_used = true;
+    check(&account, &named(&remove, 2), "accept");
+    let everybody: BTreeSet<_> = config.voters().map(|it| it.device).collect();
+    let lacking = [
+        OfferedKeys { origin: Origin::Made, ..offer.clone() },
+        OfferedKeys { threshold: remove.t_sign + 1, ..offer.clone() },
+        OfferedKeys { holders: everybody.clone(), ..offer.clone() },
+        OfferedKeys { key: account.devices[1].key.public(), ..offer.clone() },
+    ];
+    for keys in lacking {
+        account.offered_keys = vec![keys];
+        check(&account, &named(&remove, 2), none);
+    }
+    // The roster as it is: whoever joined gets a share, and nobody has to want that.
+    let threshold = config.t_sign;
+    let shared = OfferedKeys { threshold, holders: everybody, ..offer };
+    for (follows, expect) in [(true, "accept"), (false, "KeyChange")] {
+        account.offered_keys =
+            vec![OfferedKeys { origin: Origin::Reshared { follows }, ..shared.clone() }];
+        check(&account, &named(&config, 2), expect);
+    }
+}
+
 /// INV-D1: a publisher's devices vote by the rules of its own chain.
 #[test]
 fn a_release_follows_those_on_its_own_chain() {
@@ -216,6 +283,7 @@ fn a_release_follows_those_on_its_own_chain() {
         ledger: &ledger,
         rehearsals: &rehearsals,
         leaving: &leaving,
+        wanted: &BTreeSet::new(),
         unwanted_recoveries: &unwanted_recoveries,
         offered_keys: &[],
         keys_used: false,

@@ -81,6 +81,12 @@ impl Book {
         self.0.get(lock)?.held.filter(|it| now < it.1)
     }
 
+    /// The highest number that was granted; none while a lock was never granted.
+    #[must_use]
+    pub fn number(&self, lock: &[u8]) -> Option<u64> {
+        self.0.get(lock).map(|it| it.number)
+    }
+
     /// Whether an order under a grant is to be taken.
     ///
     /// # Errors

@@ -180,8 +180,9 @@ async fn deal(
     desk: &Desk,
 ) -> Result<(resharing::AfterDealings, Rounds), Stop> {
     let key = desk.ask(&mut s, Step::Enter, |_| Ok(Record::default())).await?;
-    let (s, _) = s.enter(|me| Ok((answer(&key, me)?, ()))).await?;
-    let (s, _) = s.offer(|me| answer::<[u8; 32]>(&key, me).map(|_| ((), ()))).await?;
+    let (mut s, _) = s.enter(|me| Ok((answer(&key, me)?, ()))).await?;
+    let deals = desk.ask(&mut s, Step::Offer, |_| Ok(Record::default())).await?;
+    let (s, _) = s.offer(|me| answer::<()>(&deals, me).map(|()| ((), ()))).await?;
     let (s, _, _) = s.open(|_, _| Ok(((), ()))).await?;
     let needed = usize::from(desk.terms.from.threshold);
     let first = |_: &Me, offers: &[(Dev, ())]| {

@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_choreography::{Completed, Conclude, Dev, DeviceSet, Members, Opening, Payload, Reason};
-use aura_crypto::Holders;
+use aura_crypto::{Derivation, Holders, Message as _, Sharing, Signing};
 use aura_protocol_core::{
     DeviceId, Digest, Outcome as Ending, SessionId, decode, encode, limits::UNIT_BODY_BYTES_MAX,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::script::resharing::Roles;
-use crate::choreography::{
-    Report, locking,
-    sign::{self, Group, Purpose},
-    table::{Heard, Rested, Table},
+use crate::{
+    choreography::{
+        Report, locking,
+        sign::{self, Group, Purpose},
+        table::{Heard, Rested, Table},
+    },
+    keystore::{Keys, name_of},
 };
 
 /// Who holds a sharing of the account's keys.
@@ -53,7 +56,51 @@ pub struct Terms {
     pub sharings: Sharings,
 }
 
+impl Sharings {
+    /// The public parts of these keys.
+    #[must_use]
+    pub fn of(keys: &Keys) -> Self {
+        let (signing, derivation) = (keys.signing.1.to_bytes(), keys.derivation.1.to_bytes());
+        Self { signing, derivation }
+    }
+
+    /// The name of the keys that these are the public parts of; none where they are of no keys.
+    #[must_use]
+    pub fn name(&self) -> Option<Digest> {
+        let signing = Sharing::<Signing>::from_bytes(&self.signing).ok()?;
+        let derivation = Sharing::<Derivation>::from_bytes(&self.derivation).ok()?;
+        Some(name_of(signing.id(), derivation.id()))
+    }
+}
+
 impl Side {
+    /// Those who hold these keys.
+    #[must_use]
+    pub fn of(keys: &Keys) -> Self {
+        let sharing = &keys.signing.1;
+        Self {
+            holders: sharing.context().holders,
+            epoch: sharing.context().epoch,
+            threshold: sharing.threshold(),
+            devices: keys.holders.iter().map(|(device, index)| (*device, index.get())).collect(),
+        }
+    }
+
+    /// These devices as the next holders: whoever holds a share already keeps its index, and a new one gets
+    /// an index that nobody has.
+    #[must_use]
+    pub fn next(&self, devices: &BTreeSet<DeviceId>, threshold: u16) -> Self {
+        let mut free = (1..=u16::MAX).filter(|it| !self.devices.values().any(|used| used == it));
+        let index =
+            |it: &DeviceId| Some((*it, self.devices.get(it).copied().or_else(|| free.next())?));
+        Self {
+            holders: self.holders,
+            epoch: self.epoch.saturating_add(1),
+            threshold,
+            devices: devices.iter().filter_map(index).collect(),
+        }
+    }
+
     fn check(&self) -> Result<(), Reason> {
         let indices: BTreeSet<u16> = self.devices.values().copied().collect();
         let (devices, threshold) = (self.devices.len(), usize::from(self.threshold));
@@ -227,6 +274,9 @@ impl Record {
 pub enum Step {
     /// A fresh session key: `[u8; 32]`. Refused where this device was not permitted to take part.
     Enter,
+    /// Whether this device would deal: nothing. Refused where it was not permitted to, or does not hold what
+    /// is reshared: it may receive all the same.
+    Offer,
     /// Its share, dealt anew: [`Rested`].
     Deal,
     /// What came of the dealings: [`Findings`].
