@@ -128,13 +128,18 @@ impl Node {
         node.replay_votes();
         node.restore_resharings();
         node.stir_all();
-        let open = node.ledger.state().sessions.values().filter(|it| {
-            it.outcome.is_none()
-                && it.open.agreement.runs.contains_key(&me)
-                && !node.sessions.contains_key(&it.id)
-        });
-        node.unjudged = Waiting::of(open.map(|it| it.id));
+        node.unjudged = node.not_begun();
         Ok(node)
+    }
+
+    /// The open sessions that this device takes part in and has not begun.
+    fn not_begun(&self) -> Waiting {
+        let open = self.ledger.state().sessions.values().filter(|it| {
+            it.outcome.is_none()
+                && it.open.agreement.runs.contains_key(&self.me)
+                && !self.sessions.contains_key(&it.id)
+        });
+        Waiting::of(open.map(|it| it.id))
     }
 
     /// Shows the voter every proposal and vote again: its memory is not stored, its record is.
