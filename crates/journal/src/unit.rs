@@ -21,9 +21,6 @@ pub const UNIT_VERSION: u16 = 1;
 /// Largest encoded unit, in bytes: its body, links and signature.
 pub const UNIT_BYTES_MAX: usize = UNIT_BODY_BYTES_MAX + 1024;
 
-/// Bytes of a signature, with which a unit's encoding ends.
-const SIGNATURE_BYTES: usize = size_of::<Signature>();
-
 /// One signed unit.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Unit {
@@ -116,16 +113,5 @@ impl Unit {
     /// [`SignatureError`] when it did not.
     pub fn verify(&self, key: &PublicKey) -> Result<(), SignatureError> {
         Strict::verify(key, &self.body.context(), &encode(&self.body), &self.signature)
-    }
-
-    /// [`Self::verify`] by a ledger's scheme, of the encoding that this unit was read from: what is
-    /// signed is all of it but the signature at its end.
-    pub(crate) fn verify_read<S: UnitScheme>(
-        &self,
-        encoding: &[u8],
-        key: &PublicKey,
-    ) -> Result<(), SignatureError> {
-        let (body, _) = encoding.split_last_chunk::<SIGNATURE_BYTES>().ok_or(SignatureError)?;
-        S::verify(key, &self.body.context(), body, &self.signature)
     }
 }
