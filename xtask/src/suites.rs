@@ -2,7 +2,7 @@
 //!
 //! The tests run guests as real modules, so the guests are built first.
 
-use std::fs;
+use std::{env, ffi::OsString, fs};
 
 use anyhow::{Context, Result, bail};
 
@@ -152,13 +152,22 @@ pub fn run(workspace: &Workspace, choice: Choice, name: Option<&str>) -> Result<
     }
     protocols::ensure(workspace, choice)?;
     if suite.as_ref().is_none_or(|it| it.guests) {
-        demand(&Shell, &guest_run(workspace), Streams::Inherited)?;
+        demand(&Shell, &seeded(guest_run(workspace), env::var_os(SEED)), Streams::Inherited)?;
     }
     for arguments in runs(suite.as_ref()) {
         let invocation = Invocation::new("cargo").args(&arguments).dir(workspace.root());
-        demand(&Shell, &invocation, Streams::Inherited)?;
+        demand(&Shell, &seeded(invocation, env::var_os(SEED)), Streams::Inherited)?;
     }
     Ok(())
+}
+
+/// The variable that property tests take their seed from.
+pub const SEED: &str = "PROPTEST_RNG_SEED";
+
+/// The same cases in every run, unless the caller named other ones: new cases are looked for by
+/// `cargo xtask soak`, and by `cargo test`.
+fn seeded(invocation: Invocation, given: Option<OsString>) -> Invocation {
+    invocation.env(SEED, given.unwrap_or_else(|| "1".into()))
 }
 
 fn find(suites: Vec<Suite>, name: &str) -> Result<Suite> {
@@ -302,6 +311,13 @@ mod tests {
             runs(Some(&cli)),
             [["test", "--no-fail-fast", "--all-targets", "--package=aura-cli"]]
         );
+    }
+
+    #[test]
+    fn properties_are_tried_on_the_same_cases_unless_others_are_named() {
+        let run = || Invocation::new("cargo");
+        assert_eq!(seeded(run(), None), run().env(SEED, "1"));
+        assert_eq!(seeded(run(), Some("77".into())), run().env(SEED, "77"));
     }
 
     #[test]

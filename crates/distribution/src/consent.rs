@@ -154,7 +154,7 @@ fn outside(requirement: &Requirement, release: &Release) -> String {
 /// What is granted must be asked for: a grant that nobody asked for is a mistake or a trick.
 fn check_capabilities(release: &Release, granted: &ProtocolCapabilities) -> Verdict {
     let asked = &release.descriptor.capabilities;
-    match granted.granted.iter().find(|it| !asked.contains(it)) {
+    match granted.iter().find(|it| !asked.contains(it)) {
         None => Verdict::Accept,
         Some(excess) => {
             deny("CapabilityExcess", format!("`{excess}` is granted but not asked for"))
@@ -343,7 +343,7 @@ pub fn activation(proposal: &ProposalState, rehearsal: &Rehearsal) -> ActivateVe
         prestate: vec![proposal.unit],
         pre_root: rehearsal.pre_root,
         post_root: rehearsal.post_root,
-        capabilities: proposal.proposal.capabilities.clone(),
+        capabilities: proposal.proposal.capabilities,
         intent: None,
         repository_head: proposal.repository_head,
         distributor_head: None,

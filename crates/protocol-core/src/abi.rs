@@ -5,6 +5,9 @@
 //! nothing and has no start function. The input is a canonical [`Envelope`], the output a canonical
 //! [`Reply`]. State goes in and comes out, so nothing can hide in a module's memory.
 
+pub mod answer;
+pub mod given;
+
 use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};

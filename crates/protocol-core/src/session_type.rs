@@ -64,7 +64,9 @@
 //! - INV-ST3: comparison is reflexive: a type compared with itself is a [`Change::Patch`].
 //! - INV-ST4: comparison is symmetric: exchanging old and new exchanges the directions, nothing else.
 //! - INV-ST5: patches are an equivalence, and types that are patches of each other compare alike with
-//!   every third type. (`Soft` itself is not transitive: see [`compare()`].)
+//!   every third type if they differ in names alone, or if nobody pauses: beside a pause that another
+//!   version has elsewhere, a deadline's own length counts. (`Soft` itself is not transitive: see
+//!   [`compare()`].)
 //! - INV-ST6: a witness is a run that can be replayed move by move and ends in the fault that it names;
 //!   no run of this pair with fewer moves fails.
 //! - INV-ST7: a comparison ends after a bounded number of moves, whatever the two types are.

@@ -3,40 +3,28 @@
 //! Pure and without `unsafe`, so a native test can drive a protocol exactly as a host will.
 
 use alloc::{borrow::ToOwned, vec::Vec};
+use core::mem;
 
 use aura_protocol_core::{
-    ProtocolCapabilities, ProtocolError, ProtocolInput, ProtocolLifecycle,
-    abi::{self, Lens, Reply},
-    canonical, encode,
+    ProtocolError, ProtocolLifecycle,
+    abi::{self, Lens, answer, given},
 };
-use borsh::BorshDeserialize;
 
 use crate::{Described, Migration};
 
-/// The encoded [`Reply::Described`] is its variant's index, then the descriptor.
+/// The encoded [`Reply::Described`](abi::Reply::Described) is its variant's index, then the descriptor.
 const DESCRIBED: u8 = 0;
 
 /// Answers one encoded [`Envelope`](abi::Envelope) for a protocol.
 #[must_use]
 pub fn protocol<P: ProtocolLifecycle + Described>(input: &[u8]) -> Vec<u8> {
-    answer::<P>(input, STEP, |arguments| {
-        let (state, caps, input) = read::<(Vec<u8>, _, _)>(arguments)?;
-        step::<P>(&state, input, &caps)
-    })
+    operate::<P>(input, STEP, step::<P>)
 }
 
 /// Answers one encoded [`Envelope`](abi::Envelope) for a migration.
 #[must_use]
 pub fn migration<M: Migration>(input: &[u8]) -> Vec<u8> {
-    answer::<M>(input, MIGRATE, |arguments| {
-        let (lens, context) = read::<(Lens, Vec<u8>)>(arguments)?;
-        match lens {
-            Lens::Forward { record } => M::forward(record, &context).map(Reply::Forward),
-            Lens::Backward { origin, original, current } => {
-                M::backward(origin, original, current, &context).map(Reply::Backward)
-            }
-        }
-    })
+    operate::<M>(input, MIGRATE, migrate::<M>)
 }
 
 /// The indices of [`abi::Op`]'s variants. They are matched before what follows is read, so that a
@@ -46,27 +34,26 @@ const STEP: u8 = 1;
 const MIGRATE: u8 = 2;
 
 /// Lets `run` do the one operation that the module is for.
-fn answer<D: Described>(
+fn operate<D: Described>(
     input: &[u8],
     does: u8,
-    run: impl FnOnce(&[u8]) -> Result<Reply, ProtocolError>,
+    run: fn(&[u8]) -> Result<Vec<u8>, ProtocolError>,
 ) -> Vec<u8> {
     let Some((head, arguments)) = input.split_first_chunk::<3>() else {
-        return encode(&Reply::Failed(not_our_abi()));
+        return answer::failed(&not_our_abi());
     };
     let [low, high, op] = *head;
     let ours = u16::from_le_bytes([low, high]) == abi::VERSION;
     match op {
         DESCRIBE if ours && arguments.is_empty() => described(&D::DESCRIPTOR),
-        op if ours && op == does => encode(&run(arguments).unwrap_or_else(Reply::Failed)),
-        STEP | MIGRATE if ours => encode(&Reply::Unsupported),
-        _ => encode(&Reply::Failed(not_our_abi())),
+        op if ours && op == does => run(arguments).unwrap_or_else(|error| {
+            let answer = answer::failed(&error);
+            leave(error);
+            answer
+        }),
+        STEP | MIGRATE if ours => answer::unsupported(),
+        _ => answer::failed(&not_our_abi()),
     }
-}
-
-/// The host wrote the envelope, so its encoding need not be compared with the canonical one.
-fn read<T: BorshDeserialize>(arguments: &[u8]) -> Result<T, ProtocolError> {
-    canonical::read(arguments).map_err(|_| not_our_abi())
 }
 
 /// The same bytes that are in the section, so that the two cannot differ.
@@ -76,14 +63,40 @@ fn described(descriptor: &crate::DescriptorConst) -> Vec<u8> {
     reply
 }
 
-fn step<P: ProtocolLifecycle>(
-    state: &[u8],
-    input: ProtocolInput,
-    caps: &ProtocolCapabilities,
-) -> Result<Reply, ProtocolError> {
-    let mut session = if state.is_empty() { P::new() } else { P::restore(state)? };
-    let step = session.step(input, caps)?;
-    Ok(Reply::Stepped { state: session.snapshot(), step })
+/// The host wrote the arguments, so their encoding need not be compared with the canonical one.
+fn step<P: ProtocolLifecycle>(arguments: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+    let (state, caps, input) = given::step(arguments).ok_or_else(not_our_abi)?;
+    let mut session = if state.is_empty() { P::new() } else { P::restore(&state)? };
+    let step = session.step(input, &caps)?;
+    let answer = answer::stepped(&session.snapshot(), &step);
+    leave((state, session, step));
+    Ok(answer)
+}
+
+fn migrate<M: Migration>(arguments: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+    let (lens, context) = given::migrate(arguments).ok_or_else(not_our_abi)?;
+    Ok(match lens {
+        Lens::Forward { record } => {
+            let migrated = M::forward(record, &context)?;
+            let answer = answer::forward(&migrated);
+            leave((migrated, context));
+            answer
+        }
+        Lens::Backward { origin, original, current } => {
+            let record = M::backward(origin, original, current, &context)?;
+            let answer = answer::backward(&record);
+            leave((record, context));
+            answer
+        }
+    })
+}
+
+/// In a module nothing is given back at the end of its one call: that would be code, and its host drops
+/// all of its memory.
+fn leave<T>(value: T) {
+    if cfg!(target_family = "wasm") {
+        mem::forget(value);
+    }
 }
 
 fn not_our_abi() -> ProtocolError {

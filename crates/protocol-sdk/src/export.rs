@@ -38,7 +38,8 @@ macro_rules! export_module {
             static SECTION: [u8; DESCRIPTOR.encoded_len()] = DESCRIPTOR.encode();
 
             #[global_allocator]
-            static ALLOCATOR: $crate::rt::GlobalDlmalloc = $crate::rt::GlobalDlmalloc;
+            static ALLOCATOR: $crate::rt::WasmDynamicTalc =
+                $crate::rt::new_wasm_dynamic_allocator();
 
             // SAFETY (of the names): the prefix is the ABI's own.
             #[unsafe(no_mangle)]

@@ -22,7 +22,7 @@ pub mod rt {
     #[cfg(target_arch = "wasm32")]
     pub use crate::export::boundary;
     #[cfg(target_arch = "wasm32")]
-    pub use dlmalloc::GlobalDlmalloc;
+    pub use talc::wasm::{WasmDynamicTalc, new_wasm_dynamic_allocator};
 }
 
 pub use aura_choreography as choreography;

@@ -113,14 +113,14 @@ impl Node {
         let asked = self.descriptor(module).map(|it| it.capabilities.clone()).unwrap_or_default();
         if self.built_ins.has(app) {
             // It is part of what the person at this device runs.
-            return ProtocolCapabilities { granted: asked };
+            return asked.into_iter().collect();
         }
         let Some(app) = self.ledger.state().apps.get(&app) else {
             return ProtocolCapabilities::default();
         };
         let granted = app.activations.last().map(|(_, it)| &it.capabilities);
         let granted = granted.unwrap_or(&app.install.capabilities);
-        granted.intersection(&ProtocolCapabilities { granted: asked })
+        granted.intersection(&asked.into_iter().collect())
     }
 
     /// Whether the opener negotiated honestly, and the version may still begin.

@@ -223,7 +223,7 @@ impl Node {
             steps: known.proposal.steps.clone(),
             module: known.proposal.digest,
             version: known.release.version,
-            caps: known.proposal.capabilities.clone(),
+            caps: known.proposal.capabilities,
             groups,
             signers,
         })));

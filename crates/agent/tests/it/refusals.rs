@@ -3,7 +3,7 @@
 use aura_agent::{Whose, api::Command, node::Files};
 use aura_journal::control::Release;
 use aura_journal::event::{Event, ProposeUpgrade, Receipt};
-use aura_protocol_core::{AppId, Digest, ProtocolCapabilities, UnixTime};
+use aura_protocol_core::{AppId, Digest, UnixTime};
 use aura_testkit::hostile;
 
 use crate::{
@@ -160,8 +160,7 @@ fn a_release_that_lies_about_its_module_is_not_run() {
 fn terms_are_judged_before_anything_is_fetched() {
     let publisher = Publisher::of_counter();
     let honest = proposal_of(&publisher, 3);
-    let excess =
-        ProtocolCapabilities { granted: [aura_protocol_core::Capability::ReadRecords].into() };
+    let excess = [aura_protocol_core::Capability::ReadRecords].into_iter().collect();
     let cases = [
         ("CapabilityExcess", ProposeUpgrade { capabilities: excess, ..honest.clone() }),
         ("PlanMismatch", ProposeUpgrade { steps: vec![], ..honest.clone() }),

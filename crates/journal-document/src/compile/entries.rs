@@ -224,7 +224,7 @@ impl Control {
         }
         self.text(draft, object, "requirement", &install.requirement);
         self.text(draft, object, "policy", policy_name(install.policy));
-        self.text(draft, object, "capabilities", text::list(&install.capabilities.granted));
+        self.text(draft, object, "capabilities", text::list(install.capabilities.iter()));
         self.number(draft, object, "installed_at", k);
         self.active(draft, object, k, &release);
     }
@@ -251,7 +251,7 @@ impl Control {
         let (object, history) = (app.object, app.history);
         let before = std::mem::replace(&mut app.active, active_text(release));
         self.text(draft, history, &format!("until {k}"), before);
-        self.text(draft, object, "capabilities", text::list(&activation.capabilities.granted));
+        self.text(draft, object, "capabilities", text::list(activation.capabilities.iter()));
         self.active(draft, object, k, release);
         self.number(draft, proposal, "activated_at", k);
     }

@@ -67,7 +67,7 @@ impl Proposals {
         put("schema", release.descriptor.schema.to_string());
         put("notes", release.notes.clone());
         put("steps", text::list(&proposal.steps));
-        put("capabilities", text::list(&proposal.capabilities.granted));
+        put("capabilities", text::list(proposal.capabilities.iter()));
         let mut put = |key: &str, number: u64| draft.put(object, key, Scalar::Number(number), &[]);
         put("expires", proposal.expires.0);
         put("grace_seconds", proposal.grace_seconds);

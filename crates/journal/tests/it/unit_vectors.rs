@@ -17,7 +17,7 @@ use aura_journal::{
 };
 use aura_protocol_core::{
     AccountId, Agreement, AppId, Capability, DeviceId, Digest, Epoch, Lamport, Manifest, Outcome,
-    ProtocolCapabilities, ProtocolVersion, RecordKey, SchemaId, SessionId, UnixTime, encode,
+    ProtocolVersion, RecordKey, SchemaId, SessionId, UnixTime, encode,
 };
 
 use crate::support::{device, proof, repository};
@@ -72,7 +72,7 @@ fn propose() -> Event {
         digest: digest(13),
         plan: Some(proof(0)),
         steps: vec![digest(14)],
-        capabilities: ProtocolCapabilities { granted: [Capability::WriteRecords].into() },
+        capabilities: [Capability::WriteRecords].into_iter().collect(),
         not_before: Some(UnixTime(1_700_000_000)),
         grace_seconds: 3600,
         expires: UnixTime(1_800_000_000),

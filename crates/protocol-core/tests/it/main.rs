@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod boundary;
 mod negotiation;
 mod session_compare;
 mod session_local;
