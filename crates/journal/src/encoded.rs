@@ -3,7 +3,7 @@
 //! A ledger keeps each unit once, as its author encoded it. Most questions are about its place in the
 //! graph, and its bytes answer them; what happened is decoded where somebody wants to know.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use aura_crypto::{Context, Domain, PublicKey, Signature, SignatureError};
 use aura_protocol_core::{AccountId, DecodeError, DeviceId, Digest, Epoch, Lamport, SessionId};
@@ -75,6 +75,14 @@ impl NamedUnit {
     /// Its parts.
     pub(crate) fn encoded(&self) -> Encoded<'_> {
         Encoded::known(&self.bytes)
+    }
+}
+
+impl Deref for NamedUnit {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -183,6 +183,8 @@ impl Fold {
             Place::Unit(position) => self.unit(sources, position, &mut undo),
             Place::Entry(k) => self.entry(sources, k, &mut undo),
         }
+        // There are as many steps as units.
+        undo.shrink_to_fit();
         self.steps.push(Step { place, undo });
     }
 

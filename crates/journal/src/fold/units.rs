@@ -72,7 +72,7 @@ impl Fold {
         let own = metadata.manifest.device == body.author;
         if own && metadata.manifest.is_within_limits() {
             let before = self.state.metadata.insert(body.author, (unit, metadata.clone()));
-            undo.push(Undo::Metadata(body.author, before));
+            undo.push(Undo::Metadata(body.author, before.map(Box::new)));
         }
     }
 
