@@ -54,7 +54,7 @@ fn sessions(shape: &Shape) -> Result<Vec<Row>> {
 
 /// Level 2: whole ledgers, with real units and imports; with keyed hashes for signatures, and real.
 fn ledgers(shape: &Shape) -> Result<[Row; 2]> {
-    let shape = Shape { may_fork: false, ..*shape };
+    let shape = Shape { chains: true, ..*shape };
     let mut keyed = Engine::new(Ledgers::<Keyed>::signed_by(&dkd::PROTOCOL));
     let mut real = Engine::new(Ledgers::new(&dkd::PROTOCOL));
     let (mut keyeds, mut reals) = (Vec::new(), Vec::new());

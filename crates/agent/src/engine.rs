@@ -239,7 +239,7 @@ fn run_challenge(host: &ModuleHost, job: &RehearseJob, signer: DeviceId) -> Dige
     ];
     let (mut trace, mut state) = (seed, Vec::new());
     for input in inputs {
-        let result = host.step(job.module, state.clone(), job.caps.clone(), input, STEP_FUEL_MAX);
+        let result = host.step(job.module, state.clone(), job.caps, input, STEP_FUEL_MAX);
         trace = match result {
             Ok(stepped) => {
                 let output = encode(&(&stepped.state, &stepped.step));

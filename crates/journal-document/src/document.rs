@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     compile::{Compiler, Fork, Waits},
+    cuts::Cuts,
     engine::Engine,
     error::DocumentError,
     json,
@@ -16,16 +17,31 @@ use crate::{
 /// Most changes that Automerge is given at once. More are no faster each, and are held twice meanwhile.
 const CHANGES_AT_ONCE_MAX: usize = 4 << 10;
 
+/// How much of an account a document shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// What the newest snapshot stands for, and everything since. The same on every device, whether it
+    /// dropped the units before or has them.
+    #[default]
+    SinceSnapshot,
+    /// Everything since the account began. Only a device that has dropped nothing can show it.
+    Whole,
+}
+
 /// An account's Automerge document, compiled from a ledger's units and entries.
 ///
 /// It holds everything that it needs to go on; nothing is read from what was saved.
 #[derive(Debug)]
 pub struct Document {
     account: AccountId,
+    extent: Extent,
+    /// The height of the snapshot that it begins with; none where it begins with the account.
+    since: Option<u64>,
     engine: Engine,
     compiler: Compiler,
-    /// How many of the ledger's units were compiled.
+    /// How many of the ledger's units were looked at.
     units: usize,
+    cuts: Cuts,
 }
 
 /// What an update brought.
@@ -39,39 +55,45 @@ pub struct Update {
     /// Entries that wait for units that they close over.
     pub waiting: usize,
     /// Whether everything was compiled anew, because a device was found to have signed two units for
-    /// one place. Changes and heads are then others than before.
+    /// one place, a cut took out what was compiled, or there is a new snapshot to begin with. Changes
+    /// and heads are then others than before.
     pub rebuilt: bool,
 }
 
 impl Document {
-    /// The document of everything that a ledger holds.
+    /// The document of what a ledger holds, since its newest snapshot.
     ///
     /// # Errors
-    /// [`DocumentError::Refused`], a bug of this crate.
+    /// As [`Self::update`].
     pub fn of(ledger: &Ledger) -> Result<Self, DocumentError> {
         let mut document = Self::new(ledger.account());
         let _all = document.update(ledger)?;
         Ok(document)
     }
 
-    /// The empty document of an account.
+    /// The empty document of an account, which is to begin with its newest snapshot.
     #[must_use]
     pub fn new(account: AccountId) -> Self {
-        Self::with_forks(account, BTreeMap::new())
+        Self::with_extent(account, Extent::SinceSnapshot)
     }
 
-    fn with_forks(account: AccountId, forked: BTreeMap<DeviceId, u64>) -> Self {
-        let compiler = Compiler::new(account, forked);
-        Self { account, engine: Engine::new(), compiler, units: 0 }
+    /// The empty document of an account, which is to show so much of it.
+    #[must_use]
+    pub fn with_extent(account: AccountId, extent: Extent) -> Self {
+        let compiler = Compiler::new(account, BTreeMap::new());
+        let (engine, cuts) = (Engine::new(), Cuts::default());
+        Self { account, extent, since: None, engine, compiler, units: 0, cuts }
     }
 
-    /// Compiles what the ledger has got since the last time. The cost is in proportion to that.
+    /// Compiles what the ledger has got since the last time. The cost is in proportion to that, unless
+    /// everything has to be compiled anew.
     ///
     /// The ledger has to be the same one, or one that went on from where it was: a restored one is.
     ///
     /// # Errors
-    /// [`DocumentError::Account`] for the ledger of another account, [`DocumentError::Settled`] for one
-    /// that has dropped units, [`DocumentError::Refused`] for a bug of this crate. The ledger is untouched in any case.
+    /// [`DocumentError::Account`] for the ledger of another account, [`DocumentError::Settled`] where the
+    /// whole document is wanted of one that has dropped units, [`DocumentError::Refused`] for a bug of this
+    /// crate. The ledger is untouched in any case.
     pub fn update(&mut self, ledger: &Ledger) -> Result<Update, DocumentError> {
         if ledger.account() != self.account {
             return Err(DocumentError::Account {
@@ -79,20 +101,42 @@ impl Document {
                 ledger: ledger.account(),
             });
         }
-        if let Some((k, _)) = ledger.base() {
-            return Err(DocumentError::Settled { k });
-        }
+        let since = match (self.extent, ledger.base()) {
+            (Extent::SinceSnapshot, _) => ledger.newest_base(),
+            (Extent::Whole, None) => None,
+            (Extent::Whole, Some((k, _))) => return Err(DocumentError::Settled { k }),
+        };
         let mut update = Update::default();
+        let forked = ledger.forks();
+        let is_first = self.units == 0 && self.compiler.entries() == 0;
+        // Units that were dropped meanwhile are no longer counted.
+        let is_shorter = ledger.len() < self.units;
+        let is_stale = since != self.since || forked != *self.compiler.forked() || is_shorter;
+        if is_stale || self.cuts.moved(ledger, self.units) {
+            self.begin(ledger, since, forked);
+            update.rebuilt = !is_first;
+        }
         while let Err(fork) = self.catch_up(ledger, &mut update)? {
             tracing::warn!(author = %fork.author, seq = fork.seq, "forked author left out");
             let mut forked = self.compiler.forked().clone();
             forked.entry(fork.author).and_modify(|it| *it = fork.seq.min(*it)).or_insert(fork.seq);
-            *self = Self::with_forks(self.account, forked);
+            self.begin(ledger, since, forked);
             update = Update { rebuilt: true, ..Update::default() };
         }
         let entries = ledger.chain().entries().len();
         update.waiting = entries.saturating_sub(self.compiler.entries());
         Ok(update)
+    }
+
+    /// Begins anew.
+    fn begin(&mut self, ledger: &Ledger, since: Option<u64>, forked: BTreeMap<DeviceId, u64>) {
+        let mut compiler = Compiler::new(self.account, forked);
+        if let Some(base) = since.and_then(|k| ledger.base_for(k)) {
+            compiler.stand(ledger, &base);
+        }
+        let (account, extent, engine) = (self.account, self.extent, Engine::new());
+        let cuts = Cuts::of(ledger);
+        *self = Self { account, extent, since, engine, compiler, units: 0, cuts };
     }
 
     fn catch_up(
@@ -103,11 +147,15 @@ impl Document {
         // The first entry makes what all others write into.
         self.entries(ledger);
         for unit in ledger.units_after(self.units) {
-            let Some(held) = ledger.unit(unit) else { continue };
-            if let Err(fork) = self.compiler.unit(*unit, &held.body) {
+            self.units = self.units.saturating_add(1);
+            let Some(held) = ledger.unit(unit).filter(|_| !self.compiler.is_below(ledger, unit))
+            else {
+                continue;
+            };
+            let is_cut_off = self.cuts.leave_out(ledger, unit, &held.body);
+            if let Err(fork) = self.compiler.unit(*unit, &held.body, is_cut_off) {
                 return Ok(Err(fork));
             }
-            self.units = self.units.saturating_add(1);
             update.units = update.units.saturating_add(1);
             if CHANGES_AT_ONCE_MAX <= self.compiler.pending() {
                 self.apply(update)?;
@@ -126,6 +174,12 @@ impl Document {
         let changes = self.compiler.take_changes();
         update.changes = update.changes.saturating_add(changes.len());
         if changes.is_empty() { Ok(()) } else { self.engine.apply(changes) }
+    }
+
+    /// The height of the snapshot that it begins with; none where it begins with the account.
+    #[must_use]
+    pub const fn since(&self) -> Option<u64> {
+        self.since
     }
 
     /// Whose account it is.

@@ -6,7 +6,10 @@ use aura_journal::Ledger;
 use aura_protocol_core::Digest;
 use thiserror::Error;
 
-use crate::{document::Document, error::DocumentError};
+use crate::{
+    document::{Document, Extent},
+    error::DocumentError,
+};
 
 /// As what a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,22 +48,31 @@ impl FromStr for Format {
     }
 }
 
-/// Compiles the document of a ledger and writes it. JSON ends with a line feed. Gives the document's
-/// heads.
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// The document's heads.
+    pub heads: Vec<Digest>,
+    /// The height of the snapshot that it begins with; none where it begins with the account.
+    pub since: Option<u64>,
+}
+
+/// Compiles the document of a ledger and writes it. JSON ends with a line feed.
 ///
 /// # Errors
-/// [`DocumentError::Write`] when it cannot be written, [`DocumentError::Refused`] for a bug of this
-/// crate.
+/// [`DocumentError::Write`] when it cannot be written; else as [`Document::update`].
 pub fn write(
     ledger: &Ledger,
+    extent: Extent,
     format: Format,
     out: &mut impl Write,
-) -> Result<Vec<Digest>, DocumentError> {
-    let document = Document::of(ledger)?;
+) -> Result<Exported, DocumentError> {
+    let mut document = Document::with_extent(ledger.account(), extent);
+    let _all = document.update(ledger)?;
     match format {
         Format::Automerge => out.write_all(&document.save()?)?,
         Format::Json => writeln!(out, "{}", document.to_json())?,
     }
     out.flush()?;
-    Ok(document.heads())
+    Ok(Exported { heads: document.heads(), since: document.since() })
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod compile;
+mod cuts;
 mod document;
 mod engine;
 mod error;
@@ -9,6 +10,6 @@ mod export;
 mod json;
 mod text;
 
-pub use document::{Document, Update};
+pub use document::{Document, Extent, Update};
 pub use error::DocumentError;
-pub use export::{Format, UnknownFormat, write};
+pub use export::{Exported, Format, UnknownFormat, write};

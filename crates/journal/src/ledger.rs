@@ -83,6 +83,8 @@ pub struct Ledger<S = Strict> {
     pub(crate) computed: Computed,
     /// While a batch is imported: how the order of the fold has changed since it began.
     unfolded: Option<Change>,
+    /// What entries close over that name more than is here: what is still to come may show a fork.
+    settling: BTreeMap<PlaceKey, Digest>,
     scheme: PhantomData<fn() -> S>,
 }
 
@@ -180,6 +182,7 @@ impl<S: UnitScheme> Ledger<S> {
             base,
             computed: Computed::default(),
             unfolded: None,
+            settling: BTreeMap::new(),
             scheme: PhantomData,
         };
         let from = ledger.base.as_ref().map_or(0, |it| it.k().saturating_add(1));
@@ -453,8 +456,8 @@ impl<S: UnitScheme> Ledger<S> {
         let (before, lowered) = self.look_for_forks(new, moved, cut);
         let was = before.as_ref().unwrap_or(&self.skips);
         let mut change = Change::default();
-        let mut closed = Vec::new();
         for Moved { unit, from, to } in moved {
+            self.settling.remove(&PlaceKey::from(&self.place(*unit, *from)));
             let Some(body) = self.folded(unit) else { continue };
             // A unit that is new here leaves no place.
             if Some(*unit) != new && !was.skips(unit, &body, *from) {
@@ -463,9 +466,7 @@ impl<S: UnitScheme> Ledger<S> {
             if !self.skips.skips(unit, &body, *to) {
                 let taken = self.place(*unit, *to);
                 change.added.push(taken);
-                if *from == OPEN_SEGMENT {
-                    closed.push((PlaceKey::from(&taken), *unit));
-                }
+                self.settling.insert(PlaceKey::from(&taken), *unit);
             }
         }
         let stays = new.filter(|new| !moved.iter().any(|it| it.unit == *new));
@@ -476,15 +477,25 @@ impl<S: UnitScheme> Ledger<S> {
             let moved: BTreeSet<Digest> = moved.iter().map(|it| it.unit).chain(new).collect();
             change.removed.extend(self.left_out(was, &lowered, &moved));
         }
-        closed.sort_unstable();
-        for (_, unit) in closed {
-            let index = self.dag.index(&unit);
-            if let Some((index, (_, held))) = index.and_then(|it| Some((it, self.dag.arrival(it)?)))
+        self.publish_settled();
+        change
+    }
+
+    /// Shows what entries close over whose closures are here. Nothing that arrives later comes before it,
+    /// or shows a fork in its segment.
+    fn publish_settled(&mut self) {
+        while let Some((place, unit)) = self.settling.first_key_value()
+            && self.segments.missing_until(place.segment()).is_none()
+        {
+            let (place, unit) = (*place, *unit);
+            self.settling.remove(&place);
+            if self.counts(&unit)
+                && let Some(index) = self.dag.index(&unit)
+                && let Some((_, held)) = self.dag.arrival(index)
             {
                 self.subscriptions.publish(Finality::Final, index, &held.unit());
             }
         }
-        change
     }
 
     /// What an entry closes over is on nobody's account.

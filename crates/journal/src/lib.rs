@@ -10,6 +10,7 @@ pub mod event;
 mod fold;
 pub mod fork;
 mod frontier;
+pub mod fuzz;
 pub mod ledger;
 mod reading;
 pub mod roots;

@@ -16,7 +16,8 @@ pub enum Finality {
     /// As soon as it is imported. Its place in the order of the fold may still change.
     #[default]
     Tentative,
-    /// Once a control entry closes over it, so that no late unit can come before it any more.
+    /// Once a control entry closes over it and all that this entry names is here, so that no late unit
+    /// can come before it, or show that its author had forked, any more.
     Final,
 }
 

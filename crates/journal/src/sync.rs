@@ -6,6 +6,9 @@
 //!
 //! Invariants:
 //! - INV-J12: every message of an answer fits into one frame, and one answer has a bounded size.
+//! - INV-J18: what a peer withholds, sends in another order, makes up or promises costs a bounded amount,
+//!   and nothing of it keeps away what others send; a peer whose answers bring nothing is not asked again
+//!   at once.
 //! - INV-J13: hellos and answers, repeated until nothing is missing, make both sides equal, wherever
 //!   they are cut off.
 
@@ -96,6 +99,24 @@ impl SyncMessage {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         encode(self)
+    }
+}
+
+/// Whether a peer that says [`SyncMessage::More`] is asked again at once.
+///
+/// An answer that was cut has brought something, so asking again ends where the peer is honest. One that
+/// brought nothing is asked again no sooner than at any other time, so a peer that says so for ever costs
+/// no more than one that says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pull {
+    had: Option<(u64, usize)>,
+}
+
+impl Pull {
+    /// Takes note that there is said to be more. Whether anything came since that was said last.
+    pub fn more<S: UnitScheme>(&mut self, ledger: &Ledger<S>) -> bool {
+        let has = Some((ledger.chain().height(), ledger.len()));
+        std::mem::replace(&mut self.had, has) != has
     }
 }
 

@@ -4,6 +4,7 @@
 //! - INV-Z8: what a campaign finds, and its trace hash, do not depend on how its seeds were split.
 
 use std::{
+    collections::BTreeMap,
     ops::Range,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -48,6 +49,10 @@ pub struct Report {
     pub events: u64,
     /// How many devices finished, saw an abort, or gave up.
     pub outcomes: [u64; 3],
+    /// How many faults of each class were planned ([`Fault::class`](crate::plan::Fault::class)).
+    pub faults: BTreeMap<&'static str, u64>,
+    /// How often each showed ([`Tally::classes`](crate::engine::Tally::classes)).
+    pub shown: BTreeMap<&'static str, u64>,
     /// The plan with the least seed that failed.
     pub first: Option<(&'static Protocol, Plan)>,
 }
@@ -62,6 +67,12 @@ impl Report {
         self.events += other.events;
         for (sum, it) in self.outcomes.iter_mut().zip(other.outcomes) {
             *sum += it;
+        }
+        for (class, count) in other.faults {
+            *self.faults.entry(class).or_default() += count;
+        }
+        for (class, count) in other.shown {
+            *self.shown.entry(class).or_default() += count;
         }
         self.first = match (self.first, other.first) {
             (Some(one), Some(other)) => Some(if one.1.seed <= other.1.seed { one } else { other }),
@@ -136,6 +147,12 @@ impl Campaign {
         let outcomes = [run.outcomes.finished, run.outcomes.aborted, run.outcomes.left];
         for (sum, devices) in report.outcomes.iter_mut().zip(outcomes) {
             *sum += devices.len() as u64;
+        }
+        for fault in &plan.faults {
+            *report.faults.entry(fault.class()).or_default() += 1;
+        }
+        for (class, count) in run.tally.classes() {
+            *report.shown.entry(class).or_default() += u64::from(count);
         }
         if run.violation.is_some() {
             report.failed += 1;

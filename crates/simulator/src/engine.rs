@@ -301,7 +301,7 @@ impl<L: Level> Engine<L> {
 
     fn timer(&mut self, now: u64, dev: Dev) {
         let Some(place) = self.places.get_mut(usize::from(dev.0)) else { return };
-        if place.timer != now || place.back.is_some() || place.over {
+        if place.timer != now || place.back.is_some() || (place.over && !L::GOES_ON) {
             return;
         }
         place.timer = NEVER;
@@ -424,6 +424,9 @@ impl<L: Level> Engine<L> {
             return self.set_timer(dev, now);
         };
         if std::mem::replace(&mut place.over, true) {
+            if L::GOES_ON {
+                self.set_timer(dev, now);
+            }
             return;
         }
         if let Some(trace) = &mut self.trace {
@@ -432,6 +435,9 @@ impl<L: Level> Engine<L> {
                 Err(stop) => stop.to_string(),
             };
             trace.push(now, dev, What::Ended { how });
+        }
+        if L::GOES_ON {
+            self.set_timer(dev, now);
         }
     }
 

@@ -14,15 +14,16 @@ pub use packet::Packet;
 pub use peer::Peer;
 pub use signing::{Keyed, Signing};
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{collections::BTreeMap, marker::PhantomData, sync::Arc};
 
 use aura_choreography::{Body, Dev, Event as Said};
 use aura_journal::{Event, Strict, Unit, event::SessionMessage};
-use aura_protocol_core::AccountId;
+use aura_protocol_core::{AccountId, Digest};
 
 use crate::{
+    draw::mix,
     engine::{Change, Changed, Level},
-    ledgers::account::Account,
+    ledgers::{account::Account, peer::Place},
     level::Table,
     plan::Plan,
     protocols::Protocol,
@@ -35,6 +36,10 @@ pub struct Ledgers<S = Strict> {
     accounts: Vec<Arc<Account>>,
     current: Option<Arc<Account>>,
     threshold: u8,
+    /// Which unit of the second chain of a liar stands for one of its first.
+    branches: BTreeMap<Digest, Digest>,
+    /// Whether anybody lies: then devices compare how far they are.
+    compares: bool,
     signing: PhantomData<fn() -> S>,
 }
 
@@ -51,7 +56,19 @@ impl<S: Signing> Ledgers<S> {
     #[must_use]
     pub fn signed_by(protocol: &'static Protocol) -> Self {
         let table = Arc::new(Table::of(protocol));
-        Self { table, accounts: Vec::new(), current: None, threshold: 0, signing: PhantomData }
+        Self {
+            table,
+            accounts: Vec::new(),
+            current: None,
+            threshold: 0,
+            branches: BTreeMap::new(),
+            compares: false,
+            signing: PhantomData,
+        }
+    }
+
+    const fn place(&self, dev: Dev) -> Place {
+        Place { dev, threshold: self.threshold, compares: self.compares }
     }
 
     fn account(&self) -> Arc<Account> {
@@ -65,6 +82,8 @@ impl<S: Signing> Level for Ledgers<S> {
 
     fn prepare(&mut self, plan: &Plan) -> Result<(), String> {
         self.threshold = plan.threshold;
+        self.branches.clear();
+        self.compares = !plan.byzantine().is_empty();
         let known = self.accounts.iter().find(|it| it.devices.len() == usize::from(plan.devices));
         let account = match known {
             Some(account) => Arc::clone(account),
@@ -80,7 +99,7 @@ impl<S: Signing> Level for Ledgers<S> {
     }
 
     fn node(&self, dev: Dev, corrupts: Option<u64>) -> Peer<S> {
-        Peer::new(self.account(), Arc::clone(&self.table), (dev, self.threshold), corrupts)
+        Peer::new(self.account(), Arc::clone(&self.table), self.place(dev), corrupts)
     }
 
     fn restart(
@@ -89,11 +108,17 @@ impl<S: Signing> Level for Ledgers<S> {
         saved: peer::Saved<S>,
         corrupts: Option<u64>,
     ) -> Result<Peer<S>, String> {
-        let seat = (dev, self.threshold);
-        Peer::restart(self.account(), Arc::clone(&self.table), seat, saved, corrupts)
+        let place = self.place(dev);
+        Peer::restart(self.account(), Arc::clone(&self.table), place, saved, corrupts)
     }
 
-    fn change(&self, dev: Dev, packet: &Packet, how: Change, key: u64) -> Option<Changed<Packet>> {
+    fn change(
+        &mut self,
+        dev: Dev,
+        packet: &Packet,
+        how: Change,
+        key: u64,
+    ) -> Option<Changed<Packet>> {
         let Packet::Unit(sent) = packet else { return None };
         let mut unit = Unit::from_bytes(&sent.bytes).ok()?;
         let account = self.account();
@@ -110,6 +135,23 @@ impl<S: Signing> Level for Ledgers<S> {
                 let other = self.table.lie(&self.said(&unit)?, key)?;
                 unit.body.event = message(&self.table, &other);
                 Some(Changed::Open(again(unit, &member.unit_key)))
+            }
+            Change::Branch => {
+                let prev = unit.body.prev.and_then(|it| self.branches.get(&it).copied());
+                // The chains part anywhere.
+                let parts = prev.is_some() || mix(key ^ unit.body.seq) & 1 == 0;
+                let said = self.said(&unit).filter(|_| parts);
+                let other = said.and_then(|it| self.table.lie(&it, key));
+                if prev.is_none() && other.is_none() {
+                    return None;
+                }
+                unit.body.prev = prev.or(unit.body.prev);
+                if let Some(other) = other {
+                    unit.body.event = message(&self.table, &other);
+                }
+                let twin = unit.body.sign_with::<S>(&member.unit_key);
+                self.branches.insert(sent.unit, twin.hash());
+                Some(Changed::Open(Packet::unit(dev, sent.seq, &twin)))
             }
             Change::Session => {
                 // Of another account, and signed by the same key.

@@ -80,7 +80,7 @@ impl Level for Scripts {
         Scripted::restart(&self.table, self.table.seat(dev), &saved, corrupts)
     }
 
-    fn change(&self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
+    fn change(&mut self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
         self.table.change(dev, event, how, key)
     }
 
@@ -179,6 +179,7 @@ impl Table {
         let script = self.script;
         match how {
             Change::Value => self.lie(event, mix(key ^ event.topic())).map(Changed::Open),
+            Change::Branch => None,
             Change::Session => Some(Changed::Carrier),
             Change::Author(Dev(author)) if author < self.wanted.0 => Some(Changed::Carrier),
             Change::Author(author) => Some(Changed::Bogus(Event { author, ..event.clone() })),

@@ -159,6 +159,10 @@ pub enum Strategy {
     ForgedSignature,
     /// Writes two units for one place of its chain, and gives both to everybody.
     ForkLedger,
+    /// Keeps two chains from some place on, and shows one to some devices and the other to the others.
+    /// Nobody passes anything on but what ledgers tell each other. Where there are no chains it does what
+    /// it ought to.
+    Branches,
     /// Repeats old messages, and messages of another session.
     Replay,
     /// Says the same many times, under several encodings.

@@ -74,7 +74,7 @@ impl Subject {
         if let Some((_, shape)) = self.shapes.iter().find(|it| it.0 == devices) {
             return Ok(*shape);
         }
-        let shape = Shape { may_fork: self.level == Depth::L1, ..self.protocol.shape(devices)? };
+        let shape = Shape { chains: self.level != Depth::L1, ..self.protocol.shape(devices)? };
         self.shapes.push((devices, shape));
         Ok(shape)
     }

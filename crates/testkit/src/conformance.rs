@@ -112,7 +112,7 @@ where
     let mut native = P::new();
     let (mut state, mut trace) = (Vec::new(), Digest::ZERO);
     for (index, input) in script.inputs.iter().enumerate() {
-        let (caps, input) = (caps.clone(), input.clone());
+        let (caps, input) = (*caps, input.clone());
         let expected = step(&mut native, input.clone(), &caps)
             .ok_or(Divergence::ErrorChangedState { index })?;
         let reply = module(&Envelope::new(Op::Step { state: state.clone(), caps, input }))?;

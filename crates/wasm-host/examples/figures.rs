@@ -117,7 +117,7 @@ fn step_envelope() -> Vec<u8> {
         spoken: "1.0.0".parse().unwrap(),
         params: vec![],
     };
-    let op = |state, input| Envelope::new(Op::Step { state, caps: caps.clone(), input });
+    let op = |state, input| Envelope::new(Op::Step { state, caps, input });
     let started = dispatch::protocol::<Counter>(&encode(&op(vec![], ProtocolInput::Start(start))));
     let Reply::Stepped { state, .. } = decode(&started, CALL_BYTES_MAX).unwrap() else {
         panic!("the counter does not start")

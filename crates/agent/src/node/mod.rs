@@ -41,6 +41,7 @@ use aura_journal::{
     event::Event,
     ledger::Ledger,
     store::StoreBatch,
+    sync::Pull,
 };
 use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
 
@@ -91,6 +92,8 @@ pub struct Node {
     peers: BTreeSet<DeviceId>,
     hello_due: UnixTime,
     greet: BTreeSet<DeviceId>,
+    /// What peers that said that there is more have brought since.
+    pulls: BTreeMap<DeviceId, Pull>,
     roster: Roster,
     modules: Modules,
     records: Records,

@@ -31,6 +31,7 @@ impl Node {
 
     pub(super) fn peer_gone(&mut self, device: DeviceId) {
         self.peers.remove(&device);
+        self.pulls.remove(&device);
         self.forget_incoming(device);
         self.ledger.forget_peer(PeerTag(*device.as_bytes()));
         self.notify(AgentEvent::PeerGone { device: device.to_string() });
@@ -75,7 +76,15 @@ impl Node {
                 self.voter.advance(self.ledger.chain());
             }
             SyncMessage::Units(units) => self.import_units(from, &units),
-            SyncMessage::More => self.say_hello(from),
+            SyncMessage::More => {
+                let pull = self.pulls.entry(from).or_default();
+                if pull.more(&self.ledger) {
+                    self.say_hello(from);
+                } else {
+                    // Its answers bring nothing.
+                    self.greet.insert(from);
+                }
+            }
             SyncMessage::Base(part) => self.base_arrived(from, part),
             SyncMessage::WantBase { k, from: at } => self.base_wanted(from, k, at),
             _ => self.cut_off(from, "it speaks a newer sync protocol"),

@@ -73,6 +73,7 @@ impl Node {
             peers: BTreeSet::new(),
             hello_due: clock,
             greet: BTreeSet::new(),
+            pulls: BTreeMap::new(),
             roster: Roster::default(),
             modules: Modules::restore(stored)?,
             records: Records::restore(stored, &ledger)?,

@@ -11,7 +11,7 @@ use std::{
 
 use aura_agent::{AgentError, Whose};
 use aura_journal::Ledger;
-use aura_journal_document::{DocumentError, Format, write};
+use aura_journal_document::{DocumentError, Exported, Extent, Format, write};
 use clap::Args;
 use serde::Serialize;
 
@@ -23,6 +23,10 @@ pub struct Document {
     /// As what: automerge, a file for any Automerge tool, or json
     #[arg(long, value_name = "FORMAT", default_value_t = Format::Json)]
     format: Format,
+    /// Everything since the account began, not only since its newest snapshot: on a device that has
+    /// dropped nothing
+    #[arg(long)]
+    whole: bool,
     /// Into which file; standard output otherwise
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
@@ -37,65 +41,82 @@ struct Written {
     units: usize,
     entries: usize,
     heads: Vec<String>,
+    /// The height of the snapshot that it begins with. Whoever begins with the same one, and holds the
+    /// same entries and units since, has the same heads, dropped or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
 }
 
 impl Document {
     /// Writes the document.
     pub async fn run(self, context: &Context) -> Result<(), AgentError> {
+        let extent = if self.whole { Extent::Whole } else { Extent::SinceSnapshot };
         let Some(file) = self.file else {
             let lines_only = context.output == Output::Json || io::stdout().is_terminal();
             if self.format == Format::Automerge && lines_only {
                 return Err(not_for_people());
             }
             let ledger = ask::ledger(&context.store).await?;
-            return print(&ledger, self.format);
+            return print(&ledger, extent, self.format);
         };
         let ledger = ask::ledger(&context.store).await?;
-        context.output.object(&save(&ledger, self.format, file)?)
+        context.output.object(&save(&ledger, extent, self.format, file)?)
     }
 }
 
-fn print(ledger: &Ledger, format: Format) -> Result<(), AgentError> {
-    match write(ledger, format, &mut io::stdout().lock()) {
-        Ok(_heads) => Ok(()),
+fn print(ledger: &Ledger, extent: Extent, format: Format) -> Result<(), AgentError> {
+    match write(ledger, extent, format, &mut io::stdout().lock()) {
+        Ok(_written) => Ok(()),
         Err(DocumentError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(failed(&error, "the standard output")),
     }
 }
 
 /// Whoever looks finds the whole document or what stood there before.
-fn save(ledger: &Ledger, format: Format, file: PathBuf) -> Result<Written, AgentError> {
+fn save(
+    ledger: &Ledger,
+    extent: Extent,
+    format: Format,
+    file: PathBuf,
+) -> Result<Written, AgentError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let new = file.with_file_name(format!("{name}.new"));
-    let saved = write_to(ledger, format, &new).and_then(|heads| {
+    let saved = write_to(ledger, extent, format, &new).and_then(|written| {
         let bytes = fs::metadata(&new)?.len();
         fs::rename(&new, &file)?;
-        Ok((heads, bytes))
+        Ok((written, bytes))
     });
-    let (heads, bytes) = saved.map_err(|error| {
+    let (Exported { heads, since }, bytes) = saved.map_err(|error| {
         // It was never there, or is of no use.
         let _removed = fs::remove_file(&new);
         failed(&error, &file.display().to_string())
     })?;
     let (units, entries) = (ledger.len(), ledger.chain().entries().len());
-    Ok(Written { file, format: format.to_string(), bytes, units, entries, heads })
+    let heads = heads.iter().map(ToString::to_string).collect();
+    Ok(Written { file, format: format.to_string(), bytes, units, entries, heads, since })
 }
 
-fn write_to(ledger: &Ledger, format: Format, new: &Path) -> Result<Vec<String>, DocumentError> {
+fn write_to(
+    ledger: &Ledger,
+    extent: Extent,
+    format: Format,
+    new: &Path,
+) -> Result<Exported, DocumentError> {
     let mut out = BufWriter::new(File::create(new)?);
-    let heads = write(ledger, format, &mut out)?;
+    let written = write(ledger, extent, format, &mut out)?;
     out.flush()?;
     out.get_ref().sync_all()?;
-    Ok(heads.iter().map(ToString::to_string).collect())
+    Ok(written)
 }
 
 fn failed(error: &DocumentError, place: &str) -> AgentError {
     let message = format!("the document was not written to {place}: {error}");
     let (whose, next) = match error {
         DocumentError::Write(_) => (Whose::Machine, "name a file in a folder that has room"),
-        DocumentError::Settled { .. } => {
-            (Whose::Nobody, "write it on a device that has not dropped its units")
-        }
+        DocumentError::Settled { .. } => (
+            Whose::Nobody,
+            "leave out --whole, or write it on a device that has not dropped its units",
+        ),
         _ => (Whose::Machine, "report this as a bug"),
     };
     let cause = std::error::Error::source(error).map(|it| format!(": {it}")).unwrap_or_default();

@@ -260,7 +260,7 @@ impl ProtocolContext {
             Stepping::Input => self.inbox.front()?.input.clone(),
         };
         (self.stepping, self.under_way) = (Some(next), true);
-        let (state, caps) = (self.state.clone(), self.caps.clone());
+        let (state, caps) = (self.state.clone(), self.caps);
         Some(Instruction::Step { state, caps, input: Box::new(input) })
     }
 

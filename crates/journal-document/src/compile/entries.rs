@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_journal::{
-    Event, Ledger, RecordId,
+    Base, Event, Ledger, RecordId,
     control::{
         ActivateVersion, CertifiedEntry, Configuration, EntryBody, Install, RecoveryRole, Release,
         Role,
@@ -148,8 +148,9 @@ impl Control {
         self.set(draft, object, key, Scalar::Number(number));
     }
 
-    fn body(&mut self, draft: &mut Draft, k: u64, body: &EntryBody) {
-        match body {
+    fn body(&mut self, draft: &mut Draft, ledger: &Ledger, entry: &CertifiedEntry) {
+        let k = entry.slot.k;
+        match &entry.value.body {
             EntryBody::Genesis(genesis) => {
                 let account = Container::Account.object(self.actor);
                 self.text(draft, account, "name", &genesis.name);
@@ -167,6 +168,13 @@ impl Control {
                 }
             }
             EntryBody::Release(release) => self.release(draft, k, release),
+            // Whatever else begins a configuration.
+            EntryBody::Revoke(_) | EntryBody::ReAdmit(_) | EntryBody::Snapshot(_) => {
+                self.config = self.config.saturating_add(1);
+                if let Some(config) = ledger.chain().config_at(self.config) {
+                    self.configure(draft, config);
+                }
+            }
             // Activations need what a unit proved; kinds that are not known here show nothing.
             _ => {}
         }
@@ -241,7 +249,7 @@ impl Control {
         draft: &mut Draft,
         k: u64,
         activation: &ActivateVersion,
-        proposal: Object,
+        proposal: Option<Object>,
         release: &Release,
     ) {
         let Some(app) = self.apps.get_mut(&activation.app) else { return };
@@ -253,7 +261,9 @@ impl Control {
         self.text(draft, history, &format!("until {k}"), before);
         self.text(draft, object, "capabilities", text::list(activation.capabilities.iter()));
         self.active(draft, object, k, release);
-        self.number(draft, proposal, "activated_at", k);
+        if let Some(proposal) = proposal {
+            self.number(draft, proposal, "activated_at", k);
+        }
     }
 
     fn release(&mut self, draft: &mut Draft, k: u64, release: &Release) {
@@ -280,17 +290,18 @@ impl Compiler {
         };
         let Some(closed) = self.closed(ledger, entry) else { return Waits::Yes };
         let above = closed.lamport.0.saturating_add(1).saturating_mul(OPS_PER_CHANGE_MAX);
+        let above = above.saturating_add(self.offset);
         let start = if entry.slot.k == 0 { 1 } else { above.max(self.control.next) };
         let mut draft = Draft::new(self.control.actor, start);
         if entry.slot.k == 0 {
             begin(&mut draft, self.account);
         }
-        self.control.body(&mut draft, entry.slot.k, &entry.value.body);
+        self.control.body(&mut draft, ledger, entry);
         if let EntryBody::ActivateVersion(activation) = &entry.value.body
             && let Some(proposal) = self.proposals.known(&activation.proposal, &closed.clock)
         {
             let (object, release) = (proposal.object, &proposal.release);
-            self.control.activate(&mut draft, entry.slot.k, activation, object, release);
+            self.control.activate(&mut draft, entry.slot.k, activation, Some(object), release);
         }
         let account = Container::Account.object(self.control.actor);
         self.control.number(&mut draft, account, "height", entry.slot.k);
@@ -310,6 +321,46 @@ impl Compiler {
     /// How many entries were compiled.
     pub(crate) const fn entries(&self) -> usize {
         self.control.done()
+    }
+
+    /// Compiles the entries up to a base, and the base, into the first changes.
+    pub(crate) fn stand(&mut self, ledger: &Ledger, base: &Base) {
+        let until = ledger.chain().entries().iter().take_while(|it| it.slot.k <= base.k());
+        for entry in until {
+            let mut draft = Draft::new(self.control.actor, self.control.next);
+            if entry.slot.k == 0 {
+                begin(&mut draft, self.account);
+            }
+            self.control.body(&mut draft, ledger, entry);
+            if let EntryBody::ActivateVersion(activation) = &entry.value.body {
+                self.activated(&mut draft, base, entry.slot.k, activation);
+            }
+            let account = Container::Account.object(self.control.actor);
+            self.control.number(&mut draft, account, "height", entry.slot.k);
+            self.finish_entry(draft, &[]);
+        }
+        let mut draft = Draft::new(self.control.actor, self.control.next);
+        let account = Container::Account.object(self.control.actor);
+        self.control.number(&mut draft, account, "since", base.k());
+        let ended = base.state().ended.count();
+        self.control.number(&mut draft, account, "sessions_before", ended);
+        self.stand_on(&mut draft, base);
+        let done = self.control.done;
+        self.finish_entry(draft, &[]);
+        self.control.done = done;
+        // What every later change rests on.
+        self.control.genesis = self.control.last;
+        self.offset = self.control.next;
+        self.since = Some(base.k());
+    }
+
+    /// Activates what a base says was activated: the proposal may be gone.
+    fn activated(&mut self, draft: &mut Draft, base: &Base, k: u64, activation: &ActivateVersion) {
+        let Some(app) = base.state().apps.get(&activation.app) else { return };
+        let mut versions = app.history.iter().chain([&app.active]);
+        if let Some(version) = versions.find(|it| it.k == k) {
+            self.control.activate(draft, k, activation, None, &version.release);
+        }
     }
 
     fn finish_entry(&mut self, draft: Draft, below: &[NodeId]) {
@@ -334,8 +385,8 @@ impl Compiler {
 
     /// What an entry closes over; none while that is not all here.
     fn closed(&self, ledger: &Ledger, entry: &CertifiedEntry) -> Option<Closed> {
-        let tips: Option<Vec<NodeId>> =
-            entry.value.past.iter().map(|it| self.past.id(it)).collect();
+        let above = entry.value.past.iter().filter(|it| !self.is_below(ledger, it));
+        let tips: Option<Vec<NodeId>> = above.clone().map(|it| self.past.id(it)).collect();
         let tips = tips?;
         let mut clock = self.past.clock_of(&tips);
         clock.join(&self.control.clock);
@@ -343,7 +394,7 @@ impl Compiler {
         Some(Closed {
             clock,
             below: self.past.with_changes(&tips),
-            lamport: entry.value.past.iter().filter_map(lamport).max().unwrap_or_default(),
+            lamport: above.filter_map(lamport).max().unwrap_or_default(),
             touched: self.touched(ledger, entry),
         })
     }

@@ -8,11 +8,12 @@ mod past;
 mod proposals;
 mod records;
 mod sessions;
+mod standing;
 mod units;
 
 use std::collections::BTreeMap;
 
-use aura_journal::unit::UnitBody;
+use aura_journal::{Ledger, unit::UnitBody};
 use aura_protocol_core::{AccountId, DeviceId, Digest};
 
 pub(crate) use entries::Waits;
@@ -42,6 +43,10 @@ pub(crate) struct Compiler {
     records: Records,
     control: Control,
     changes: Vec<Compiled>,
+    /// The height of the snapshot whose base everything rests on; none where nothing is left out.
+    since: Option<u64>,
+    /// Where the op counters of that base end.
+    offset: u64,
 }
 
 /// An author signed two units for one place, and one of them was compiled before the other came.
@@ -106,7 +111,14 @@ impl Compiler {
             records: Records::default(),
             control: Control::new(account),
             changes: Vec::new(),
+            since: None,
+            offset: 0,
         }
+    }
+
+    /// Whether the base stands for a unit.
+    pub(crate) fn is_below(&self, ledger: &Ledger, unit: &Digest) -> bool {
+        self.since.is_some_and(|k| ledger.segment(unit).is_some_and(|it| it <= k))
     }
 
     /// The changes since the last call, each after those that it rests on.
@@ -123,13 +135,20 @@ impl Compiler {
         &self.forked
     }
 
-    /// Compiles a unit whose parents were compiled. A unit that was compiled already changes nothing.
-    pub(crate) fn unit(&mut self, unit: Digest, body: &UnitBody) -> Result<(), Fork> {
+    /// Compiles a unit whose parents were compiled, or leaves it out where it is cut off. A unit that was
+    /// compiled already changes nothing.
+    pub(crate) fn unit(
+        &mut self,
+        unit: Digest,
+        body: &UnitBody,
+        is_cut_off: bool,
+    ) -> Result<(), Fork> {
         if self.past.contains(&unit) {
             return Ok(());
         }
         let author = self.past.author(body.author);
-        let excluded = self.forked.get(&body.author).is_some_and(|from| *from <= body.seq);
+        let excluded =
+            is_cut_off || self.forked.get(&body.author).is_some_and(|from| *from <= body.seq);
         if !excluded && body.seq < self.authors.next_seq(author) {
             return Err(Fork { author: body.author, seq: body.seq });
         }
@@ -160,7 +179,7 @@ impl Compiler {
         clock: &Clock,
         below: &[NodeId],
     ) -> Option<Compiled> {
-        let start = start_of(body.lamport.0)?;
+        let start = start_of(self.offset, body.lamport.0)?;
         let mut draft = Draft::new(actor_of(self.account, body.author), start);
         let node = self.past.len();
         let control = self.control.actor();
@@ -187,8 +206,8 @@ impl Compiler {
 }
 
 /// Where the op counters of a unit at this height begin, if those of its change fit.
-fn start_of(lamport: u64) -> Option<u64> {
-    let start = lamport.checked_mul(OPS_PER_CHANGE_MAX)?;
+fn start_of(offset: u64, lamport: u64) -> Option<u64> {
+    let start = lamport.checked_mul(OPS_PER_CHANGE_MAX)?.checked_add(offset)?;
     let end = start.checked_add(OPS_PER_CHANGE_MAX)?;
     (end <= crate::engine::OP_COUNTER_MAX).then_some(start)
 }
@@ -291,11 +310,11 @@ mod tests {
         let second = named(&ledger, 1, 1, Some(name("first")), "second");
         let twin = named(&ledger, 1, 1, Some(name("first")), "twin");
         let mut compiler = begun(&ledger, BTreeMap::new());
-        assert_eq!(compiler.unit(name("first"), &first), Ok(()));
-        assert_eq!(compiler.unit(name("second"), &second), Ok(()));
-        assert_eq!(compiler.unit(name("second"), &second), Ok(()));
+        assert_eq!(compiler.unit(name("first"), &first, false), Ok(()));
+        assert_eq!(compiler.unit(name("second"), &second, false), Ok(()));
+        assert_eq!(compiler.unit(name("second"), &second, false), Ok(()));
         let fork = Fork { author: first.author, seq: 1 };
-        assert_eq!(compiler.unit(name("twin"), &twin), Err(fork));
+        assert_eq!(compiler.unit(name("twin"), &twin, false), Err(fork));
         // Anew with the fork known, in any order.
         let mut other = named(&ledger, 2, 0, None, "other");
         other.deps = vec![name("second")];
@@ -303,12 +322,12 @@ mod tests {
         let orders = [["second", "twin"], ["twin", "second"]];
         let heads = orders.map(|order| {
             let mut compiler = begun(&ledger, BTreeMap::from([(fork.author, fork.seq)]));
-            assert_eq!(compiler.unit(name("first"), &first), Ok(()));
+            assert_eq!(compiler.unit(name("first"), &first, false), Ok(()));
             for unit in order {
                 let body = if unit == "twin" { &twin } else { &second };
-                assert_eq!(compiler.unit(name(unit), body), Ok(()));
+                assert_eq!(compiler.unit(name(unit), body, false), Ok(()));
             }
-            assert_eq!(compiler.unit(name("other"), &other), Ok(()));
+            assert_eq!(compiler.unit(name("other"), &other, false), Ok(()));
             assert_eq!(compiler.pending(), 3);
             let last = compiler.changes.last().unwrap().hash();
             assert_eq!(names(&mut compiler), ["first", "other"]);
@@ -328,10 +347,10 @@ mod tests {
             let mut compiler = begun(&ledger, BTreeMap::new());
             let mut body = named(&ledger, 1, 0, None, "high");
             body.lamport = Lamport(height);
-            assert_eq!(compiler.unit(name("high"), &body), Ok(()));
+            assert_eq!(compiler.unit(name("high"), &body, false), Ok(()));
             let mut next = named(&ledger, 1, 1, Some(name("high")), "low");
             next.lamport = Lamport(2);
-            assert_eq!(compiler.unit(name("low"), &next), Ok(()));
+            assert_eq!(compiler.unit(name("low"), &next, false), Ok(()));
             assert_eq!(compiler.pending(), 2 + changes, "{height}");
             assert_eq!(names(&mut compiler), ["low"]);
         }

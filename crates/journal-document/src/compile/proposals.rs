@@ -8,13 +8,14 @@ use aura_journal::{
     control::{ChainProof, EntryBody, Release},
     event::{ProposeUpgrade, Receipt},
 };
-use aura_protocol_core::{AccountId, AppId, Digest};
+use aura_protocol_core::{AccountId, AppId, DeviceId, Digest};
 
 use crate::{
     compile::{
         Cell, Scope,
         entries::Container,
         past::{AuthorId, Clock},
+        standing::Standing,
     },
     engine::{Draft, Object, Scalar},
     text,
@@ -30,7 +31,8 @@ pub(crate) struct Proposal {
     pub(crate) object: Object,
     pub(crate) release: Release,
     author: AuthorId,
-    seq: u64,
+    /// The place of the unit that made it; none where a base has it, which every unit has seen.
+    seq: Option<u64>,
     acknowledged_object: Object,
     ready_object: Object,
     declined_object: Object,
@@ -56,11 +58,27 @@ impl Proposals {
         if release.module.digest != proposal.digest {
             return;
         }
-        let proposals = scope.container(Container::Proposals);
-        let object = Object::Made(draft.make(proposals, scope.unit.to_string(), &[]));
+        let made = Made {
+            unit: scope.unit,
+            device: scope.body.author,
+            author: scope.author,
+            seq: Some(scope.body.seq),
+            proposals: scope.container(Container::Proposals),
+        };
+        self.show(&made, draft, proposal, release);
+    }
+
+    fn show(
+        &mut self,
+        made: &Made,
+        draft: &mut Draft,
+        proposal: &ProposeUpgrade,
+        release: Release,
+    ) -> &mut Proposal {
+        let object = Object::Made(draft.make(made.proposals, made.unit.to_string(), &[]));
         let mut put = |key: &str, text: String| draft.put(object, key, Scalar::Text(text), &[]);
         put("app", proposal.app.to_string());
-        put("proposed_by", scope.body.author.to_string());
+        put("proposed_by", made.device.to_string());
         put("from", proposal.from.to_string());
         put("version", release.version.to_string());
         put("module", proposal.digest.to_string());
@@ -75,17 +93,50 @@ impl Proposals {
             put("not_before", not_before.0);
         }
         let mut make = |key: &str| Object::Made(draft.make(object, key, &[]));
-        let made = Proposal {
+        let shown = Proposal {
             object,
             release,
-            author: scope.author,
-            seq: scope.body.seq,
+            author: made.author,
+            seq: made.seq,
             acknowledged_object: make("acknowledged"),
             ready_object: make("ready"),
             declined_object: make("declined"),
             words: BTreeMap::new(),
         };
-        self.0.insert(scope.unit, made);
+        self.0.entry(made.unit).insert_entry(shown).into_mut()
+    }
+
+    /// Shows the proposals that a base keeps.
+    pub(super) fn stand(&mut self, standing: &mut Standing<'_>) {
+        for (unit, state) in &standing.base.state().proposals {
+            let made = Made {
+                unit: *unit,
+                device: state.author,
+                author: standing.past.author(state.author),
+                seq: None,
+                proposals: Container::Proposals.object(standing.control),
+            };
+            let shown = self.show(&made, standing.draft, &state.proposal, state.release.clone());
+            for device in &state.acknowledged {
+                shown.words.entry(standing.past.author(*device)).or_default().acknowledged = true;
+                let object = shown.acknowledged_object;
+                standing.draft.put(object, device.to_string(), Scalar::Yes, &[]);
+            }
+            for (device, receipt) in &state.ready {
+                let words = shown.words.entry(standing.past.author(*device)).or_default();
+                let (object, root) = (shown.ready_object, receipt.post_root.to_string());
+                words.ready.text(standing.draft, object, device.to_string(), root);
+            }
+            for (device, (code, reason)) in &state.declined {
+                let words = shown.words.entry(standing.past.author(*device)).or_default();
+                let (object, reason) = (shown.declined_object, format!("{code}: {reason}"));
+                words.declined.text(standing.draft, object, device.to_string(), reason);
+            }
+            if let Some(k) = state.activated_at {
+                let (object, k) = (shown.object, Scalar::Number(k));
+                standing.draft.put(object, "activated_at", k, &[]);
+            }
+        }
     }
 
     pub(crate) fn acknowledge(&mut self, scope: &Scope<'_>, draft: &mut Draft, of: &Digest) {
@@ -134,8 +185,17 @@ impl Proposals {
 
 impl Proposal {
     fn is_in(&self, clock: &Clock) -> bool {
-        clock.covers(self.author, self.seq)
+        self.seq.is_none_or(|seq| clock.covers(self.author, seq))
     }
+}
+
+/// Who made a proposal, in which unit, and where proposals are.
+struct Made {
+    unit: Digest,
+    device: DeviceId,
+    author: AuthorId,
+    seq: Option<u64>,
+    proposals: Object,
 }
 
 /// The release of `app` that a proof ends in.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aura_journal::{Ledger, RecordId, event::RecordPut};
+use aura_journal::{AccountState, Ledger, RecordId, event::RecordPut};
 use aura_protocol_core::{Digest, Lamport};
 
 use crate::{
@@ -27,7 +27,15 @@ pub(crate) const BUCKET_FIRST: u64 = 1 + Container::ALL.len() as u64;
 
 /// The records that were written.
 #[derive(Debug, Default)]
-pub(crate) struct Records(BTreeMap<RecordId, Writes>);
+pub(crate) struct Records(BTreeMap<RecordId, Written>);
+
+/// What is known of a record.
+#[derive(Debug, Default)]
+struct Written {
+    /// What stands in the base, which every unit has seen.
+    base: Option<Op>,
+    writes: Writes,
+}
 
 /// All writes of a record, oldest first, by author. Old ones stay: a late unit may have seen no newer.
 type Writes = BTreeMap<AuthorId, Vec<Write>>;
@@ -43,6 +51,15 @@ struct Write {
 }
 
 impl Records {
+    /// Puts what stands in a base.
+    pub(super) fn stand(&mut self, draft: &mut Draft, control: Actor, state: &AccountState) {
+        for (id, raw) in state.records.iter().filter(|(_, it)| !it.deleted) {
+            let (object, key) = place(control, id);
+            let put = draft.put(object, key, content(&raw.record.bytes), &[]);
+            self.0.entry(id.clone()).or_default().base = Some(put);
+        }
+    }
+
     pub(crate) fn write(
         &mut self,
         scope: &Scope<'_>,
@@ -51,9 +68,12 @@ impl Records {
         put: &RecordPut,
     ) {
         let (object, key) = place(scope.control, &id);
-        let writes = self.0.entry(id).or_default();
+        let Written { base, writes } = self.0.entry(id).or_default();
         let seen = newest(writes, scope.past, scope.clock);
-        let over: Vec<Op> = seen.iter().filter_map(|(_, it)| it.put).collect();
+        let over: Vec<Op> = match seen.as_slice() {
+            [] => base.iter().copied().collect(),
+            seen => seen.iter().filter_map(|(_, it)| it.put).collect(),
+        };
         let put = match &put.bytes {
             Some(bytes) => Some(draft.put(object, key, content(bytes), &over)),
             None => {
@@ -76,7 +96,7 @@ impl Records {
         touched: &BTreeSet<RecordId>,
     ) {
         for id in touched {
-            let Some(writes) = self.0.get_mut(id) else { continue };
+            let Some(writes) = self.0.get_mut(id).map(|it| &mut it.writes) else { continue };
             let seen = newest(writes, past, clock);
             let position = |write: &Write| position(ledger, past, write);
             let Some((winner, last)) = seen.iter().max_by_key(|(_, it)| position(it)) else {

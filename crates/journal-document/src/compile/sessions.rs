@@ -15,7 +15,9 @@ use aura_protocol_core::{
 };
 
 use crate::{
-    compile::{Cell, Scope, entries::Container, past::AuthorId, records::Records},
+    compile::{
+        Cell, Scope, entries::Container, past::AuthorId, records::Records, standing::Standing,
+    },
     engine::{Draft, Object, Scalar},
     text,
 };
@@ -41,7 +43,8 @@ struct Page {
 #[derive(Debug)]
 struct Session {
     opener: AuthorId,
-    opened_seq: u64,
+    /// The place of the unit that opened it; none where a base has it, which every unit has seen.
+    opened_seq: Option<u64>,
     app: AppId,
     /// None for one that was refused: nothing can be written into it.
     run: Option<Run>,
@@ -83,11 +86,12 @@ impl Sessions {
             }
             ChildOpening::Opened(_) => return,
             ChildOpening::Refused(reason) => {
-                let object = self.place(scope, draft, id);
+                let at = Opener::of(scope);
+                let object = self.place(&at, draft, id);
                 put(draft, object, "opener", text::id(scope.body.author.as_bytes()));
                 put(draft, object, "status", "refused".to_owned());
                 put(draft, object, "reason", reason.clone());
-                let (opener, opened_seq) = (scope.author, scope.body.seq);
+                let (opener, opened_seq) = (scope.author, Some(scope.body.seq));
                 self.sessions.insert(id, Session { opener, opened_seq, app, run: None });
                 object
             }
@@ -103,38 +107,88 @@ impl Sessions {
         id: SessionId,
         open: &OpenSession,
     ) -> Object {
-        let object = self.place(scope, draft, id);
+        let opener = Opener::of(scope);
+        let run = self.show(&opener, draft, id, open);
+        let object = run.object;
+        let (opener, opened_seq) = (scope.author, Some(scope.body.seq));
+        self.sessions.insert(id, Session { opener, opened_seq, app: open.app, run: Some(run) });
+        object
+    }
+
+    /// Writes what an opening says.
+    fn show(
+        &mut self,
+        opener: &Opener,
+        draft: &mut Draft,
+        id: SessionId,
+        open: &OpenSession,
+    ) -> Run {
+        let object = self.place(opener, draft, id);
         let participants: Vec<DeviceId> = open.agreement.runs.keys().copied().collect();
         put(draft, object, "app", text::id(open.app.as_bytes()));
         put(draft, object, "protocol", open.protocol.to_string());
         put(draft, object, "version", open.agreement.spoken.to_string());
-        put(draft, object, "opener", text::id(scope.body.author.as_bytes()));
+        put(draft, object, "opener", text::id(opener.device.as_bytes()));
         let shown = participants.iter().take(DEVICES_MAX);
         // A roster has no more, so what is left out is no device of the account.
         put(draft, object, "participants", text::list(shown.map(|it| text::id(it.as_bytes()))));
         let mut status = Cell::default();
         status.text(draft, object, "status", "open".to_owned());
         let (messages, is_closed) = (BTreeMap::new(), false);
-        let run = Some(Run { object, participants, status, messages, is_closed });
-        let (opener, opened_seq) = (scope.author, scope.body.seq);
-        self.sessions.insert(id, Session { opener, opened_seq, app: open.app, run });
-        object
+        Run { object, participants, status, messages, is_closed }
+    }
+
+    /// Shows the sessions that a base keeps: those that are open.
+    pub(super) fn stand(&mut self, standing: &mut Standing<'_>) {
+        for (id, state) in &standing.base.state().sessions {
+            let author = standing.past.author(state.opener);
+            let sessions = Container::Sessions.object(standing.control);
+            let opener = Opener { author, device: state.opener, sessions };
+            let mut run = self.show(&opener, standing.draft, *id, &state.open);
+            if let Some((parent, part)) = state.parent {
+                put(standing.draft, run.object, "part_of", text::id(parent.as_bytes()));
+                standing.draft.put(run.object, "part", Scalar::Number(part), &[]);
+            }
+            let mut counts: BTreeMap<DeviceId, u64> = BTreeMap::new();
+            for author in state.messages.iter().filter_map(|it| standing.authors.get(it)) {
+                let count = counts.entry(*author).or_default();
+                *count = count.saturating_add(1);
+            }
+            for (author, count) in counts {
+                let known = run.messages.entry(standing.past.author(author)).or_default();
+                known.0 = count;
+                let (key, number) = (messages_key(author), Scalar::Number(count));
+                known.1.set(standing.draft, run.object, key, number);
+            }
+            if state.outcome.is_some() {
+                run.is_closed = true;
+                let status = if matches!(state.outcome, Some(Outcome::Completed { .. })) {
+                    "completed"
+                } else {
+                    "aborted"
+                };
+                run.status.text(standing.draft, run.object, "status", status.to_owned());
+            }
+            let app = state.open.app;
+            self.sessions
+                .insert(*id, Session { opener: author, opened_seq: None, app, run: Some(run) });
+        }
     }
 
     /// Makes the session's map, on its opener's newest page.
-    fn place(&mut self, scope: &Scope<'_>, draft: &mut Draft, id: SessionId) -> Object {
-        let number = match self.pages.get(&scope.author) {
+    fn place(&mut self, opener: &Opener, draft: &mut Draft, id: SessionId) -> Object {
+        let number = match self.pages.get(&opener.author) {
             Some(page) if page.sessions < PAGE_SESSIONS_MAX => None,
             Some(page) => Some(page.number.saturating_add(1)),
             None => Some(0),
         };
         if let Some(number) = number {
-            let key = format!("{}/{number}", text::id(scope.body.author.as_bytes()));
-            let object = draft.make(scope.container(Container::Sessions), key, &[]);
+            let key = format!("{}/{number}", text::id(opener.device.as_bytes()));
+            let object = draft.make(opener.sessions, key, &[]);
             let page = Page { object: Object::Made(object), number, sessions: 0 };
-            self.pages.insert(scope.author, page);
+            self.pages.insert(opener.author, page);
         }
-        let page = self.pages.get_mut(&scope.author);
+        let page = self.pages.get_mut(&opener.author);
         let pages = page.map_or(Object::Root, |page| {
             page.sessions = page.sessions.saturating_add(1);
             page.object
@@ -151,7 +205,7 @@ impl Sessions {
         }
         let (count, cell) = run.messages.entry(scope.author).or_default();
         *count = count.saturating_add(1);
-        let key = format!("messages {}", text::id(scope.body.author.as_bytes()));
+        let key = messages_key(scope.body.author);
         cell.set(draft, run.object, key, Scalar::Number(*count));
     }
 
@@ -197,8 +251,26 @@ impl Sessions {
 impl Session {
     /// Whether the unit had seen the session begin.
     fn is_in(&self, scope: &Scope<'_>) -> bool {
-        scope.clock.covers(self.opener, self.opened_seq)
+        self.opened_seq.is_none_or(|seq| scope.clock.covers(self.opener, seq))
     }
+}
+
+/// Who opened a session, and where sessions are.
+struct Opener {
+    author: AuthorId,
+    device: DeviceId,
+    sessions: Object,
+}
+
+impl Opener {
+    fn of(scope: &Scope<'_>) -> Self {
+        let sessions = scope.container(Container::Sessions);
+        Self { author: scope.author, device: scope.body.author, sessions }
+    }
+}
+
+fn messages_key(author: DeviceId) -> String {
+    format!("messages {}", text::id(author.as_bytes()))
 }
 
 fn put(draft: &mut Draft, object: Object, key: &str, text: String) {

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_journal::event::{DeviceMetadata, Event};
-use aura_protocol_core::AppId;
+use aura_protocol_core::{AppId, DeviceId};
 
 use crate::{
     compile::{
         Cell, Scope, entries::Container, past::AuthorId, proposals::Proposals, records::Records,
-        sessions::Sessions,
+        sessions::Sessions, standing::Standing,
     },
     engine::{Draft, Object},
     text,
@@ -89,11 +89,30 @@ pub(super) fn compile(
 impl Authors {
     fn publish(&mut self, scope: &Scope<'_>, draft: &mut Draft, metadata: &DeviceMetadata) {
         let (manifest, device) = (&metadata.manifest, scope.body.author);
-        if manifest.device != device || !manifest.is_within_limits() {
-            return;
+        if manifest.device == device && manifest.is_within_limits() {
+            let devices = scope.container(Container::Devices);
+            self.show(draft, (scope.author, device), devices, metadata);
         }
-        let devices = scope.container(Container::Devices);
-        let entry = &mut self.0.entry(scope.author).or_default().device;
+    }
+
+    /// Shows what the devices of a base last said of themselves.
+    pub(super) fn stand(&mut self, standing: &mut Standing<'_>) {
+        let devices = Container::Devices.object(standing.control);
+        for (device, (_, metadata)) in &standing.base.state().metadata {
+            let author = standing.past.author(*device);
+            self.show(standing.draft, (author, *device), devices, metadata);
+        }
+    }
+
+    fn show(
+        &mut self,
+        draft: &mut Draft,
+        (author, device): (AuthorId, DeviceId),
+        devices: Object,
+        metadata: &DeviceMetadata,
+    ) {
+        let manifest = &metadata.manifest;
+        let entry = &mut self.0.entry(author).or_default().device;
         let it = entry.get_or_insert_with(|| Device::begin(draft, devices, &device.to_string()));
         it.name.text(draft, it.object, "name", metadata.name.clone());
         it.addresses.text(draft, it.object, "addresses", text::list(&metadata.addresses));

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{agreement::scrambled, history::*, support::*};
 
 /// Lets the quorum decide something over all that there is.
-fn close_all(ledger: &mut Ledger) {
+pub fn close_all(ledger: &mut Ledger) {
     let (devices, _) = account(5);
     let body = EntryBody::SetUpgradePolicy { app: app(), policy: UpgradePolicy::Manual };
     let entry = certify(ledger.chain(), &devices, ledger.heads(), body);

@@ -18,6 +18,7 @@ mod late;
 mod plain;
 mod reading;
 mod rules;
+mod snapshots;
 #[allow(dead_code, reason = "the ledger's tests use more of it")]
 #[path = "../../../journal/tests/it/support.rs"]
 mod support;

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use aura_journal::{Event, Ledger};
-use aura_journal_document::{Document, Format, write as write_document};
+use aura_journal_document::{Document, Extent, Format, write as write_document};
 use automerge::{Automerge, ROOT, ReadDoc, transaction::Transactable};
 
 use crate::{
@@ -95,7 +95,7 @@ fn a_plain_program_opens_it() {
 fn json_is_as_it_was() {
     let ledger = everything();
     let mut bytes = Vec::new();
-    write_document(&ledger, Format::Json, &mut bytes).unwrap();
+    write_document(&ledger, Extent::Whole, Format::Json, &mut bytes).unwrap();
     assert_eq!(bytes.iter().filter(|it| **it == b'\n').count(), 1);
     let shown: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     let expected: serde_json::Value = serde_json::from_str(include_str!("golden.json")).unwrap();
@@ -111,7 +111,7 @@ fn formats_have_names() {
     for format in [Format::Automerge, Format::Json] {
         assert_eq!(Format::from_str(&format.to_string()), Ok(format));
         let mut bytes = Vec::new();
-        write_document(&ledger, format, &mut bytes).unwrap();
+        write_document(&ledger, Extent::SinceSnapshot, format, &mut bytes).unwrap();
         let begins: &[u8] = if format == Format::Json { b"{" } else { &[0x85, 0x6f, 0x4a, 0x83] };
         assert!(bytes.starts_with(begins));
     }

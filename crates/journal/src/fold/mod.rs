@@ -69,6 +69,13 @@ pub(crate) struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlaceKey((u64, bool, Lamport, Digest));
 
+impl PlaceKey {
+    /// The segment.
+    pub(crate) const fn segment(&self) -> u64 {
+        self.0.0
+    }
+}
+
 impl From<&Place> for PlaceKey {
     fn from(place: &Place) -> Self {
         Self(place.key())

@@ -84,4 +84,16 @@ impl Base {
     pub const fn k(&self) -> u64 {
         self.k
     }
+
+    /// The state after it.
+    #[must_use]
+    pub const fn state(&self) -> &AccountState {
+        &self.state
+    }
+
+    /// The units that it keeps whole, encoded: those of open sessions, the newest manifests and the
+    /// proposals.
+    pub fn kept(&self) -> impl Iterator<Item = &[u8]> {
+        self.kept.iter().map(Vec::as_slice)
+    }
 }

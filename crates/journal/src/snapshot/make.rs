@@ -84,6 +84,28 @@ impl<S: UnitScheme> Ledger<S> {
         is_here.then(|| Base::digest_of(&self.base_at(k, point.config).to_bytes()))
     }
 
+    /// The height of the newest snapshot of which everything is here, or its base.
+    #[must_use]
+    pub fn newest_base(&self) -> Option<u64> {
+        let standing = self.base.as_ref().map_or(0, Settled::k);
+        let mut newest = self.chain.snapshots().iter().rev().map(|it| it.k);
+        newest.find(|k| standing <= *k && !self.needs(*k))
+    }
+
+    /// What the snapshot at a height stands for: the same on a device that dropped those units and on one
+    /// that has them. None where there is no snapshot, something of it is missing here, or it is gone.
+    #[must_use]
+    pub fn base_for(&self, k: u64) -> Option<Base> {
+        match &self.base {
+            Some(it) if it.k() == k => Some(it.base().clone()),
+            Some(it) if k < it.k() => None,
+            _ => {
+                let point = self.chain.snapshots().iter().find(|it| it.k == k)?;
+                (!self.needs(k)).then(|| self.base_at(k, point.config))
+            }
+        }
+    }
+
     fn view(&self, k: u64) -> View<'_, S> {
         let past = self.chain.entry(k).map(|it| it.value.past.as_slice()).unwrap_or_default();
         let earlier = self.chain.snapshots().iter().take_while(|it| it.k < k);

@@ -46,6 +46,10 @@ impl Settled {
         &self.bytes
     }
 
+    pub(crate) const fn base(&self) -> &Base {
+        &self.base
+    }
+
     pub(crate) const fn state(&self) -> &AccountState {
         &self.base.state
     }

@@ -2,11 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use aura_journal::{Event, EventKind, Filter, Finality, Ledger, SubscriptionId};
+use aura_journal::{Event, EventKind, Filter, Finality, Ledger, SubscriptionId, Unit};
 use aura_protocol_core::Digest;
 use proptest::{prelude::*, sample::Index};
 
 use crate::{history::*, support::*};
+
+/// How many units a ledger does not hold and needs no more, since it knows that their author forked before
+/// them. One that came before that was known may wait for another, and nobody sends that for its sake.
+fn needless(history: &History, ledger: &Ledger) -> usize {
+    let is_needless = |(bytes, hash): &(&Vec<u8>, &Digest)| {
+        let body = Unit::from_bytes(bytes).unwrap().body;
+        let forks = ledger.forks();
+        let fork = forks.get(&body.author);
+        ledger.unit(hash).is_none() && fork.is_some_and(|it| *it <= body.seq)
+    };
+    history.units.iter().zip(&history.hashes).filter(is_needless).count()
+}
 
 /// A history, an order of its units in which each stands once or twice, and where entries come in.
 fn scrambled() -> impl Strategy<Value = (History, Vec<usize>, Vec<Index>)> {
@@ -167,7 +179,7 @@ proptest! {
         for ledger in &ledgers {
             let found = view(&history, ledger);
             prop_assert_eq!((&found.state, found.root), (&expected.state, expected.root));
-            prop_assert_eq!(ledger.waiting(), 0);
+            prop_assert!(ledger.waiting() <= needless(&history, ledger), "{}", ledger.waiting());
             prop_assert!(ledger.forks().iter().eq(reference(&history).forks().iter()));
         }
     }

@@ -1,8 +1,8 @@
 //! Forks, cuts and quotas: what a member that signs too much can do to others, and what not.
 
 use aura_journal::{
-    AuthorError, Event, ForkProof, ForkProofError, Ledger, Outcome, PeerTag, Reject, Unit,
-    UnitBody,
+    AuthorError, Event, Filter, Finality, ForkProof, ForkProofError, Ledger, Outcome, PeerTag,
+    Reject, Unit, UnitBody,
     control::{EntryBody, ReAdmit, Revoke},
     sync::{Hello, SyncMessage, answer, hello},
 };
@@ -406,4 +406,25 @@ fn both_of_two_signals_are_void() {
     let state = &ledger.state().proposals[&proposal];
     assert!(state.ready.is_empty() && state.declined.is_empty());
     assert!(matches!(ledger.unit(&signal).unwrap().body.event, Event::SignalReady { .. }));
+}
+
+/// What an entry closes over is final once all is here that the entry names: the rest may show a fork.
+#[test]
+fn nothing_is_final_while_an_entry_names_more() {
+    let (devices, mut ledger) = fixture();
+    let [first, one, held] = ledger.arrivals()[..] else { panic!() };
+    let twin = twin(&ledger, &held, &devices[0], "a clone");
+    let filter = Filter { finality: Finality::Final, ..Filter::default() };
+    let stream = ledger.subscribe(filter);
+    let mut past = vec![one, held, twin.hash()];
+    past.sort_unstable();
+    let entry = certify(ledger.chain(), &devices, past, manual());
+    ledger.import_entry(entry).unwrap();
+    assert_eq!(ledger.poll(stream), []);
+    assert!(matches!(push(&mut ledger, &twin), Ok(Outcome::Fork { seq: 1, .. })));
+    let mut seen = ledger.poll(stream);
+    seen.sort_unstable();
+    let mut counted = vec![first, one];
+    counted.sort_unstable();
+    assert_eq!(seen, counted);
 }

@@ -200,7 +200,7 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
     }
 }
 
-fn manual() -> EntryBody {
+pub fn manual() -> EntryBody {
     EntryBody::SetUpgradePolicy { app: app(), policy: UpgradePolicy::Manual }
 }
 

@@ -3,7 +3,7 @@
 //! The last line on standard output is one JSON object with `--json`; progress is on standard error.
 //! Exit codes: 0 nothing found, 1 something found, 2 not understood.
 
-use std::{io::Write as _, process::ExitCode, time::Instant};
+use std::{collections::BTreeMap, io::Write as _, process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use aura_simulator::{
@@ -104,6 +104,7 @@ fn campaign(cli: &Cli) -> Result<bool> {
          {aborted} aborted, {left} gave up; {} runs failed; trace hash {:016x}",
         report.runs, report.events, report.failed, report.trace_hash
     );
+    eprintln!("faults: {}; shown: {}", counted(&report.faults), counted(&report.shown));
     if let Some(failure) = &failure {
         eprintln!("first failure: {}", failure.violation);
         eprintln!("  run it again:    --replay '{}'", failure.replay);
@@ -115,10 +116,18 @@ fn campaign(cli: &Cli) -> Result<bool> {
         "failed": report.failed,
         "trace_hash": format!("{:016x}", report.trace_hash),
         "runs_per_s": runs_per_s,
+        "faults": report.faults,
+        "shown": report.shown,
         "first_failure": failure.as_ref().map(described),
     });
     answer(cli.json, &json)?;
     Ok(report.failed == 0)
+}
+
+/// Counts by class, those above nought.
+fn counted(counts: &BTreeMap<&'static str, u64>) -> String {
+    let some = counts.iter().filter(|it| *it.1 != 0);
+    some.map(|(class, count)| format!("{count} {class}")).collect::<Vec<_>>().join(", ")
 }
 
 fn described(failure: &Failure) -> Value {

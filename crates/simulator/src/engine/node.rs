@@ -96,6 +96,11 @@ pub trait Node: Sized {
     fn save(&self) -> Self::Saved;
     /// What it waits for; none when it has ended.
     fn waits(&self) -> Option<Waits>;
+    /// In what it differs from another device, where all have to be alike in the end. What only passes
+    /// messages on to a session has nothing to compare.
+    fn differs(&self, _other: &Self) -> Option<&'static str> {
+        None
+    }
     /// Whether it still has a message that it was given. What only passes messages on to a session
     /// has nothing to lose.
     fn holds(&self, _message: &Self::Message) -> bool {
@@ -114,6 +119,8 @@ pub enum Change {
     Session,
     /// It says the same in other bytes.
     Encoding,
+    /// It stands in another chain of the same device.
+    Branch,
 }
 
 /// Whom a changed message reaches.
@@ -153,7 +160,7 @@ pub trait Level {
     ) -> Result<Self::Node, String>;
     /// A message of `dev`, changed; none where that cannot be done.
     fn change(
-        &self,
+        &mut self,
         dev: Dev,
         message: &MessageOf<Self>,
         how: Change,

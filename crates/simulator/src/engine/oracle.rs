@@ -6,7 +6,7 @@ use aura_protocol_core::Outcome;
 use crate::{
     draw::mix,
     engine::{Engine, Level, NEVER, Node, Outcomes, Violation},
-    plan::Plan,
+    plan::{Plan, Strategy},
 };
 
 /// Who voted for what.
@@ -69,7 +69,8 @@ impl<L: Level> Engine<L> {
             .agreement()
             .or_else(|| self.finish_beside_abort(outcomes))
             .or_else(|| self.deadlock())
-            .or_else(|| self.lost());
+            .or_else(|| self.lost())
+            .or_else(|| self.diverged());
         if self.violation.is_none() {
             self.violation = self.double_certificate(plan);
         }
@@ -107,9 +108,16 @@ impl<L: Level> Engine<L> {
         (!waiting.is_empty()).then_some(Violation::Deadlock { waiting })
     }
 
-    /// What honest devices said is at every device that is up.
+    /// What honest devices said is at every device that is up. Where a liar shows each device a chain of
+    /// its own, it may have been the only one that had what its last words rest on, and be gone with it.
     fn lost(&self) -> Option<Violation> {
-        self.sent.iter().filter(|it| it.must).find_map(|it| {
+        let branches = self.places.iter().any(|it| it.strategy == Some(Strategy::Branches));
+        let is_gone = |dev: Dev| {
+            let place = self.places.get(usize::from(dev.0));
+            branches && place.is_some_and(|it| it.back == Some(NEVER))
+        };
+        let mut due = self.sent.iter().filter(|it| it.must && !is_gone(it.from));
+        due.find_map(|it| {
             let has = |dev: &Dev| {
                 let Some(place) = self.places.get(usize::from(dev.0)) else { return true };
                 let gone = place.back == Some(NEVER);
@@ -118,6 +126,16 @@ impl<L: Level> Engine<L> {
             };
             let missing: DeviceSet = it.audience.iter().filter(|dev| !has(dev)).collect();
             (!missing.is_empty()).then_some(Violation::Lost { author: it.from, missing })
+        })
+    }
+
+    /// Honest devices that are up have the same in the end.
+    fn diverged(&self) -> Option<Violation> {
+        let up = self.honest().filter(|(_, _, gone)| !gone);
+        let mut nodes = up.filter_map(|(dev, ..)| Some((dev, self.node(dev)?)));
+        let (one, first) = nodes.next()?;
+        nodes.find_map(|(other, node)| {
+            first.differs(node).map(|what| Violation::Diverged { one, other, what })
         })
     }
 

@@ -57,6 +57,8 @@ pub struct Tally {
     pub withheld: u32,
     /// Messages of which a liar said two variants.
     pub equivocated: u32,
+    /// Messages that stand in one of two chains of a liar.
+    pub branched: u32,
     /// Messages that a liar said late.
     pub held: u32,
     /// Steps at which a liar said something else than it ought to.
@@ -71,6 +73,34 @@ pub struct Tally {
     pub timers: u32,
     /// Things that people said.
     pub signals: u32,
+}
+
+impl Tally {
+    /// All of them with their names.
+    #[must_use]
+    pub const fn classes(&self) -> [(&'static str, u32); 19] {
+        [
+            ("lost", self.lost),
+            ("duplicated", self.duplicated),
+            ("reordered", self.reordered),
+            ("batched", self.batched),
+            ("cut_off", self.cut_off),
+            ("crashes", self.crashes),
+            ("restarts", self.restarts),
+            ("torn_before", self.torn_before),
+            ("torn_after", self.torn_after),
+            ("withheld", self.withheld),
+            ("equivocated", self.equivocated),
+            ("branched", self.branched),
+            ("held", self.held),
+            ("corrupted", self.corrupted),
+            ("bogus", self.bogus),
+            ("refused", self.refused),
+            ("refused_by_carrier", self.refused_by_carrier),
+            ("timers", self.timers),
+            ("signals", self.signals),
+        ]
+    }
 }
 
 /// A promise that was broken.
@@ -113,6 +143,15 @@ pub enum Violation {
         /// Who never heard it.
         missing: DeviceSet,
     },
+    /// Two honest devices that heard everything do not have the same.
+    Diverged {
+        /// One of them.
+        one: Dev,
+        /// The other.
+        other: Dev,
+        /// In what they differ.
+        what: &'static str,
+    },
     /// A device took what cannot be genuine.
     TookBogus {
         /// Which.
@@ -145,6 +184,7 @@ impl Violation {
             Self::Endless { .. } => "Endless",
             Self::DoubleCertificate { .. } => "DoubleCertificate",
             Self::Lost { .. } => "Lost",
+            Self::Diverged { .. } => "Diverged",
             Self::TookBogus { .. } => "TookBogus",
             Self::Restart { .. } => "Restart",
             Self::NotStarted { .. } => "NotStarted",
@@ -180,6 +220,9 @@ impl std::fmt::Display for Violation {
             }
             Self::Lost { author, missing } => {
                 write!(f, "what device {author} said never reached devices {missing}")
+            }
+            Self::Diverged { one, other, what } => {
+                write!(f, "devices {one} and {other} heard the same and differ in {what}")
             }
             Self::TookBogus { dev } => write!(f, "device {dev} took what nobody can have said"),
             Self::Restart { dev, what } => write!(f, "device {dev} restarted elsewhere: {what}"),

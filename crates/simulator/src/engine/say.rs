@@ -114,6 +114,7 @@ impl<L: Level> Engine<L> {
                 self.send(dev, now, message, spread);
                 self.send_changed(dev, now, variant, spread);
             }
+            Strategy::Branches => self.branch(dev, now, message, spread),
             // An answer to one device is no part of the session: replayed in answer to a replay, it
             // would keep liars busy with each other for ever.
             Strategy::Replay if spread.answers => self.send(dev, now, message, spread),
@@ -135,6 +136,17 @@ impl<L: Level> Engine<L> {
                 self.send_changed(dev, now, other, spread);
             }
         }
+    }
+
+    /// Shows some devices one chain and the others another.
+    fn branch(&mut self, dev: Dev, now: u64, message: MessageOf<L>, spread: Spread) {
+        let (some, others) = self.split(spread.direct);
+        let key = self.network.draws.of(Purpose::Tamper, 0, 0);
+        let other = self.level.change(dev, &message, Change::Branch, key);
+        self.tally.branched += u32::from(other.is_some());
+        let other = other.unwrap_or_else(|| Changed::Open(message.clone()));
+        self.send(dev, now, message, Spread { direct: some, ..spread });
+        self.send_changed(dev, now, Some(other), Spread { direct: others, ..spread });
     }
 
     /// Two groups, the same for all liars of a run.

@@ -1,16 +1,16 @@
 //! A device with a ledger: what an agent does with units and sessions, without network and store.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aura_choreography::{
-    Ask, Body, Dev, Ended, Event as Said, HostCall, Hosted, Reason, Seat, Stop,
+    Ask, Body, Dev, DeviceSet, Ended, Event as Said, HostCall, Hosted, Reason, Seat, Stop,
 };
 use aura_coordination::execution::{Instruction, InstructionResult, ProtocolContext};
 use aura_journal::{
     Event, Ledger, NamedUnit, Outcome, PeerTag, Strict,
     event::{OpenSession, SessionMessage},
     session_id,
-    sync::{SyncMessage, answer, hello},
+    sync::{Frontier, Hello, SyncMessage, answer, hello},
 };
 use aura_protocol_core::{
     Agreement, AppId, Capability, Digest, Epoch, ProtocolVersion, SessionId, SessionStart,
@@ -29,16 +29,48 @@ const OPENER: Dev = Dev(0);
 /// The module that simulated sessions run.
 const MODULE: Digest = Digest::ZERO;
 
+/// How many epochs after a unit came that rests on others its sender is asked for them: they may be on
+/// their way.
+const ASK_EPOCHS: u64 = 2;
+/// How many epochs after news the others are told how far a device is.
+const COMPARE_EPOCHS: u64 = 25;
+
+/// Which device it is, and in what kind of run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) dev: Dev,
+    pub(super) threshold: u8,
+    /// Whether devices tell each other how far they are after news. Where nobody lies, whatever is said
+    /// reaches everybody anyway.
+    pub(super) compares: bool,
+}
+
 /// A device with a ledger and a session.
 pub struct Peer<S = Strict> {
     account: Arc<Account>,
     table: Arc<Table>,
-    dev: Dev,
-    threshold: u8,
+    place: Place,
+    greetings: Greetings,
     corrupts: Option<u64>,
     /// Nothing where the account cannot be founded, which it was before.
     ledger: Option<Ledger<S>>,
     session: Option<Running>,
+}
+
+/// Who is to be told how far this device is, and when.
+#[derive(Debug, Default)]
+struct Greetings {
+    to: DeviceSet,
+    due: Option<Epoch>,
+    /// What others said of themselves last.
+    heard: BTreeMap<u8, Frontier>,
+}
+
+impl Greetings {
+    fn plan(&mut self, to: DeviceSet, due: Epoch) {
+        self.to = self.to.union(to);
+        self.due = Some(self.due.map_or(due, |it| it.min(due)));
+    }
 }
 
 /// A session: what the host keeps of it, and the script. A context is given the number of the step for
@@ -74,19 +106,20 @@ impl<S: Signing> Peer<S> {
     pub(super) fn new(
         account: Arc<Account>,
         table: Arc<Table>,
-        (dev, threshold): (Dev, u8),
+        place: Place,
         corrupts: Option<u64>,
     ) -> Self {
         // Founded, and stored already.
         let chain = account.chain.as_ref();
         let ledger = chain.and_then(|it| Ledger::restore_units(Arc::clone(it), &[]).ok());
-        Self { account, table, dev, threshold, corrupts, ledger, session: None }
+        let greetings = Greetings::default();
+        Self { account, table, place, greetings, corrupts, ledger, session: None }
     }
 
     pub(super) fn restart(
         account: Arc<Account>,
         table: Arc<Table>,
-        (dev, threshold): (Dev, u8),
+        place: Place,
         saved: Saved<S>,
         corrupts: Option<u64>,
     ) -> Result<Self, String> {
@@ -94,7 +127,8 @@ impl<S: Signing> Peer<S> {
         let chain = S::restore(chain).map_err(|error| error.to_string())?;
         let ledger = Ledger::restore_units(chain, &units).map_err(|error| error.to_string())?;
         let session = saved.session.map(|saved| saved.restore(&table)).transpose()?;
-        Ok(Self { account, table, dev, threshold, corrupts, ledger: Some(ledger), session })
+        let greetings = Greetings::default();
+        Ok(Self { account, table, place, greetings, corrupts, ledger: Some(ledger), session })
     }
 
     /// The ledger.
@@ -104,18 +138,19 @@ impl<S: Signing> Peer<S> {
     }
 
     fn write(&mut self, session: SessionId, event: Event, out: &mut Outbox<Packet>) {
-        let (Some(ledger), Some(me)) = (&mut self.ledger, self.account.member(self.dev)) else {
+        let (Some(ledger), Some(me)) = (&mut self.ledger, self.account.member(self.place.dev))
+        else {
             return;
         };
         let seq = ledger.next_seq(me.id);
         let Ok(unit) = ledger.author(me.id, &me.unit_key, Some(session), event) else { return };
         if let Some(bytes) = ledger.unit_bytes(&unit) {
-            out.say(Packet::written(self.dev, seq, unit, bytes));
+            out.say(Packet::written(self.place.dev, seq, unit, bytes));
         }
     }
 
     fn open(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
-        let (Some(ledger), Some(me)) = (&self.ledger, self.account.member(self.dev)) else {
+        let (Some(ledger), Some(me)) = (&self.ledger, self.account.member(self.place.dev)) else {
             return;
         };
         let session = session_id(ledger.account(), me.id, ledger.next_seq(me.id));
@@ -130,7 +165,7 @@ impl<S: Signing> Peer<S> {
             },
             transcript: Digest::ZERO,
             manifests: Default::default(),
-            params: (self.table.params)(self.account.devices.len() as u8, self.threshold),
+            params: (self.table.params)(self.account.devices.len() as u8, self.place.threshold),
         };
         self.write(session, Event::OpenSession(Box::new(open)), out);
         self.look(&[], now);
@@ -139,7 +174,7 @@ impl<S: Signing> Peer<S> {
 
     /// Begins the session if it is open now, and gives it its messages.
     fn look(&mut self, units: &[Digest], now: Epoch) {
-        let (Some(ledger), Some(me)) = (&self.ledger, self.account.member(self.dev)) else {
+        let (Some(ledger), Some(me)) = (&self.ledger, self.account.member(self.place.dev)) else {
             return;
         };
         if self.session.is_none()
@@ -165,7 +200,7 @@ impl<S: Signing> Peer<S> {
             let mut context = ProtocolContext::new(start, MODULE, rights.into_iter().collect());
             if let Some(says) = self.table.says {
                 // A session that has just begun listens.
-                let _taken = context.signal(says(self.dev));
+                let _taken = context.signal(says(self.place.dev));
             }
             let hosted = Hosted::new(self.table.script);
             let (steps, failed, answered) = (0, None, 0);
@@ -238,7 +273,7 @@ impl<S: Signing> Peer<S> {
         let script = self.table.script;
         match (self.corrupts, script.global().parse_label(&label)) {
             (Some(key), Some((label, round))) => {
-                let said = Said { author: self.dev, label, round, body: Body::new(&payload) };
+                let said = Said { author: self.place.dev, label, round, body: Body::new(&payload) };
                 message(&self.table, &corrupted(script, said, key))
             }
             _ => Event::SessionMessage(SessionMessage { label, payload }),
@@ -254,24 +289,67 @@ impl<S: Signing> Peer<S> {
     ) -> Heard {
         let Some(ledger) = &mut self.ledger else { return Heard::Refused };
         let peer = PeerTag([from.0; 32]);
-        let (mut applied, mut heard) = (Vec::new(), Heard::Refused);
+        let (mut applied, mut heard, mut lacks) = (Vec::new(), Heard::Refused, false);
         for outcome in ledger.import_all(peer, units.iter().copied()) {
             match outcome {
                 Ok(Outcome::Applied(units) | Outcome::Fork { applied: units, .. }) => {
                     applied.extend(units);
                     heard = Heard::Taken;
                 }
-                Ok(Outcome::Duplicate | Outcome::Parked) if heard == Heard::Refused => {
-                    heard = Heard::Known;
+                Ok(outcome) => {
+                    lacks |= outcome == Outcome::Parked;
+                    heard = if heard == Heard::Refused { Heard::Known } else { heard };
                 }
-                Ok(_) | Err(_) => {}
+                Err(_) => {}
             }
         }
+        if lacks {
+            // What it rests on may be a branch that only its sender has.
+            let due = Epoch(now.0.saturating_add(ASK_EPOCHS));
+            self.greetings.plan(DeviceSet::one(from), due);
+        }
         if !applied.is_empty() {
+            self.compare_soon(self.others(), now);
             self.look(&applied, now);
             self.pump(now, out);
         }
         heard
+    }
+
+    fn others(&self) -> DeviceSet {
+        DeviceSet::all(self.account.devices.len()).without(self.place.dev)
+    }
+
+    fn compare_soon(&mut self, with: DeviceSet, now: Epoch) {
+        if self.place.compares {
+            self.greetings.plan(with, Epoch(now.0.saturating_add(COMPARE_EPOCHS)));
+        }
+    }
+
+    /// Tells these devices how far this one is.
+    fn greet(&self, devices: DeviceSet, out: &mut Outbox<Packet>) {
+        let Some(greeting) = self.ledger.as_ref().map(|it| Arc::new(hello(it))) else { return };
+        for dev in devices.iter() {
+            out.send(dev, Packet::Hello(Arc::clone(&greeting)));
+        }
+    }
+
+    /// Answers a device that says how far it is, and compares with it once more if it said that for the
+    /// first time and is not as far as this one, or further.
+    fn greeted(&mut self, from: Dev, greeting: &Hello, now: Epoch, out: &mut Outbox<Packet>) {
+        let Some(ledger) = &self.ledger else { return };
+        let messages = answer(ledger, greeting);
+        if !messages.is_empty() {
+            out.send(from, Packet::Answer(Arc::new(messages)));
+        }
+        let frontier = &greeting.frontier;
+        if self.place.compares
+            && *frontier != ledger.frontier()
+            && self.greetings.heard.get(&from.0) != Some(frontier)
+        {
+            self.greetings.heard.insert(from.0, frontier.clone());
+            self.compare_soon(DeviceSet::one(from), now);
+        }
     }
 }
 
@@ -341,7 +419,7 @@ impl<S: Signing> Node for Peer<S> {
     type Saved = Saved<S>;
 
     fn start(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
-        if self.dev == OPENER {
+        if self.place.dev == OPENER {
             self.open(now, out);
         }
     }
@@ -350,15 +428,19 @@ impl<S: Signing> Node for Peer<S> {
         match packet {
             Packet::Unit(sent) => self.import(from, &[&sent.bytes], now, out),
             Packet::Hello(greeting) => {
-                let answer = self.ledger.as_ref().map(|it| answer(it, greeting));
-                out.send(from, Packet::Answer(Arc::new(answer.unwrap_or_default())));
+                self.greeted(from, greeting, now, out);
                 Heard::Taken
             }
             Packet::Answer(messages) => {
                 for message in messages.iter() {
-                    if let SyncMessage::Units(units) = message {
-                        let units: Vec<&[u8]> = units.iter().map(Vec::as_slice).collect();
-                        self.import(from, &units, now, out);
+                    match message {
+                        SyncMessage::Units(units) => {
+                            let units: Vec<&[u8]> = units.iter().map(Vec::as_slice).collect();
+                            self.import(from, &units, now, out);
+                        }
+                        // Where two chains part: what this device has beside is sent at once.
+                        SyncMessage::Hello(greeting) => self.greeted(from, greeting, now, out),
+                        _ => {}
                     }
                 }
                 Heard::Taken
@@ -367,6 +449,11 @@ impl<S: Signing> Node for Peer<S> {
     }
 
     fn clock(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
+        if self.greetings.due.is_some_and(|it| it <= now) {
+            self.greetings.due = None;
+            let to = std::mem::take(&mut self.greetings.to);
+            self.greet(to, out);
+        }
         self.pump(now, out);
     }
 
@@ -379,17 +466,14 @@ impl<S: Signing> Node for Peer<S> {
     }
 
     fn back(&mut self, now: Epoch, out: &mut Outbox<Packet>) {
-        if let Some(ledger) = &self.ledger {
-            let greeting = Arc::new(hello(ledger));
-            for dev in (0..self.account.devices.len() as u8).map(Dev).filter(|it| *it != self.dev) {
-                out.send(dev, Packet::Hello(Arc::clone(&greeting)));
-            }
-        }
+        self.greet(self.others(), out);
         self.pump(now, out);
     }
 
     fn wake(&self) -> Option<Epoch> {
-        self.session.as_ref()?.context.wake()
+        let running = self.session.as_ref().filter(|_| self.ended().is_none());
+        let session = running.and_then(|it| it.context.wake());
+        session.into_iter().chain(self.greetings.due).min()
     }
 
     fn ended(&self) -> Option<&Ended> {
@@ -418,6 +502,16 @@ impl<S: Signing> Node for Peer<S> {
                 other => Some(waits(format!("{other:?}"), running.since)),
             },
         }
+    }
+
+    fn differs(&self, other: &Self) -> Option<&'static str> {
+        let (Some(one), Some(other)) = (&self.ledger, &other.ledger) else { return None };
+        let found = [
+            (one.forks() != other.forks(), "who has forked"),
+            (one.state() != other.state(), "what their units come to"),
+            (one.epoch() != other.epoch(), "the clock of the account"),
+        ];
+        found.into_iter().find(|it| it.0).map(|it| it.1)
     }
 
     fn holds(&self, packet: &Packet) -> bool {

@@ -119,25 +119,53 @@ impl fmt::Display for Fault {
 }
 
 /// The strategies that are a word.
-const STRATEGIES: [(&str, Strategy); 8] = [
+const STRATEGIES: [(&str, Strategy); 9] = [
     ("silent", Strategy::Silent),
     ("corrupt", Strategy::Corrupt),
     ("equivocate", Strategy::Equivocate),
     ("selective-abort", Strategy::SelectiveAbort),
     ("forged-signature", Strategy::ForgedSignature),
     ("fork-ledger", Strategy::ForkLedger),
+    ("branches", Strategy::Branches),
     ("replay", Strategy::Replay),
     ("stuffing", Strategy::Stuffing),
 ];
+
+impl Fault {
+    /// What kind of fault it is, for counts: the word that stands in a line; of liars, their strategy.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Latency { .. } => "latency",
+            Self::Loss { .. } => "loss",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Reorder { .. } => "reorder",
+            Self::BatchedSync { .. } => "sync",
+            Self::Partition { .. } => "partition",
+            Self::Slow { .. } => "slow",
+            Self::ClockSkew { .. } => "skew",
+            Self::Crash { .. } => "crash",
+            Self::TornWrite { .. } => "torn",
+            Self::Byzantine { strategy, .. } => strategy.name(),
+            Self::Eclipse { .. } => "eclipse",
+            Self::Sybil { .. } => "sybil",
+            Self::Absent { .. } => "absent",
+            Self::Signal { .. } => "signal",
+        }
+    }
+}
+
+impl Strategy {
+    fn name(&self) -> &'static str {
+        STRATEGIES.iter().find(|it| it.1 == *self).map_or("hold", |it| it.0)
+    }
+}
 
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hold { epochs } => write!(f, "hold,{epochs}"),
-            other => {
-                let name = STRATEGIES.iter().find(|it| it.1 == *other).map_or("", |it| it.0);
-                f.write_str(name)
-            }
+            other => f.write_str(other.name()),
         }
     }
 }
@@ -242,6 +270,7 @@ mod tests {
     #[test]
     fn lines_are_read_back() {
         let shape = Shape::within(Promise::QUORUM, 9, 8, DeviceSet::EMPTY);
+        let shape = Shape { chains: true, ..shape };
         for seed in 0..3_000 {
             let plan = Plan::from_seed(mix(seed), &shape);
             let level = [Depth::L1, Depth::L2, Depth::L2Keyed][seed as usize % 3];

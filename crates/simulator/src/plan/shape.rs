@@ -60,9 +60,8 @@ pub struct Shape {
     pub liars: u8,
     /// Who may lie.
     pub may_lie: DeviceSet,
-    /// Whether liars may say two things in one place. To a ledger that is a fork of their chain, and
-    /// simulated ledgers do not ask for the branch that a waiting unit rests on.
-    pub may_fork: bool,
+    /// Whether what a device says is a chain, of which a liar can keep two.
+    pub chains: bool,
 }
 
 impl Shape {
@@ -72,7 +71,7 @@ impl Shape {
         let all = DeviceSet::all(usize::from(devices));
         let may_lie = if promise.byzantine_decider { all } else { all.difference(deciders) };
         let liars = promise.liars(devices, threshold);
-        Self { devices, threshold, liars, may_lie, may_fork: true }
+        Self { devices, threshold, liars, may_lie, chains: false }
     }
 }
 
@@ -205,11 +204,11 @@ impl Drawing {
         match self.below(9) {
             0 => Strategy::Silent,
             1 => Strategy::Corrupt,
-            2 | 6 if !shape.may_fork => Strategy::SelectiveAbort,
             2 => Strategy::Equivocate,
             3 => Strategy::SelectiveAbort,
             4 => Strategy::Hold { epochs: 1 + self.below(70) },
             5 => Strategy::ForgedSignature,
+            6 if shape.chains && self.once_in(2) => Strategy::Branches,
             6 => Strategy::ForkLedger,
             7 => Strategy::Replay,
             _ => Strategy::Stuffing,
@@ -248,12 +247,14 @@ mod tests {
             other => format!("{other:?}"),
         };
         let kind = |it: &Fault| word(it).split(' ').next().map(str::to_owned);
+        let shape = Shape { chains: true, ..shape };
         let plans = (0..2_000).map(|seed| Plan::from_seed(seed, &shape));
         let drawn: BTreeSet<String> =
             plans.flat_map(|it| it.faults).filter_map(|it| kind(&it)).collect();
         let expected = [
             "Absent",
             "BatchedSync",
+            "Branches",
             "ClockSkew",
             "Corrupt",
             "Crash",

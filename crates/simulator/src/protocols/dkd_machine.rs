@@ -58,7 +58,7 @@ impl Level for Machines {
         decode(&saved, saved.len()).map_err(|error| error.to_string())
     }
 
-    fn change(&self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
+    fn change(&mut self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
         self.table.change(dev, event, how, key)
     }
 

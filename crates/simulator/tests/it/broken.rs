@@ -65,7 +65,7 @@ impl Level for Broken {
         Ok(BrokenNode { inner, wrong: self.1, restarted: true, now: Epoch(0) })
     }
 
-    fn change(&self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
+    fn change(&mut self, dev: Dev, event: &Event, how: Change, key: u64) -> Option<Changed<Event>> {
         self.0.change(dev, event, how, key)
     }
 

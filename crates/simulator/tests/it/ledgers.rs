@@ -1,10 +1,10 @@
 //! Level 2: the same promises with real units, imports and signatures.
 
-use aura_choreography::Dev;
+use aura_choreography::{Dev, DeviceSet};
 use aura_simulator::{
     engine::{Engine, Run, Tally},
     ledgers::Ledgers,
-    plan::{Depth, FOR_EVER, Fault, Plan, Strategy},
+    plan::{Depth, FOR_EVER, Fault, Plan, Replay, Strategy},
     protocols::{self, dkd, tour},
     subject::Subject,
 };
@@ -74,6 +74,42 @@ fn all_devices_end_with_one_ledger() {
     let frontier = |dev| engine.node(Dev(dev)).and_then(|it| it.ledger()).unwrap().frontier();
     assert!((1..5).all(|dev| frontier(dev) == frontier(0)));
     assert_eq!(frontier(0).chains.len(), 5);
+}
+
+/// INV-Z13: a device that keeps two chains is proved to have forked, whoever it showed which; what honest
+/// devices built on either comes in everywhere; and all come to the same.
+#[test]
+fn two_chains_of_a_liar_split_no_ledger() {
+    for strategy in [Strategy::Equivocate, Strategy::ForkLedger, Strategy::Branches] {
+        let mut engine = Engine::new(Ledgers::new(&tour::PROTOCOL));
+        let (mut proved, mut left_out) = (0, 0);
+        for seed in 0..60 {
+            let mut plan = Plan::quiet(seed, 4, 3).with(liar(strategy));
+            if seed % 2 == 0 {
+                let side = DeviceSet::one(Dev(0)).with(Dev(2));
+                plan = plan.with(Fault::Partition { side, at: 2, len: 30 });
+            }
+            let run = engine.run(&plan);
+            assert_eq!(run.violation, None, "{strategy:?} {seed}");
+            for dev in [0, 2, 3] {
+                let ledger = engine.node(Dev(dev)).and_then(|it| it.ledger()).unwrap();
+                proved += usize::from(!ledger.forks().is_empty());
+                left_out += ledger.arrivals().iter().filter(|it| !ledger.counts(it)).count();
+            }
+        }
+        assert!(60 < proved && proved < left_out, "{strategy:?}: {proved}, {left_out}");
+    }
+}
+
+/// A device that is gone for ever may have been the only one that had what its last words rest on: a
+/// liar showed it a chain of its own. Whoever is left is alike.
+#[test]
+fn last_words_on_a_chain_that_nobody_else_saw() {
+    let line =
+        "dkg L2-keyed seed=9812 devices=3 threshold=2 jitter=1 crash=0,5,1000000 liar=2,branches";
+    let replay: Replay = line.parse().unwrap();
+    let mut subject = Subject::new(protocols::find("dkg").unwrap(), replay.level);
+    assert_eq!(subject.run_twice(&replay.plan).violation, None);
 }
 
 /// What is wrong with a unit is found by the import, not by the simulation.

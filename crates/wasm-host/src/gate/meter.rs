@@ -6,7 +6,7 @@
 //! repeats passes one of these, so the debt stays below the cost of one function's straight line.
 
 use wasm_encoder::{
-    BlockType, Function, Instruction as I, ValType,
+    BlockType, Encode, Function, Instruction as I, ValType,
     reencode::{self, Reencode},
 };
 use wasmparser::Operator;
@@ -41,27 +41,31 @@ pub(super) fn function(
         locals.push((count, rewriter.val_type(ty)?));
     }
     let mut meter = Meter::new(rewriter.meters(), scratch, &frame);
+    let (bytes, begin) = (function.as_bytes(), function.range().start);
     let mut operators = function.get_operators_reader()?;
+    let mut from = (operators.original_position() - begin) as usize;
     while !operators.eof() {
-        meter.operator(rewriter, operators.read()?)?;
+        let operator = operators.read()?;
+        let until = (operators.original_position() - begin) as usize;
+        // No index changes: types and globals are appended. So what an operator was, it stays.
+        meter.operator(&operator, bytes.get(from..until).unwrap_or_default());
+        from = until;
     }
     locals.extend(meter.uses_scratch.then_some((1, ValType::I32)));
     let mut rewritten = Function::new(locals);
-    meter.finish(&frame).iter().for_each(|it| {
-        rewritten.instruction(it);
-    });
+    rewritten.raw(meter.finish(&frame));
     Ok(rewritten)
 }
 
-struct Meter<'a> {
+struct Meter {
     meters: Meters,
     /// The index of an `i32` local that the module does not know of.
     scratch: u32,
     uses_scratch: bool,
-    /// What is written.
-    out: Vec<I<'a>>,
+    /// What is written: instructions, encoded.
+    out: Vec<u8>,
     /// The block under way, and what it costs.
-    block: Vec<I<'a>>,
+    block: Vec<u8>,
     cost: i64,
     /// How many of the function's own blocks are open.
     depth: u32,
@@ -70,7 +74,7 @@ struct Meter<'a> {
     is_over: bool,
 }
 
-impl<'a> Meter<'a> {
+impl Meter {
     fn new(meters: Meters, scratch: u32, frame: &Frame) -> Self {
         let (out, block) = (Vec::new(), Vec::new());
         let (uses_scratch, cost, depth, tests, is_over) = (false, 0, 0, true, false);
@@ -82,28 +86,28 @@ impl<'a> Meter<'a> {
 
     fn enter(&mut self, frame: &Frame) {
         let Meters { stack, .. } = self.meters;
-        self.out.extend([
-            I::GlobalGet(stack),
-            I::I32Const(frame.units as i32),
-            I::I32Add,
-            I::GlobalSet(stack),
-            I::GlobalGet(stack),
-            I::I32Const(STACK_UNITS_MAX as i32),
-            I::I32GtU,
-            I::If(BlockType::Empty),
-            I::Unreachable,
-            I::End,
-            I::Block(frame.block),
-        ]);
+        write(
+            &mut self.out,
+            &[
+                I::GlobalGet(stack),
+                I::I32Const(frame.units as i32),
+                I::I32Add,
+                I::GlobalSet(stack),
+                I::GlobalGet(stack),
+                I::I32Const(STACK_UNITS_MAX as i32),
+                I::I32GtU,
+                I::If(BlockType::Empty),
+                I::Unreachable,
+                I::End,
+                I::Block(frame.block),
+            ],
+        );
     }
 
-    fn operator(
-        &mut self,
-        rewriter: &mut Rewriter<'_>,
-        operator: Operator<'a>,
-    ) -> Result<(), reencode::Error<Refused>> {
-        self.cost += cost(&operator);
-        match &operator {
+    /// Takes the next operator, which is encoded as `bytes`.
+    fn operator(&mut self, operator: &Operator<'_>, bytes: &[u8]) {
+        self.cost += cost(operator);
+        match operator {
             Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.depth += 1,
             Operator::End if self.depth == 0 => self.is_over = true,
             Operator::End => self.depth -= 1,
@@ -112,28 +116,24 @@ impl<'a> Meter<'a> {
             }
             Operator::MemoryGrow { .. } => {
                 self.charge_operand(&[I::I64Const(UNITS_PER_PAGE), I::I64Mul]);
-                self.block.push(rewriter.instruction(operator)?);
+                self.block.extend_from_slice(bytes);
                 self.note_refused_memory();
-                return Ok(());
+                return;
             }
             _ => {}
         }
-        let ends_block = ends_block(&operator);
-        let instruction = match operator {
-            // To the outermost label of the function, which is now the block around it.
-            Operator::Return => I::Br(self.depth),
-            operator => rewriter.instruction(operator)?,
-        };
-        if !ends_block {
-            self.block.push(instruction);
-            return Ok(());
+        if !ends_block(operator) {
+            self.block.extend_from_slice(bytes);
+            return;
         }
         self.flush();
-        self.tests |= matches!(instruction, I::Loop(_));
-        if !self.is_over {
-            self.out.push(instruction);
+        self.tests |= matches!(operator, Operator::Loop { .. });
+        match operator {
+            // To the outermost label of the function, which is now the block around it.
+            Operator::Return => I::Br(self.depth).encode(&mut self.out),
+            _ if self.is_over => {}
+            _ => self.out.extend_from_slice(bytes),
         }
-        Ok(())
     }
 
     /// Writes the block under way, and before it its price.
@@ -141,10 +141,10 @@ impl<'a> Meter<'a> {
         let fuel = self.meters.fuel;
         if 0 < self.cost {
             let price = [I::GlobalGet(fuel), I::I64Const(self.cost), I::I64Sub, I::GlobalSet(fuel)];
-            self.out.extend(price);
+            write(&mut self.out, &price);
             self.cost = 0;
             if std::mem::take(&mut self.tests) {
-                self.out.extend(trap_if_empty(fuel));
+                write(&mut self.out, &trap_if_empty(fuel));
             }
         }
         self.out.append(&mut self.block);
@@ -154,39 +154,51 @@ impl<'a> Meter<'a> {
     fn charge_operand(&mut self, scale: &[I<'static>; 2]) {
         let fuel = self.meters.fuel;
         self.uses_scratch = true;
-        self.block.extend([I::LocalTee(self.scratch), I::GlobalGet(fuel)]);
-        self.block.extend([I::LocalGet(self.scratch), I::I64ExtendI32U]);
-        self.block.extend(scale.iter().cloned());
-        self.block.extend([I::I64Sub, I::GlobalSet(fuel)]);
-        self.block.extend(trap_if_empty(fuel));
+        let scratch = self.scratch;
+        let operand = [I::LocalTee(scratch), I::GlobalGet(fuel), I::LocalGet(scratch)];
+        write(&mut self.block, &operand);
+        I::I64ExtendI32U.encode(&mut self.block);
+        write(&mut self.block, scale);
+        write(&mut self.block, &[I::I64Sub, I::GlobalSet(fuel)]);
+        write(&mut self.block, &trap_if_empty(fuel));
     }
 
     /// Remembers that `memory.grow` returned -1, so that a trap that follows can be told apart.
     fn note_refused_memory(&mut self) {
-        self.block.extend([
-            I::LocalTee(self.scratch),
-            I::I32Const(-1),
-            I::I32Eq,
-            I::If(BlockType::Empty),
-            I::I32Const(1),
-            I::GlobalSet(self.meters.no_memory),
-            I::End,
-            I::LocalGet(self.scratch),
-        ]);
+        write(
+            &mut self.block,
+            &[
+                I::LocalTee(self.scratch),
+                I::I32Const(-1),
+                I::I32Eq,
+                I::If(BlockType::Empty),
+                I::I32Const(1),
+                I::GlobalSet(self.meters.no_memory),
+                I::End,
+                I::LocalGet(self.scratch),
+            ],
+        );
     }
 
-    fn finish(mut self, frame: &Frame) -> Vec<I<'a>> {
+    fn finish(mut self, frame: &Frame) -> Vec<u8> {
         let Meters { stack, .. } = self.meters;
-        self.out.extend([
-            I::End,
-            I::GlobalGet(stack),
-            I::I32Const(frame.units as i32),
-            I::I32Sub,
-            I::GlobalSet(stack),
-            I::End,
-        ]);
+        write(
+            &mut self.out,
+            &[
+                I::End,
+                I::GlobalGet(stack),
+                I::I32Const(frame.units as i32),
+                I::I32Sub,
+                I::GlobalSet(stack),
+                I::End,
+            ],
+        );
         self.out
     }
+}
+
+fn write(to: &mut Vec<u8>, instructions: &[I<'_>]) {
+    instructions.iter().for_each(|it| it.encode(to));
 }
 
 fn trap_if_empty(fuel: u32) -> [I<'static>; 6] {

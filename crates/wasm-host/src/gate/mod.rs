@@ -28,7 +28,7 @@ pub use usage::Usage;
 
 /// Counted up with every change to the checks, the limits, the rewriting or the fuel schedule. What
 /// was compiled behind another version of the gate is compiled again.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What the bytes of a module must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -128,7 +128,7 @@ impl Room<'_> {
         call: Call<'_>,
         seen: &mut dyn FnMut(&Step),
     ) -> Result<(), RunError> {
-        let caps = self.caps.clone();
+        let caps = self.caps;
         let Some(seat) = self.seat(to).filter(|it| !it.is_over) else { return Ok(()) };
         let op = Op::Step { state: seat.state.clone(), caps, input: input.clone() };
         let reply = match call(&Envelope::new(op), STEP_FUEL_MAX) {

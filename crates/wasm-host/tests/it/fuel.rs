@@ -152,7 +152,7 @@ fn instrumented_bytes() {
         .tail("(func $f (param i32) (result i32) (return (local.get 0)))")
         .build();
     let checked = gate::check(&bytes, Expected::of(&bytes)).unwrap();
-    assert_eq!(gate::VERSION, 2);
+    assert_eq!(gate::VERSION, 3);
     assert_eq!(
         Digest::of(checked.instrumented()).to_string(),
         "37da33a9ff9de233041465d42036a5710bed75731e69048972220f6ad4ec1898"
