@@ -7,6 +7,7 @@ mod account;
 mod disk;
 mod document;
 mod import;
+mod kept;
 mod lists;
 mod memory;
 pub mod part;

@@ -27,10 +27,11 @@ pub const PAYLOAD_BYTES: usize = 250;
 /// Every how many units one belongs to the session that somebody waits for.
 const AWAITED_EVERY: usize = 10;
 
-/// A device's id and key.
+/// A device's id and keys.
 pub struct Device {
-    id: DeviceId,
-    key: SecretKey,
+    pub id: DeviceId,
+    pub key: SecretKey,
+    pub vote_key: SecretKey,
 }
 
 /// The chain of an account of all devices.
@@ -48,7 +49,7 @@ pub fn account() -> Result<(ControlChain, Vec<Device>)> {
             hpke_key: HpkeSecretKey::from_seed([30 + number; 32]).public(),
             transport_key: key(40).public(),
         });
-        devices.push(Device { id, key: key(10) });
+        devices.push(Device { id, key: key(10), vote_key: key(20) });
     }
     let vote_key = SecretKey::from_seed([20; 32]);
     let first = roster.first().context("no device")?.clone();

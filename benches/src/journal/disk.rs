@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use aura_journal::{Ledger, LedgerStore as _, StoreBatch, control::ControlChain, store::DiskStore};
+use aura_journal::{
+    Ledger, LedgerStore as _, NamedUnit, StoreBatch, control::ControlChain, store::DiskStore,
+};
 
 use crate::{
     clock::{median, now, since},
@@ -46,7 +48,10 @@ pub fn keep(dir: &Path, chain: &ControlChain, file: &Path, units: usize) -> Resu
         let batch = source.take(left.min(BATCH))?;
         left -= batch.len();
         raw_bytes += batch.iter().map(Vec::len).sum::<usize>();
-        store.commit(&StoreBatch { units: batch, ..StoreBatch::default() })?;
+        store.commit(&StoreBatch {
+            units: batch.into_iter().map(NamedUnit::of).collect(),
+            ..StoreBatch::default()
+        })?;
     }
     let last = source.take(APPENDS.min(units))?;
     raw_bytes += last.iter().map(Vec::len).sum::<usize>();
@@ -72,7 +77,7 @@ fn append(store: &mut DiskStore, raw: &Path, units: Vec<Vec<u8>>) -> Result<(f64
         raw.sync_data()?;
         raws.push(begin.elapsed().as_secs_f64());
         let begin = Instant::now();
-        store.commit(&StoreBatch { units: vec![unit], ..StoreBatch::default() })?;
+        store.commit(&StoreBatch { units: vec![NamedUnit::of(unit)], ..StoreBatch::default() })?;
         appends.push(begin.elapsed().as_secs_f64());
     }
     Ok((median(appends), median(raws)))

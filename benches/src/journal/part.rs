@@ -10,7 +10,7 @@ use aura_journal::Ledger;
 
 use super::{
     account::{Units, account, awaited},
-    disk, document, import, lists, memory, named, sync,
+    disk, document, import, kept, lists, memory, named, sync,
 };
 use crate::row::Row;
 
@@ -22,6 +22,9 @@ const DISK_GOAL: f64 = 1.15;
 const APPEND_GOAL: f64 = 2.0;
 const MEMORY_GOAL: f64 = 2.2;
 const RELOAD_GOAL: f64 = 0.03;
+/// Of a million units. Smaller ledgers keep the same, which is more of them.
+const KEPT_GOAL: f64 = 0.001;
+const KEPT_UNITS: usize = 1_000_000;
 const BATCHED_GOAL: f64 = 0.35;
 const LIVE_GOAL: f64 = 5.0;
 
@@ -58,6 +61,8 @@ fn rows(file: &Path, size: usize) -> Result<Vec<Row>> {
     let compiled = document::compile(&mut ledger, first)?;
     let arrival = import::arrive(&mut ledger, session, timed)?;
     let floor = arrival.floor * MICRO;
+    let all_bytes = unit_bytes + more.iter().map(|it| it.len() as f64).sum::<f64>();
+    let left = kept::compact(&mut ledger, &devices)?;
     drop(ledger);
     let dir = tempfile::tempdir()?;
     let kept = disk::keep(dir.path(), &chain, file, size)?;
@@ -88,6 +93,7 @@ fn rows(file: &Path, size: usize) -> Result<Vec<Row>> {
         rows.push(Row::within(name("document_batched"), us(compiled.batched), floor, BATCHED_GOAL));
         rows.push(Row::within(name("document_live"), us(compiled.live), floor, LIVE_GOAL));
     }
+    rows.push(left_row(name("kept"), size, &left, all_bytes));
     if size <= lists::UNITS_MAX {
         let other = us(arrival.floor + lists::arrival(size)?);
         rows.push(
@@ -99,4 +105,14 @@ fn rows(file: &Path, size: usize) -> Result<Vec<Row>> {
     let peak = (memory::peak()? / MEGA, "MB");
     rows.push(Row::at_most(name("peak"), peak, PEAK_GOAL_MB).note("most memory of the whole part"));
     Ok(rows)
+}
+
+/// What two snapshots leave, beside all units.
+fn left_row(name: String, size: usize, left: &kept::Kept, all_bytes: f64) -> Row {
+    let value = (left.bytes / MEGA, "MB");
+    let goal = if KEPT_UNITS <= size { KEPT_GOAL } else { 1.0 };
+    Row::within(name, value, all_bytes / MEGA, goal).note(format!(
+        "after two snapshots, with {} units; the floor is the units' bytes",
+        left.units
+    ))
 }

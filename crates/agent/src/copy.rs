@@ -3,7 +3,7 @@
 //! Whatever takes long with a ledger is done on such a copy, by the process that asked: the device
 //! itself only hands out bytes, a piece at a time, and imports in between.
 
-use aura_journal::{Ledger, Stored, control::CertifiedEntry};
+use aura_journal::{Ledger, NamedUnit, Stored, control::CertifiedEntry};
 use aura_protocol_core::{decode, encode};
 use borsh::{BorshDeserialize, BorshSerialize, object_length};
 
@@ -108,7 +108,8 @@ impl LedgerCopy {
             base.extend(part);
         }
         self.stored.entries.extend(items.entries);
-        self.stored.units.extend(items.units);
+        let units: Result<Vec<_>, _> = items.units.into_iter().map(NamedUnit::read).collect();
+        self.stored.units.extend(units.map_err(|error| unexpected(&error))?);
         Ok(*whole)
     }
 

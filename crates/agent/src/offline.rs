@@ -178,8 +178,8 @@ pub fn verify(dir: &Path) -> Result<Verified, AgentError> {
 
 /// Opening a store checks its checksums and links; this checks who signed.
 fn check_signatures(stored: &Stored, chain: &ControlChain) -> Result<(), AgentError> {
-    for (index, bytes) in stored.units.iter().enumerate() {
-        let unit = aura_journal::Unit::from_bytes(bytes)
+    for (index, unit) in stored.units.iter().enumerate() {
+        let unit = aura_journal::Unit::from_bytes(unit.bytes())
             .map_err(|error| damaged(&format!("unit {index}: {error}")))?;
         let config = chain.config_at(unit.body.config);
         if config.is_none() && 0 < chain.generation() {

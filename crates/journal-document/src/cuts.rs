@@ -57,7 +57,7 @@ impl Cuts {
         let new = self.look(ledger);
         if !new.is_empty() {
             for unit in ledger.arrivals().iter().take(compiled) {
-                let Some(body) = ledger.unit(unit).map(|it| &it.body) else { continue };
+                let Some(body) = ledger.unit(unit).map(|it| it.body) else { continue };
                 let last = self.last.get(&body.author).filter(|_| new.contains(&body.author));
                 if last.is_some_and(|last| *last <= body.seq) {
                     self.left_out.entry(*unit).or_insert(false);

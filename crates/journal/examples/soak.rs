@@ -15,7 +15,7 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
 };
 
-use aura_journal::{LedgerStore as _, StoreBatch, store::DiskStore};
+use aura_journal::{LedgerStore as _, NamedUnit, StoreBatch, store::DiskStore};
 use aura_protocol_core::Digest;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -50,10 +50,11 @@ fn draw(what: &str, nth: u64, below: u64) -> u64 {
 }
 
 /// The units of the nth batch.
-fn units(nth: u64) -> Vec<Vec<u8>> {
+fn units(nth: u64) -> Vec<NamedUnit> {
     let unit = |index: u64| {
         let bytes = 1 + draw("bytes", nth * UNITS_MAX + index, BYTES_MAX);
-        (0..bytes).map(|it| (nth + index + it).to_le_bytes()[0]).collect()
+        let bytes = (0..bytes).map(|it| (nth + index + it).to_le_bytes()[0]);
+        NamedUnit::of(bytes.collect::<Vec<u8>>())
     };
     (0..=draw("units", nth, UNITS_MAX)).map(unit).collect()
 }

@@ -168,9 +168,9 @@ impl<S: UnitScheme> Ledger<S> {
                 lowest = floor(&wanted);
             }
             // Only what stands above a unit can rest on it.
-            let above = self.dag.held(&unit).filter(|it| least < it.unit.body.lamport);
+            let above = self.dag.held(&unit).filter(|it| least < it.unit().lamport());
             let Some(held) = above.filter(|_| !self.is_below_snapshot(&unit)) else { continue };
-            open.extend(held.unit.body.parents().filter(|it| seen.insert(*it)));
+            open.extend(held.unit().parents().filter(|it| seen.insert(*it)));
         }
         Ok(found)
     }

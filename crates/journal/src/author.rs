@@ -10,12 +10,13 @@ use aura_protocol_core::{
 
 use crate::{
     control::{Configuration, SnapshotPoint},
-    dag::{Candidate, Chain, is_late, next_lamport},
+    dag::{Chain, is_late, next_lamport},
+    encoded::NamedUnit,
     error::AuthorError,
     event::Event,
     ledger::Ledger,
     scheme::UnitScheme,
-    unit::{UNIT_VERSION, Unit, UnitBody},
+    unit::{UNIT_VERSION, UnitBody},
 };
 
 /// Most units that are looked at to see whether a link is needed. A link too many does no harm.
@@ -61,16 +62,14 @@ impl<S: UnitScheme> Ledger<S> {
             let found = body.event_bytes();
             return Err(AuthorError::Size { found, limit: UNIT_BODY_BYTES_MAX });
         }
-        let unit = body.sign_with::<S>(key);
-        let bytes = encode(&unit);
-        let hash = Unit::hash_of(&bytes);
-        let candidate = Candidate { hash, unit, bytes };
+        let unit = NamedUnit::of(encode(&body.sign_with::<S>(key)));
         let (_, current) = self.may_write(me)?;
-        if self.dag.spent(&candidate, current).is_none() {
+        if self.dag.spent(&unit.encoded(), current).is_none() {
             return Err(AuthorError::Quota { device: me, config });
         }
-        self.accept(candidate, None);
-        Ok(hash)
+        let name = unit.name();
+        self.accept(unit, None);
+        Ok(name)
     }
 
     /// Writes the tick of `epoch`, or of the next that the clock allows if that is earlier.
@@ -170,7 +169,7 @@ impl<S: UnitScheme> Ledger<S> {
     ) -> Vec<Digest> {
         let heads = self.dag.heads().iter().copied().filter(|it| Some(*it) != prev);
         let mut deps: Vec<Digest> = heads.filter(|it| !self.is_late(it, config)).collect();
-        deps.sort_unstable_by_key(|it| Reverse(self.dag.held(it).map(|held| held.index)));
+        deps.sort_unstable_by_key(|it| Reverse(self.dag.index(it)));
         let all = deps.len() <= UNIT_DEPS_MAX;
         deps.truncate(UNIT_DEPS_MAX);
         // All heads together rest on everything; only where some are left out can one be missed.

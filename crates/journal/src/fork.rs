@@ -79,8 +79,9 @@ impl<S: UnitScheme> Ledger<S> {
     #[must_use]
     pub fn fork_proof(&self, device: DeviceId) -> Option<ForkProof> {
         let chain = self.dag.chain_of(&device)?;
+        let read = |held: &crate::dag::Held| Unit::from_bytes(held.bytes()).ok();
         let mut units = chain.at(chain.fork()?).filter_map(|it| self.dag.held(&it));
-        let (one, other) = (units.next()?.unit.clone(), units.next()?.unit.clone());
+        let (one, other) = (read(units.next()?)?, read(units.next()?)?);
         Some(ForkProof { one, other })
     }
 }

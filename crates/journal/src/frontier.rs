@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_protocol_core::{DeviceId, Digest};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::{Ledger, UnitScheme, dag::Chain};
+use crate::{
+    Ledger, UnitScheme,
+    dag::{Chain, Held},
+};
 
 /// Most points that are named of one author: a frontier of all devices fits into a frame.
 const POINTS_MAX: usize = 64;
@@ -65,7 +68,7 @@ impl<S: UnitScheme> Ledger<S> {
 
     fn branches(&self, chain: &Chain) -> Branches {
         let tips = chain.tips().iter().filter_map(|it| self.dag.held(it).map(|held| (held, it)));
-        let mut points: Vec<_> = tips.map(|(held, unit)| (held.unit.body.seq, *unit)).collect();
+        let mut points: Vec<_> = tips.map(|(held, unit)| (held.unit().seq(), *unit)).collect();
         points.sort_unstable_by(|a, b| b.cmp(a));
         points.truncate(POINTS_MAX);
         Branches { fork: chain.fork(), points }
@@ -94,10 +97,9 @@ impl<S: UnitScheme> Ledger<S> {
         }
         self.add_demanded(&known, &mut missing);
         let here = missing.iter().filter(|it| self.dag.is_above(it));
-        let held = here.filter_map(|it| self.dag.held(it));
-        let mut missing: Vec<_> = held.map(|it| (it.index, it.bytes.as_slice())).collect();
-        missing.sort_unstable_by_key(|(index, _)| *index);
-        missing.into_iter().map(|(_, bytes)| bytes)
+        let mut missing: Vec<usize> = here.filter_map(|it| self.dag.index(it)).collect();
+        missing.sort_unstable();
+        missing.into_iter().filter_map(|it| self.dag.arrival(it)).map(|(_, it)| it.bytes().as_ref())
     }
 
     /// Whether whoever has this frontier lacks units for which only a snapshot stands here.
@@ -123,10 +125,10 @@ impl<S: UnitScheme> Ledger<S> {
         }
         while let Some(unit) = open.pop() {
             let Some(held) = self.dag.held(&unit) else { continue };
-            for parent in held.unit.body.parents() {
-                let Some(body) = self.dag.held(&parent).map(|it| &it.unit.body) else { continue };
-                let Some(has) = known.get(&body.author) else { continue };
-                let lacks = has.below <= body.seq && !has.units.contains(&parent);
+            for parent in held.unit().parents() {
+                let Some(body) = self.dag.held(&parent).map(Held::unit) else { continue };
+                let Some(has) = known.get(&body.author()) else { continue };
+                let lacks = has.below <= body.seq() && !has.units.contains(&parent);
                 if lacks && has.fork != u64::MAX && missing.insert(parent) {
                     open.push(parent);
                 }
@@ -160,8 +162,8 @@ impl<S: UnitScheme> Ledger<S> {
                     break;
                 }
                 let is_new = known.units.insert(unit);
-                let body = self.dag.held(&unit).map(|it| &it.unit.body);
-                at = body.and_then(|it| it.prev).filter(|_| is_new);
+                let held = self.dag.held(&unit);
+                at = held.and_then(|it| it.unit().prev()).filter(|_| is_new);
             }
         }
         let floor = chain.floor();

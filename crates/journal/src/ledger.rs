@@ -6,18 +6,19 @@ use std::{
     sync::Arc,
 };
 
-use aura_protocol_core::{AccountId, DeviceId, Digest};
+use aura_protocol_core::{AccountId, DecodeError, DeviceId, Digest};
 
 pub use crate::dag::PeerTag;
 use crate::{
     announced::Announced,
     control::{Appended, CertifiedEntry, ChainError, ControlChain, EntryBody},
     dag::{
-        Accounts, Candidate, Check, Dag, Moved, Need, OPEN_SEGMENT, Refusals, Segments, Trust,
-        Waiting, check, check_size, read,
+        Accounts, Check, Dag, Held, Moved, Need, OPEN_SEGMENT, Refusals, Segments, Trust, Waiting,
+        check, check_size, read,
     },
+    encoded::{Encoded, NamedUnit, decoded},
     error::{Reject, RestoreError},
-    event::Event,
+    event::{Event, EventKind},
     fold::{
         Change, Fold, Lowered, Place, PlaceKey, Proved, Skips, Sources,
         state::{Position, RecordId},
@@ -26,7 +27,7 @@ use crate::{
     snapshot::{Computed, Settled},
     store::{StoreBatch, Stored},
     subscribe::{Filter, Finality, SubscriptionId, Subscriptions},
-    unit::{Unit, UnitBody},
+    unit::Unit,
 };
 
 /// Whose account units are on after a restart: who had sent them is not stored.
@@ -100,8 +101,8 @@ impl Ledger {
 
     /// The ledger that a store holds. Nothing of it is part of a batch or of the record changes.
     ///
-    /// The store's checksums have shown that the bytes are those that were accepted once, so the
-    /// units' signatures are not verified again; every other rule is.
+    /// The store's checksums have shown that the units are those that were accepted once under these names.
+    /// So they are not decoded, hashed and verified again; how they rest on each other is.
     ///
     /// # Errors
     /// [`RestoreError`] when what is stored is not a ledger.
@@ -133,7 +134,7 @@ impl<S: UnitScheme> Ledger<S> {
     /// As [`Ledger::restore`].
     pub fn restore_units(
         chain: impl Into<Arc<ControlChain>>,
-        units: &[Vec<u8>],
+        units: &[NamedUnit],
     ) -> Result<Self, RestoreError> {
         Self::restore_above(chain.into(), None, units)
     }
@@ -141,23 +142,22 @@ impl<S: UnitScheme> Ledger<S> {
     fn restore_above(
         chain: Arc<ControlChain>,
         base: Option<Settled>,
-        units: &[Vec<u8>],
+        units: &[NamedUnit],
     ) -> Result<Self, RestoreError> {
         let mut ledger = Self::above(chain, base);
-        for (index, bytes) in units.iter().enumerate() {
-            let hash = Unit::hash_of(bytes);
-            if ledger.dag.contains(&hash) {
+        for (index, unit) in units.iter().enumerate() {
+            let refused = |reject| RestoreError::Unit { index, reject };
+            let malformed = || refused(Reject::Malformed(DecodeError::Malformed));
+            let parts = Encoded::of(unit.bytes()).ok_or_else(malformed)?;
+            let (expected, found) = (ledger.account(), parts.account());
+            if expected != found {
+                return Err(refused(Reject::Account { expected, found }));
+            }
+            if ledger.dag.contains(&unit.name()) {
                 return Err(RestoreError::Order { index });
             }
-            let refused = |reject| RestoreError::Unit { index, reject };
-            let candidate = read::<S>(ledger.account(), hash, bytes).map_err(refused)?;
-            let verdict = check::<S>(
-                &ledger.dag,
-                &ledger.chain,
-                &ledger.segments,
-                &candidate,
-                Trust::Verified,
-            );
+            let Self { dag, chain, segments, .. } = &ledger;
+            let verdict = check::<S>(dag, chain, segments, &parts, Trust::Verified);
             let payer = match verdict.map_err(refused)? {
                 Check::Ready | Check::Fork => None,
                 Check::Account => Some(RESTORED),
@@ -165,7 +165,7 @@ impl<S: UnitScheme> Ledger<S> {
                 Check::Wait(_) if 0 < ledger.chain.generation() => continue,
                 Check::Wait(_) | Check::Settled => return Err(RestoreError::Order { index }),
             };
-            ledger.link(candidate, payer);
+            ledger.link(unit, payer);
         }
         ledger.fold_everything();
         Ok(ledger)
@@ -284,35 +284,39 @@ impl<S: UnitScheme> Ledger<S> {
         if self.waiting.contains(from, &hash) {
             return Ok(Outcome::Parked);
         }
-        let candidate = read::<S>(self.account(), hash, bytes)?;
-        self.judge(from, candidate)
+        let unit = read(self.account(), hash, bytes)?;
+        self.judge(from, unit)
     }
 
     /// Checks a unit, and does with it what comes of that.
-    fn judge(&mut self, from: PeerTag, candidate: Candidate) -> Result<Outcome, Reject> {
-        let verdict =
-            check::<S>(&self.dag, &self.chain, &self.segments, &candidate, Trust::Verify)?;
-        let UnitBody { author, seq, .. } = candidate.unit.body;
+    fn judge(&mut self, from: PeerTag, unit: NamedUnit) -> Result<Outcome, Reject> {
+        let verdict = self.check(&unit)?;
+        let (author, seq) = (unit.encoded().author(), unit.encoded().seq());
         match verdict {
             Check::Wait(need) => {
-                self.waiting.park(from, candidate, need)?;
+                self.waiting.park(from, unit, need)?;
                 Ok(Outcome::Parked)
             }
-            Check::Ready => Ok(Outcome::Applied(self.accept(candidate, None))),
+            Check::Ready => Ok(Outcome::Applied(self.accept(unit, None))),
             Check::Fork => {
-                let unit = candidate.hash;
-                tracing::warn!(%author, seq, %unit, "two units by one author for one place");
-                let applied = self.accept(candidate, None);
+                let name = unit.name();
+                tracing::warn!(%author, seq, unit = %name, "two units by one author for one place");
+                let applied = self.accept(unit, None);
                 Ok(Outcome::Fork { author, seq, applied })
             }
             Check::Settled => Ok(Outcome::Duplicate),
             Check::Account => {
-                if !self.accounts.has_room(from, author, candidate.bytes.len()) {
+                if !self.accounts.has_room(from, author, unit.bytes().len()) {
                     return Err(Reject::Frozen { author, seq });
                 }
-                Ok(Outcome::Applied(self.accept(candidate, Some(from))))
+                Ok(Outcome::Applied(self.accept(unit, Some(from))))
             }
         }
+    }
+
+    fn check(&self, unit: &NamedUnit) -> Result<Check, Reject> {
+        let Self { dag, chain, segments, .. } = self;
+        check::<S>(dag, chain, segments, &unit.encoded(), Trust::Verify)
     }
 
     /// Takes a decision, and then the units that had been waiting for its configuration. With a recovery,
@@ -363,9 +367,9 @@ impl<S: UnitScheme> Ledger<S> {
     }
 
     /// Adds a unit that passed every check, and then what had been waiting for it.
-    pub(crate) fn accept(&mut self, candidate: Candidate, payer: Option<PeerTag>) -> Vec<Digest> {
-        let hash = candidate.hash;
-        self.add(candidate, payer);
+    pub(crate) fn accept(&mut self, unit: NamedUnit, payer: Option<PeerTag>) -> Vec<Digest> {
+        let hash = unit.name();
+        self.add(unit, payer);
         let mut applied = vec![hash];
         if self.waiting.len() != 0 {
             applied.extend(self.release([Need::Unit(hash)].into()));
@@ -377,13 +381,13 @@ impl<S: UnitScheme> Ledger<S> {
     pub(crate) fn release(&mut self, mut needs: VecDeque<Need>) -> Vec<Digest> {
         let mut applied = Vec::new();
         while let Some(need) = needs.pop_front() {
-            for (peer, candidate) in self.waiting.take(need) {
-                let hash = candidate.hash;
+            for (peer, unit) in self.waiting.take(need) {
+                let hash = unit.name();
                 // Two peers may have sent it.
                 if self.dag.contains(&hash) {
                     continue;
                 }
-                match self.release_one(peer, candidate) {
+                match self.release_one(peer, unit) {
                     Ok(true) => {
                         applied.push(hash);
                         needs.push_back(Need::Unit(hash));
@@ -400,76 +404,83 @@ impl<S: UnitScheme> Ledger<S> {
     }
 
     /// Whether a unit that was waiting is added now.
-    fn release_one(&mut self, peer: PeerTag, candidate: Candidate) -> Result<bool, Reject> {
-        let (author, seq) = (candidate.unit.body.author, candidate.unit.body.seq);
-        let payer =
-            match check::<S>(&self.dag, &self.chain, &self.segments, &candidate, Trust::Verify)? {
-                Check::Ready | Check::Fork => None,
-                Check::Account if self.accounts.has_room(peer, author, candidate.bytes.len()) => {
-                    Some(peer)
-                }
-                Check::Account => return Err(Reject::Frozen { author, seq }),
-                Check::Wait(need) => {
-                    return self.waiting.park(peer, candidate, need).map(|()| false);
-                }
-                Check::Settled => return Ok(false),
-            };
-        self.add(candidate, payer);
+    fn release_one(&mut self, peer: PeerTag, unit: NamedUnit) -> Result<bool, Reject> {
+        let (author, seq) = (unit.encoded().author(), unit.encoded().seq());
+        let payer = match self.check(&unit)? {
+            Check::Ready | Check::Fork => None,
+            Check::Account if self.accounts.has_room(peer, author, unit.bytes().len()) => {
+                Some(peer)
+            }
+            Check::Account => return Err(Reject::Frozen { author, seq }),
+            Check::Wait(need) => return self.waiting.park(peer, unit, need).map(|()| false),
+            Check::Settled => return Ok(false),
+        };
+        self.add(unit, payer);
         Ok(true)
     }
 
-    fn add(&mut self, candidate: Candidate, payer: Option<PeerTag>) {
-        let (hash, bytes) = (candidate.hash, candidate.bytes.clone());
-        let again = self.activation_of(&candidate);
-        let mut change = self.link(candidate, payer);
+    fn add(&mut self, unit: NamedUnit, payer: Option<PeerTag>) {
+        let again = self.activation_of(&unit);
+        let mut change = self.link(&unit, payer);
         change.again = again;
         self.refold(change);
-        self.batch.units.push(bytes);
-        tracing::trace!(unit = %hash, "unit accepted");
+        tracing::trace!(unit = %unit.name(), "unit accepted");
+        self.batch.units.push(unit);
     }
 
     /// The entry that named this proposal before it was here.
-    fn activation_of(&self, candidate: &Candidate) -> Option<Place> {
-        if !matches!(candidate.unit.body.event, Event::ProposeUpgrade(_)) {
+    fn activation_of(&self, unit: &NamedUnit) -> Option<Place> {
+        if unit.encoded().kind() != Some(EventKind::ProposeUpgrade) {
             return None;
         }
         let names = |entry: &&CertifiedEntry| {
             matches!(&entry.value.body,
-                EntryBody::ActivateVersion(it) if it.proposal == candidate.hash)
+                EntryBody::ActivateVersion(it) if it.proposal == unit.name())
         };
         self.chain.entries().iter().find(names).map(|entry| Place::Entry(entry.slot.k))
     }
 
     /// Adds a unit to everything but the fold, and says how the order of the fold changes. Who pays for
     /// it, if it is taken on account.
-    pub(crate) fn link(&mut self, candidate: Candidate, payer: Option<PeerTag>) -> Change {
-        let hash = candidate.hash;
-        self.proved.unit(hash, &candidate.unit);
-        if let Event::Unread(_) = &candidate.unit.body.event {
-            self.unread.insert(hash, candidate.unit.body.event.tag());
+    pub(crate) fn link(&mut self, new: &NamedUnit, payer: Option<PeerTag>) -> Change {
+        let (hash, unit) = (new.name(), new.encoded());
+        if unit.kind() == Some(EventKind::ProposeUpgrade) {
+            self.prove(hash, new.bytes());
         }
-        self.announced.unit(hash, &candidate.unit.body);
-        if !is_tick(&candidate.unit.body) {
-            self.subscriptions.publish(Finality::Tentative, hash, &candidate.unit.body);
+        if !unit.is_read::<S>() {
+            self.unread.insert(hash, unit.tag());
+        }
+        if unit.kind() == Some(EventKind::Control)
+            && let Some(body) = decoded(new.bytes())
+        {
+            self.announced.unit(hash, &body);
         }
         if let Some(peer) = payer {
-            let author = candidate.unit.body.author;
-            self.accounts.take(peer, author, hash, candidate.bytes.len());
+            self.accounts.take(peer, unit.author(), hash, unit.bytes());
         }
         // Checked before: a unit of an unknown configuration waits.
-        let config = self.chain.config_at(candidate.unit.body.config);
-        let config = config.unwrap_or_else(|| self.chain.config());
-        self.dag.insert(candidate, config, payer.is_some());
-        if payer.is_none()
-            && let Some(held) = self.dag.held(&hash)
-        {
-            let settled = self.accounts.rest(&self.dag, &held.unit.body);
+        let config = self.chain.config_at(unit.config()).unwrap_or_else(|| self.chain.config());
+        self.dag.insert(new, config, payer.is_some());
+        if !unit.is_tick() {
+            self.publish(Finality::Tentative, &hash);
+        }
+        if payer.is_none() {
+            let settled = self.accounts.rest(&self.dag, &unit);
             if !settled.is_empty() {
                 self.dag.settled(&settled, Some(hash));
             }
         }
         let moved = self.segments.arrive(&self.dag, hash);
         self.reorder(Some(hash), &moved, None)
+    }
+
+    /// Looks at a proposal.
+    fn prove(&mut self, hash: Digest, bytes: &[u8]) {
+        if let Some(body) = decoded(bytes)
+            && let Event::ProposeUpgrade(proposal) = &body.event
+        {
+            self.proved.unit(hash, body.author, proposal);
+        }
     }
 
     /// Takes note of units that an entry closes over, of a cut, and of what both and a new unit mean for
@@ -483,10 +494,10 @@ impl<S: UnitScheme> Ledger<S> {
             self.settling.remove(&PlaceKey::from(&self.place(*unit, *from)));
             let Some(body) = self.folded(unit) else { continue };
             // A unit that is new here leaves no place.
-            if Some(*unit) != new && !was.skips(unit, body, *from) {
+            if Some(*unit) != new && !was.skips(unit, &body, *from) {
                 change.removed.insert(PlaceKey::from(&self.place(*unit, *from)));
             }
-            if !self.skips.skips(unit, body, *to) {
+            if !self.skips.skips(unit, &body, *to) {
                 let taken = self.place(*unit, *to);
                 change.added.push(taken);
                 self.settling.insert(PlaceKey::from(&taken), *unit);
@@ -512,12 +523,17 @@ impl<S: UnitScheme> Ledger<S> {
         {
             let (place, unit) = (*place, *unit);
             self.settling.remove(&place);
-            if self.counts(&unit)
-                && let Some(held) = self.dag.held(&unit)
-            {
-                self.subscriptions.publish(Finality::Final, unit, &held.unit.body);
+            if self.counts(&unit) {
+                self.publish(Finality::Final, &unit);
             }
         }
+    }
+
+    fn publish(&mut self, finality: Finality, unit: &Digest) {
+        let Some((index, held)) = self.dag.index(unit).zip(self.dag.held(unit)) else { return };
+        let is_read = !self.unread.contains_key(unit);
+        let kind = held.unit().kind().filter(|_| is_read).unwrap_or(EventKind::Unread);
+        self.subscriptions.publish(finality, index, held, kind);
     }
 
     /// What an entry closes over is on nobody's account.
@@ -542,14 +558,15 @@ impl<S: UnitScheme> Ledger<S> {
         let mut next = None;
         let mut lowered = Vec::new();
         for unit in moved.iter().map(|it| it.unit).chain(new) {
-            let Some(body) = self.dag.held(&unit).map(|it| &it.unit.body) else { continue };
-            let chain = self.dag.chain_of(&body.author);
-            let Some(chain) = chain.filter(|it| it.fork().is_some_and(|it| it <= body.seq)) else {
+            let Some(body) = self.dag.held(&unit).map(Held::unit) else { continue };
+            let (author, seq) = (body.author(), body.seq());
+            let chain = self.dag.chain_of(&author);
+            let Some(chain) = chain.filter(|it| it.fork().is_some_and(|it| it <= seq)) else {
                 continue;
             };
             let skips = next.get_or_insert_with(|| self.skips.clone());
             let segment = |unit: &Digest| self.segments.of(unit);
-            lowered.extend(skips.look(body.author, body.seq, chain, segment));
+            lowered.extend(skips.look(author, seq, chain, segment));
         }
         if let Some((k, device, last)) = cut {
             let skips = next.get_or_insert_with(|| self.skips.clone());
@@ -570,9 +587,9 @@ impl<S: UnitScheme> Ledger<S> {
             let chain = self.dag.chain_of(author).into_iter();
             for unit in chain.flat_map(|it| it.between(*from, *until)) {
                 let segment = self.segments.of(&unit);
-                let counted = |body: &&UnitBody| !was.skips(&unit, body, segment);
+                let counted = |body: &Encoded<'_>| !was.skips(&unit, body, segment);
                 let body = self.folded(&unit).filter(|_| !except.contains(&unit));
-                if body.filter(counted).is_some_and(|it| self.skips.skips(&unit, it, segment)) {
+                if body.filter(counted).is_some_and(|it| self.skips.skips(&unit, &it, segment)) {
                     left.insert(PlaceKey::from(&self.place(unit, segment)));
                 }
             }
@@ -582,8 +599,8 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// A unit that can have a place in the fold. Ticks have none: they change no state, and there are
     /// many of them.
-    pub(crate) fn folded(&self, unit: &Digest) -> Option<&UnitBody> {
-        self.dag.held(unit).map(|it| &it.unit.body).filter(|it| !is_tick(it))
+    pub(crate) fn folded(&self, unit: &Digest) -> Option<Encoded<'_>> {
+        self.dag.held(unit).map(Held::unit).filter(|it| !it.is_tick())
     }
 
     /// Whether the state is made of this unit: it is here, is no tick, and stands neither beyond a fork
@@ -592,7 +609,7 @@ impl<S: UnitScheme> Ledger<S> {
     #[must_use]
     pub fn counts(&self, unit: &Digest) -> bool {
         let segment = self.segments.of(unit);
-        self.folded(unit).is_some_and(|it| !self.skips.skips(unit, it, segment))
+        self.folded(unit).is_some_and(|it| !self.skips.skips(unit, &it, segment))
     }
 
     /// The devices that have signed two units for one place, and the lowest such place of each.
@@ -622,15 +639,16 @@ impl<S: UnitScheme> Ledger<S> {
     }
 
     pub(crate) fn sources(&self) -> Sources<'_> {
-        Sources { dag: &self.dag, chain: &self.chain, proved: &self.proved }
+        let Self { dag, chain, proved, unread, .. } = self;
+        Sources { dag, chain, proved, unread }
     }
 
     fn refold(&mut self, change: Change) {
         if let Some(unfolded) = &mut self.unfolded {
             return unfolded.merge(change);
         }
-        let sources = Sources { dag: &self.dag, chain: &self.chain, proved: &self.proved };
-        self.fold.change(sources, change);
+        let Self { dag, chain, proved, unread, fold, .. } = self;
+        fold.change(Sources { dag, chain, proved, unread }, change);
     }
 
     /// The records that changed since the last call.
@@ -661,14 +679,14 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// Begins a stream of units: first those that are here, then those to come.
     pub fn subscribe(&mut self, filter: Filter) -> SubscriptionId {
-        let body = |unit: &Digest| self.dag.held(unit).map(|it| &it.unit.body);
-        self.subscriptions.subscribe(filter, body)
+        let dag = &self.dag;
+        self.subscriptions.subscribe(filter, |it| dag.arrival(it))
     }
 
     /// The units of the stream since the last call, in the order in which they became visible.
     pub fn poll(&mut self, subscription: SubscriptionId) -> Vec<Digest> {
-        let body = |unit: &Digest| self.dag.held(unit).map(|it| &it.unit.body);
-        self.subscriptions.poll(subscription, body)
+        let dag = &self.dag;
+        self.subscriptions.poll(subscription, |it| dag.arrival(it))
     }
 
     /// Ends a stream.
@@ -680,8 +698,4 @@ impl<S: UnitScheme> Ledger<S> {
     pub fn take_woken(&mut self) -> BTreeSet<SubscriptionId> {
         self.subscriptions.take_woken()
     }
-}
-
-fn is_tick(body: &UnitBody) -> bool {
-    body.event.is_tick()
 }

@@ -5,6 +5,7 @@ mod announced;
 mod author;
 pub mod control;
 mod dag;
+mod encoded;
 pub mod error;
 pub mod event;
 mod fold;
@@ -24,6 +25,7 @@ mod ticks;
 pub mod unit;
 
 pub use dag::{QUOTA_BYTES, QUOTA_UNITS};
+pub use encoded::NamedUnit;
 pub use error::{AuthorError, Missing, Reject, RestoreError};
 pub use event::{Event, EventKind};
 pub use fold::state::{

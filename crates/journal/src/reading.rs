@@ -1,28 +1,35 @@
 //! What can be read of a ledger: its units, where they stand, and the state.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aura_protocol_core::{DeviceId, Digest, Epoch};
 
 use crate::{
     Ledger, UnitScheme,
     dag::{Chain, OPEN_SEGMENT},
+    encoded::NamedUnit,
     error::Missing,
     fold::state::AccountState,
     unit::Unit,
 };
 
 impl<S: UnitScheme> Ledger<S> {
-    /// The unit of this name.
+    /// The unit of this name. It is decoded for each call: what is kept are its bytes.
     #[must_use]
-    pub fn unit(&self, unit: &Digest) -> Option<&Unit> {
-        self.dag.held(unit).map(|it| &it.unit)
+    pub fn unit(&self, unit: &Digest) -> Option<Unit> {
+        Unit::from_bytes(self.unit_bytes(unit)?).ok()
     }
 
     /// The unit of this name as its author encoded it.
     #[must_use]
     pub fn unit_bytes(&self, unit: &Digest) -> Option<&[u8]> {
-        self.dag.held(unit).map(|it| it.bytes.as_slice())
+        self.dag.held(unit).map(|it| it.bytes().as_ref())
+    }
+
+    /// The unit of this name as its author encoded it, to keep or to store.
+    #[must_use]
+    pub fn named_unit(&self, unit: &Digest) -> Option<NamedUnit> {
+        self.dag.held(unit).map(|it| NamedUnit::known(*unit, Arc::clone(it.bytes())))
     }
 
     /// Whether the unit is here. One that waits is not.

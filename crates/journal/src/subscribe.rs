@@ -12,7 +12,7 @@ use std::{
 
 use aura_protocol_core::{DeviceId, Digest, SessionId};
 
-use crate::{event::EventKind, unit::UnitBody};
+use crate::{dag::Held, encoded::decoded, event::EventKind, unit::UnitBody};
 
 /// How settled a unit has to be to be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -69,10 +69,11 @@ pub struct SubscriptionId(u64);
 /// A session or any, and a kind or any.
 type Topic = (Option<SessionId>, Option<EventKind>);
 
+/// A topic's units by their places in the order of arrival, and who waits for more.
 #[derive(Debug, Default)]
-struct Lists {
-    units: BTreeMap<Topic, Vec<(DeviceId, Digest)>>,
-    subscribers: BTreeMap<Topic, BTreeSet<SubscriptionId>>,
+struct List {
+    units: Vec<usize>,
+    subscribers: BTreeSet<SubscriptionId>,
 }
 
 #[derive(Debug)]
@@ -85,7 +86,8 @@ struct Subscription {
 /// All subscriptions of a ledger.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
-    lists: BTreeMap<Finality, Lists>,
+    tentative: BTreeMap<Topic, List>,
+    closed: BTreeMap<Topic, List>,
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
     woken: BTreeSet<SubscriptionId>,
     next: u64,
@@ -103,92 +105,107 @@ impl Filter {
     }
 
     /// Whether a unit under this filter's topic is one that it is for.
-    fn wants<'a>(&self, author: &DeviceId, body: impl FnOnce() -> Option<&'a UnitBody>) -> bool {
-        self.authors.as_ref().is_none_or(|it| it.contains(author))
-            && self.matching.as_ref().is_none_or(|it| body().is_some_and(|body| (it.0)(body)))
+    fn wants(&self, held: &Held) -> bool {
+        self.authors.as_ref().is_none_or(|it| it.contains(&held.unit().author()))
+            && self
+                .matching
+                .as_ref()
+                .is_none_or(|it| decoded(held.bytes()).is_some_and(|body| (it.0)(&body)))
     }
 }
 
 impl Subscriptions {
-    /// Lists a unit that became visible at this finality. Once per unit and finality.
-    pub(crate) fn publish(&mut self, finality: Finality, hash: Digest, body: &UnitBody) {
-        let lists = self.lists.entry(finality).or_default();
-        for topic in topics(body) {
-            lists.units.entry(topic).or_default().push((body.author, hash));
-            for id in lists.subscribers.get(&topic).into_iter().flatten() {
-                let filter = self.subscriptions.get(id).map(|it| &it.filter);
-                if filter.is_some_and(|it| it.wants(&body.author, || Some(body))) {
-                    self.woken.insert(*id);
+    fn lists(&mut self, finality: Finality) -> &mut BTreeMap<Topic, List> {
+        match finality {
+            Finality::Tentative => &mut self.tentative,
+            Finality::Final => &mut self.closed,
+        }
+    }
+
+    /// Lists a unit that became visible at this finality, by its place in the order of arrival. Once per
+    /// unit and finality.
+    pub(crate) fn publish(
+        &mut self,
+        finality: Finality,
+        index: usize,
+        held: &Held,
+        kind: EventKind,
+    ) {
+        let Self { subscriptions, woken, .. } = self;
+        let lists = match finality {
+            Finality::Tentative => &mut self.tentative,
+            Finality::Final => &mut self.closed,
+        };
+        for topic in topics(held.unit().session(), kind) {
+            let list = lists.entry(topic).or_default();
+            list.units.push(index);
+            for id in &list.subscribers {
+                let filter = subscriptions.get(id).map(|it| &it.filter);
+                if filter.is_some_and(|it| it.wants(held)) {
+                    woken.insert(*id);
                 }
             }
         }
     }
 
-    /// Forgets units. What a stream has shown stays shown.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Digest) -> bool) {
-        for (finality, lists) in &mut self.lists {
-            for (topic, units) in &mut lists.units {
-                let kept: Vec<bool> = units.iter().map(|(_, unit)| keep(unit)).collect();
-                for id in lists.subscribers.get(topic).into_iter().flatten() {
-                    let Some(it) = self.subscriptions.get_mut(id) else { continue };
-                    if it.filter.finality == *finality {
-                        it.seen = kept.iter().take(it.seen).filter(|it| **it).count();
-                    }
+    /// Gives units other places, or forgets them. What a stream has shown stays shown.
+    pub(crate) fn retain(&mut self, place: impl Fn(usize) -> Option<usize>) {
+        let Self { tentative, closed, subscriptions, .. } = self;
+        for list in tentative.values_mut().chain(closed.values_mut()) {
+            let kept: Vec<Option<usize>> = list.units.iter().map(|it| place(*it)).collect();
+            for id in &list.subscribers {
+                if let Some(it) = subscriptions.get_mut(id) {
+                    it.seen = kept.iter().take(it.seen).flatten().count();
                 }
-                let mut kept = kept.into_iter();
-                units.retain(|_| kept.next() == Some(true));
             }
+            list.units = kept.into_iter().flatten().collect();
         }
     }
 
-    /// Begins a stream, given the units that are listed.
+    /// Begins a stream, given the units by their places.
     pub(crate) fn subscribe<'a>(
         &mut self,
         filter: Filter,
-        body: impl Fn(&Digest) -> Option<&'a UnitBody>,
+        unit: impl Fn(usize) -> Option<(&'a Digest, &'a Held)>,
     ) -> SubscriptionId {
         let id = SubscriptionId(self.next);
         self.next = self.next.saturating_add(1);
-        let lists = self.lists.entry(filter.finality).or_default();
-        lists.subscribers.entry(filter.topic()).or_default().insert(id);
-        let past = lists.units.get(&filter.topic());
-        let is_wanted = |(author, unit): &(DeviceId, Digest)| filter.wants(author, || body(unit));
-        if past.into_iter().flatten().any(is_wanted) {
+        let list = self.lists(filter.finality).entry(filter.topic()).or_default();
+        list.subscribers.insert(id);
+        if list.units.iter().filter_map(|it| unit(*it)).any(|(_, held)| filter.wants(held)) {
             self.woken.insert(id);
         }
         self.subscriptions.insert(id, Subscription { filter, seen: 0 });
         id
     }
 
-    /// What is new in a stream, given the units that are listed.
+    /// What a stream has that it has not shown, given the units by their places.
     pub(crate) fn poll<'a>(
         &mut self,
         id: SubscriptionId,
-        body: impl Fn(&Digest) -> Option<&'a UnitBody>,
+        unit: impl Fn(usize) -> Option<(&'a Digest, &'a Held)>,
     ) -> Vec<Digest> {
         self.woken.remove(&id);
-        let Some(subscription) = self.subscriptions.get_mut(&id) else { return Vec::new() };
-        let filter = &subscription.filter;
-        let lists = self.lists.get(&filter.finality);
-        let Some(units) = lists.and_then(|it| it.units.get(&filter.topic())) else {
+        let Self { tentative, closed, subscriptions, .. } = self;
+        let Some(Subscription { filter, seen }) = subscriptions.get_mut(&id) else {
             return Vec::new();
         };
-        let fresh = units.get(subscription.seen..).unwrap_or_default();
-        subscription.seen = units.len();
-        let is_wanted = |(author, unit): &&(DeviceId, Digest)| filter.wants(author, || body(unit));
-        fresh.iter().filter(is_wanted).map(|(_, unit)| *unit).collect()
+        let lists = match filter.finality {
+            Finality::Tentative => tentative,
+            Finality::Final => closed,
+        };
+        let Some(list) = lists.get(&filter.topic()) else { return Vec::new() };
+        let fresh = list.units.get(*seen..).unwrap_or_default();
+        *seen = list.units.len();
+        let fresh = fresh.iter().filter_map(|it| unit(*it));
+        fresh.filter(|(_, held)| filter.wants(held)).map(|(name, _)| *name).collect()
     }
 
     pub(crate) fn unsubscribe(&mut self, id: SubscriptionId) {
         self.woken.remove(&id);
         let Some(Subscription { filter, .. }) = self.subscriptions.remove(&id) else { return };
-        if let Some(lists) = self.lists.get_mut(&filter.finality)
-            && let Some(subscribers) = lists.subscribers.get_mut(&filter.topic())
-        {
-            subscribers.remove(&id);
-            if subscribers.is_empty() {
-                lists.subscribers.remove(&filter.topic());
-            }
+        if let Some(list) = self.lists(filter.finality).get_mut(&filter.topic()) {
+            list.subscribers.remove(&id);
         }
     }
 
@@ -198,8 +215,8 @@ impl Subscriptions {
 }
 
 /// The topics that a unit belongs to, each once.
-fn topics(body: &UnitBody) -> impl Iterator<Item = Topic> {
-    let kind = Some(body.event.kind());
-    let of_session = body.session.map(|it| [(Some(it), kind), (Some(it), None)]);
+fn topics(session: Option<SessionId>, kind: EventKind) -> impl Iterator<Item = Topic> {
+    let kind = Some(kind);
+    let of_session = session.map(|it| [(Some(it), kind), (Some(it), None)]);
     [(None, kind), (None, None)].into_iter().chain(of_session.into_iter().flatten())
 }

@@ -20,8 +20,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     control::{Configuration, Role},
-    event::Event,
-    unit::UnitBody,
+    encoded::Encoded,
 };
 
 /// What the valid ticks of a causal past come to.
@@ -75,13 +74,14 @@ impl Ticks {
 
     /// Those of a unit's past with the unit itself. A tick that its past does not allow changes
     /// nothing.
-    pub(crate) fn with(past: Arc<Self>, body: &UnitBody, config: &Configuration) -> Arc<Self> {
-        let Event::EpochTick { epoch } = &body.event else { return past };
-        let allowed = *epoch <= past.stand(config).saturating_add(1);
-        if !allowed || *epoch == Epoch(0) || !is_voter(config, &body.author) {
+    pub(crate) fn with(past: Arc<Self>, unit: &Encoded<'_>, config: &Configuration) -> Arc<Self> {
+        let Some(epoch) = unit.tick() else { return past };
+        let allowed = epoch <= past.stand(config).saturating_add(1);
+        let author = unit.author();
+        if !allowed || epoch == Epoch(0) || !is_voter(config, &author) {
             return past;
         }
-        let own = Arc::new(Self { newest: *epoch, by: BTreeSet::from([body.author]) });
+        let own = Arc::new(Self { newest: epoch, by: BTreeSet::from([author]) });
         Self::join(past, &own)
     }
 }

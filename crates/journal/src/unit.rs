@@ -142,15 +142,4 @@ impl Unit {
     pub fn verify(&self, key: &PublicKey) -> Result<(), SignatureError> {
         Strict::verify(key, &self.body.context(), &encode(&self.body), &self.signature)
     }
-
-    /// [`Self::verify`] by a ledger's scheme, of the encoding that this unit was read from: what is
-    /// signed is all of it but the signature at its end.
-    pub(crate) fn verify_read<S: UnitScheme>(
-        &self,
-        encoding: &[u8],
-        key: &PublicKey,
-    ) -> Result<(), SignatureError> {
-        let (body, _) = encoding.split_last_chunk::<SIGNATURE_BYTES>().ok_or(SignatureError)?;
-        S::verify(key, &self.body.context(), body, &self.signature)
-    }
 }

@@ -202,7 +202,7 @@ impl Node {
             self.offered += 1;
             let Some(unit) = self.ledger.unit(&hash) else { continue };
             let (author, session) = (unit.body.author, unit.body.session);
-            match unit.body.event.clone() {
+            match unit.body.event {
                 Event::Control(message) => {
                     self.voter.observe(self.ledger.chain(), author, &message);
                 }

@@ -86,8 +86,8 @@ impl Running {
     /// Queues what the ledger holds of a session.
     pub(super) fn queue_from(&mut self, known: &SessionState, ledger: &Ledger) {
         for hash in &known.messages {
-            if let Some(unit) = ledger.unit(hash) {
-                self.heard(*hash, unit.body.author);
+            if let Some((author, _)) = ledger.place_of(hash) {
+                self.heard(*hash, author);
             }
         }
     }
@@ -170,7 +170,7 @@ impl Node {
 
     /// Something has come that may matter to the session that this unit's session is a part of.
     pub(super) fn stir_parent(&mut self, unit: &Digest) {
-        let Some(body) = self.ledger.unit(unit).map(|it| &it.body) else { return };
+        let Some(body) = self.ledger.unit(unit).map(|it| it.body) else { return };
         let parent = match (&body.event, body.session) {
             (Event::OpenChild(child), _) => Some(child.parent),
             (_, Some(session)) => {

@@ -300,8 +300,8 @@ impl Node {
         let heard: BTreeSet<DeviceId> = known
             .messages
             .iter()
-            .filter_map(|unit| self.ledger.unit(unit))
-            .map(|unit| unit.body.author)
+            .filter_map(|unit| self.ledger.place_of(unit))
+            .map(|(author, _)| author)
             .collect();
         Some(Session {
             session: session.to_string(),

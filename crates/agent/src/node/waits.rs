@@ -36,7 +36,7 @@ impl Node {
     }
 
     fn session_event(&self, unit: &Digest) -> Option<SessionEvent> {
-        let body = &self.ledger.unit(unit)?.body;
+        let body = self.ledger.unit(unit)?.body;
         let Event::SessionMessage(SessionMessage { label, payload }) = &body.event else {
             return None;
         };

@@ -152,9 +152,9 @@ fn any_quorum_derives_the_same_key() {
             let secret: Vec<u8> = (0..32)
                 .map(|it| u8::from_str_radix(&digits[2 * it..2 * it + 2], 16).unwrap())
                 .collect();
-            let holds = |bytes: &Vec<u8>| bytes.windows(32).any(|it| it == secret);
-            assert!(!device.stored.units.iter().any(holds));
-            assert!(!device.stored.local.values().any(holds));
+            let holds = |bytes: &[u8]| bytes.windows(32).any(|it| it == secret);
+            assert!(!device.stored.units.iter().any(|it| holds(it)));
+            assert!(!device.stored.local.values().any(|it| holds(it)));
             assert!(!device.log.iter().any(|it| it.contains(digits)));
             assert!(!format!("{key:?}").contains(digits));
         }

@@ -6,7 +6,7 @@ use aura_agent::{
     api::{Command, InstallRequest, Response, Session, StartRequest},
     node::{Files, RequestId},
 };
-use aura_journal::{Event, Unit, event::ChildOpening};
+use aura_journal::{Event, NamedUnit, Unit, event::ChildOpening};
 use aura_protocol_core::{DeviceId, Digest, encode};
 
 use crate::{
@@ -115,7 +115,7 @@ fn assert_ended(world: &World, index: usize, status: &str, outcome: &str) {
 /// The modules that the opening of the part names for the three devices.
 fn pinned(world: &World, index: usize) -> Vec<Digest> {
     let units = world.devices[index].stored.units.iter();
-    let opening = |bytes: &Vec<u8>| match Unit::from_bytes(bytes).unwrap().body.event {
+    let opening = |bytes: &NamedUnit| match Unit::from_bytes(bytes).unwrap().body.event {
         Event::OpenChild(it) => match it.opening {
             ChildOpening::Opened(open) => {
                 Some(open.agreement.runs.values().map(|it| it.1).collect())

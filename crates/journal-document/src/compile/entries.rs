@@ -408,7 +408,7 @@ impl Compiler {
             if ledger.segment(&unit) != Some(entry.slot.k) || !seen.insert(unit) {
                 continue;
             }
-            let Some(body) = ledger.unit(&unit).map(|it| &it.body) else { continue };
+            let Some(body) = ledger.unit(&unit).map(|it| it.body) else { continue };
             if let Event::CloseSession(close) = &body.event
                 && let Some(app) = body.session.and_then(|it| self.sessions.app(it))
             {

@@ -14,7 +14,7 @@ use aura_protocol_core::{DeviceId, Digest};
 
 use crate::{
     dag::{Dag, PeerTag, Usage},
-    unit::UnitBody,
+    encoded::Encoded,
 };
 
 /// Whose account a unit is on.
@@ -51,25 +51,27 @@ impl Accounts {
     }
 
     /// A unit that is on no account came in: what it rests on is written off. Returns that.
-    pub(crate) fn rest(&mut self, dag: &Dag, body: &UnitBody) -> Vec<Digest> {
+    pub(crate) fn rest(&mut self, dag: &Dag, unit: &Encoded<'_>) -> Vec<Digest> {
         let mut settled = Vec::new();
         if self.open.is_empty() {
             return settled;
         }
-        let mut waiting = vec![(body.author, body)];
-        while let Some((payer, body)) = waiting.pop() {
-            for unit in body.parents().filter(|it| self.open.contains_key(it)).collect::<Vec<_>>() {
+        let mut waiting = vec![(unit.author(), *unit)];
+        while let Some((payer, resting)) = waiting.pop() {
+            for unit in
+                resting.parents().filter(|it| self.open.contains_key(it)).collect::<Vec<_>>()
+            {
                 let Some(held) = dag.held(&unit) else { continue };
-                let author = held.unit.body.author;
+                let author = held.unit().author();
                 // What a unit of the same author rests on is for whoever rests on that unit.
-                let by = if author == body.author { payer } else { body.author };
+                let by = if author == resting.author() { payer } else { resting.author() };
                 let total = self.written_off.entry((by, author)).or_default();
-                let more = total.and(held.bytes.len());
+                let more = total.and(held.bytes().len());
                 if more.is_within_forks() && self.open.contains_key(&unit) {
                     *total = more;
                     self.settle(dag, unit);
                     settled.push(unit);
-                    waiting.push((by, &held.unit.body));
+                    waiting.push((by, held.unit()));
                 }
             }
         }
@@ -79,7 +81,7 @@ impl Accounts {
     /// Writes a unit off.
     pub(crate) fn settle(&mut self, dag: &Dag, unit: Digest) -> bool {
         let Some(payer) = self.open.remove(&unit) else { return false };
-        let bytes = dag.held(&unit).map_or(0, |it| it.bytes.len());
+        let bytes = dag.held(&unit).map_or(0, |it| it.bytes().len());
         if let Some(spent) = self.spent.get_mut(&payer) {
             *spent = spent.without(bytes);
             if *spent == Usage::default() {

@@ -10,8 +10,8 @@ use aura_protocol_core::{DeviceId, Digest, Epoch, Lamport};
 
 use crate::{
     dag::{Held, Spent},
+    encoded::{Encoded, NamedUnit},
     ticks::Ticks,
-    unit::{Unit, UnitBody},
 };
 
 /// Where a unit stands.
@@ -23,10 +23,14 @@ pub(crate) struct Place {
     pub(crate) config: u64,
 }
 
-impl From<&UnitBody> for Place {
-    fn from(body: &UnitBody) -> Self {
-        let UnitBody { author, seq, lamport, config, .. } = *body;
-        Self { author, seq, lamport, config }
+impl From<&Encoded<'_>> for Place {
+    fn from(unit: &Encoded<'_>) -> Self {
+        Self {
+            author: unit.author(),
+            seq: unit.seq(),
+            lamport: unit.lamport(),
+            config: unit.config(),
+        }
     }
 }
 
@@ -56,9 +60,10 @@ impl Below {
     }
 
     /// Keeps a whole unit.
-    pub(crate) fn keep(&mut self, hash: Digest, unit: Unit, bytes: Vec<u8>) {
+    pub(crate) fn keep(&mut self, unit: &NamedUnit) {
         let (ticks, spent, arrived_at) = (Arc::clone(&self.ticks), Spent::default(), Epoch(0));
-        self.kept.insert(hash, Held { unit, bytes, index: 0, ticks, arrived_at, spent });
+        let bytes = Arc::clone(unit.shared());
+        self.kept.insert(unit.name(), Held { bytes, ticks, arrived_at, spent });
     }
 
     pub(crate) fn place(&self, unit: &Digest) -> Option<Place> {

@@ -4,25 +4,18 @@
 //! configuration, never on arrival order or a clock. Nothing is stored before all checks pass.
 
 use aura_protocol_core::{
-    AccountId, DecodeError, Digest, Lamport,
+    AccountId, Digest, Lamport,
     limits::{UNIT_BODY_BYTES_MAX, UNIT_DEPS_MAX},
 };
 
 use crate::{
     control::ControlChain,
     dag::{Dag, Need, Place, Segments},
+    encoded::{Encoded, NamedUnit},
     error::Reject,
     scheme::UnitScheme,
-    unit::{UNIT_BYTES_MAX, UNIT_VERSION, Unit, UnitBody},
+    unit::{UNIT_BYTES_MAX, UNIT_VERSION, Unit},
 };
-
-/// A unit that is well-formed by itself, with its bytes and its name.
-#[derive(Debug)]
-pub(crate) struct Candidate {
-    pub(crate) hash: Digest,
-    pub(crate) unit: Unit,
-    pub(crate) bytes: Vec<u8>,
-}
 
 /// Whether a signature still has to be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,25 +42,19 @@ pub(crate) enum Check {
 }
 
 /// Reads a unit, and checks all that can be seen on the unit alone.
-pub(crate) fn read<S: UnitScheme>(
-    account: AccountId,
-    hash: Digest,
-    bytes: &[u8],
-) -> Result<Candidate, Reject> {
+pub(crate) fn read(account: AccountId, hash: Digest, bytes: &[u8]) -> Result<NamedUnit, Reject> {
     // Of another format nothing else may be looked at.
     if let Some(found) = Unit::version_of(bytes).filter(|it| *it != UNIT_VERSION) {
         return Err(Reject::Version { found });
     }
-    let mut unit = Unit::from_bytes(bytes).map_err(Reject::Malformed)?;
-    if !S::reads(unit.body.event.tag()) {
-        unit = Unit::unread(bytes).ok_or(Reject::Malformed(DecodeError::Malformed))?;
-    }
-    let body = &unit.body;
+    let Unit { body, .. } = Unit::from_bytes(bytes).map_err(Reject::Malformed)?;
+    let unit = NamedUnit::known(hash, bytes);
+    let event_bytes = unit.encoded().event_bytes();
     if body.account != account {
         return Err(Reject::Account { expected: account, found: body.account });
     }
-    if UNIT_BODY_BYTES_MAX < body.event_bytes() {
-        return Err(Reject::Size { found: body.event_bytes(), limit: UNIT_BODY_BYTES_MAX });
+    if UNIT_BODY_BYTES_MAX < event_bytes {
+        return Err(Reject::Size { found: event_bytes, limit: UNIT_BODY_BYTES_MAX });
     }
     let ascending = body.deps.iter().zip(body.deps.iter().skip(1)).all(|(a, b)| a < b);
     if UNIT_DEPS_MAX < body.deps.len()
@@ -79,7 +66,7 @@ pub(crate) fn read<S: UnitScheme>(
     if body.prev.is_some() != (0 < body.seq) {
         return Err(Reject::PrevMismatch { author: body.author, seq: body.seq });
     }
-    Ok(Candidate { hash, unit, bytes: bytes.to_vec() })
+    Ok(unit)
 }
 
 /// Refuses bytes that are too long before anything of them is looked at.
@@ -95,33 +82,30 @@ pub(crate) fn check<S: UnitScheme>(
     dag: &Dag,
     chain: &ControlChain,
     segments: &Segments,
-    candidate: &Candidate,
+    unit: &Encoded<'_>,
     trust: Trust,
 ) -> Result<Check, Reject> {
-    let body = &candidate.unit.body;
-    let (author, seq) = (body.author, body.seq);
-    let Some(config) = chain.config_at(body.config) else {
-        return Ok(Check::Wait(Need::Config(body.config)));
+    let (author, seq) = (unit.author(), unit.seq());
+    let Some(config) = chain.config_at(unit.config()) else {
+        return Ok(Check::Wait(Need::Config(unit.config())));
     };
     let Some(entry) = config.roster.get(&author) else {
-        return Err(Reject::UnknownAuthor { author, config: body.config });
+        return Err(Reject::UnknownAuthor { author, config: unit.config() });
     };
     if dag.chain_of(&author).is_some_and(|it| seq < it.floor()) {
         return Ok(Check::Settled);
     }
-    if let Some(unit) = body.parents().find(|it| !dag.contains(it)) {
-        return Ok(Check::Wait(Need::Unit(unit)));
+    if let Some(missing) = check_parents(dag, unit)? {
+        return Ok(Check::Wait(Need::Unit(missing)));
     }
-    check_parents(dag, candidate)?;
-    if let Some(need) = check_snapshot(dag, chain, segments, body)? {
+    if let Some(need) = check_snapshot(dag, chain, segments, unit)? {
         return Ok(Check::Wait(need));
     }
-    if dag.spent(candidate, config).is_none() {
-        return Err(Reject::Quota { author, config: body.config });
+    if dag.spent(unit, config).is_none() {
+        return Err(Reject::Quota { author, config: unit.config() });
     }
     if trust == Trust::Verify {
-        let verdict = candidate.unit.verify_read::<S>(&candidate.bytes, &entry.unit_key);
-        verdict.map_err(|_| Reject::Signature { author })?;
+        unit.verify::<S>(&entry.unit_key).map_err(|_| Reject::Signature { author })?;
     }
     // Only now is it sure that the author itself signed it.
     Ok(match dag.chain_of(&author) {
@@ -131,26 +115,29 @@ pub(crate) fn check<S: UnitScheme>(
     })
 }
 
-/// V3, V4, and that configurations do not go back. All parents are held.
-fn check_parents(dag: &Dag, candidate: &Candidate) -> Result<(), Reject> {
-    let body = &candidate.unit.body;
-    let (author, seq) = (body.author, body.seq);
-    let parents = || body.parents().filter_map(|it| dag.place(&it));
-    if body.prev.is_some() {
-        let before = parents().next();
-        if before.is_none_or(|it| it.author != author || it.seq.checked_add(1) != Some(seq)) {
-            return Err(Reject::PrevMismatch { author, seq });
-        }
+/// V3, V4, and that configurations do not go back. Gives the parent that is not held here, if there is one:
+/// then nothing can be told.
+fn check_parents(dag: &Dag, unit: &Encoded<'_>) -> Result<Option<Digest>, Reject> {
+    let (author, seq) = (unit.author(), unit.seq());
+    let mut before = None;
+    let (mut least, mut want) = (0, next_lamport([].into_iter()));
+    for parent in unit.parents() {
+        let Some(place) = dag.place(&parent) else { return Ok(Some(parent)) };
+        before = before.or(Some(place));
+        least = place.config.max(least);
+        want = next_lamport([place.lamport].into_iter()).max(want);
     }
-    let least = parents().map(|it| it.config).max().unwrap_or(0);
-    if body.config < least {
-        return Err(Reject::Config { least, got: body.config });
+    let follows = |it: Place| it.author == author && it.seq.checked_add(1) == Some(seq);
+    if unit.prev().is_some() && !before.is_some_and(follows) {
+        return Err(Reject::PrevMismatch { author, seq });
     }
-    let want = next_lamport(parents().map(|it| it.lamport));
-    if body.lamport != want {
-        return Err(Reject::Lamport { want, got: body.lamport });
+    if unit.config() < least {
+        return Err(Reject::Config { least, got: unit.config() });
     }
-    Ok(())
+    if unit.lamport() != want {
+        return Err(Reject::Lamport { want, got: unit.lamport() });
+    }
+    Ok(None)
 }
 
 /// V10, V11: a unit whose configuration begins with a snapshot, or comes after it, rests on nothing
@@ -161,19 +148,19 @@ fn check_snapshot(
     dag: &Dag,
     chain: &ControlChain,
     segments: &Segments,
-    body: &UnitBody,
+    unit: &Encoded<'_>,
 ) -> Result<Option<Need>, Reject> {
-    let Some(last) = chain.snapshots_until(body.config).last() else { return Ok(None) };
-    if let Some(unit) = segments.missing_until(last.k) {
-        return Ok(Some(Need::Unit(unit)));
+    let Some(last) = chain.snapshots_until(unit.config()).last() else { return Ok(None) };
+    if let Some(missing) = segments.missing_until(last.k) {
+        return Ok(Some(Need::Unit(missing)));
     }
-    let (author, seq) = (body.author, body.seq);
+    let (author, seq) = (unit.author(), unit.seq());
     let is_closed = |unit: &Digest| segments.of(unit) <= last.k;
     let tips = chain.entry(last.k).map(|it| it.value.past.as_slice()).unwrap_or_default();
     let is_taken = dag.chain_of(&author).is_some_and(|it| it.at(seq).any(|unit| is_closed(&unit)));
-    let is_deep = body.deps.iter().any(|it| is_closed(it) && !tips.contains(it));
-    let mut beside = body.parents().filter(|it| !is_closed(it)).filter_map(|it| dag.place(&it));
-    if is_taken || is_deep || beside.any(|it| is_late(chain, &it, body.config)) {
+    let is_deep = unit.deps().any(|it| is_closed(&it) && !tips.contains(&it));
+    let mut beside = unit.parents().filter(|it| !is_closed(it)).filter_map(|it| dag.place(&it));
+    if is_taken || is_deep || beside.any(|it| is_late(chain, &it, unit.config())) {
         return Err(Reject::Settled { author, seq });
     }
     Ok(None)

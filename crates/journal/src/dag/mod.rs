@@ -4,6 +4,7 @@ mod account;
 mod below;
 mod chains;
 mod import;
+mod names;
 mod segments;
 mod usage;
 mod waiting;
@@ -18,7 +19,8 @@ use aura_protocol_core::{DeviceId, Digest, Epoch, Lamport};
 pub(crate) use account::Accounts;
 pub(crate) use below::{Below, Place};
 pub(crate) use chains::Chain;
-pub(crate) use import::{Candidate, Check, Trust, check, check_size, is_late, next_lamport, read};
+pub(crate) use import::{Check, Trust, check, check_size, is_late, next_lamport, read};
+pub(crate) use names::ByName;
 pub(crate) use segments::{Moved, OPEN_SEGMENT, Segments};
 pub use usage::{QUOTA_BYTES, QUOTA_UNITS};
 pub(crate) use usage::{Spent, Usage};
@@ -27,18 +29,15 @@ pub(crate) use waiting::{Need, Refusals, Waiting};
 
 use crate::{
     control::Configuration,
+    encoded::{Encoded, NamedUnit},
     error::Missing,
     ticks::Ticks,
-    unit::{Unit, UnitBody},
 };
 
 /// A unit that passed every check.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) unit: Unit,
-    pub(crate) bytes: Vec<u8>,
-    /// Its place in the order of arrival.
-    pub(crate) index: usize,
+    bytes: Arc<[u8]>,
     /// What the ticks in its past come to, itself included.
     pub(crate) ticks: Arc<Ticks>,
     /// Where the clock stood here when it arrived.
@@ -47,12 +46,23 @@ pub(crate) struct Held {
     spent: Spent,
 }
 
+impl Held {
+    /// The unit as its author encoded it.
+    pub(crate) const fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+
+    /// Its parts.
+    pub(crate) fn unit(&self) -> Encoded<'_> {
+        Encoded::known(&self.bytes)
+    }
+}
+
 /// All units held, with their links.
 #[derive(Debug, Default)]
 pub(crate) struct Dag {
-    /// Boxed: the map moves what lies in it.
-    units: BTreeMap<Digest, Box<Held>>,
-    arrivals: Vec<Digest>,
+    /// In the order of arrival.
+    units: ByName<Held>,
     authors: BTreeMap<DeviceId, Chain>,
     heads: BTreeSet<Digest>,
     /// What all ticks held here come to.
@@ -77,62 +87,53 @@ impl Dag {
     /// configuration. One that is on account covers nothing: nobody else may rest on it.
     pub(crate) fn insert(
         &mut self,
-        candidate: Candidate,
+        candidate: &NamedUnit,
         config: &Configuration,
         on_account: bool,
     ) {
-        let spent = self.spent(&candidate, config).unwrap_or_else(|| self.spent_before(&candidate));
-        let Candidate { hash, unit, bytes } = candidate;
-        let ticks = Ticks::with(self.ticks_of(unit.body.parents()), &unit.body, config);
+        let unit = candidate.encoded();
+        let hash = candidate.name();
+        let spent = self.spent(&unit, config).unwrap_or_else(|| self.spent_before(&unit));
+        let ticks = Ticks::with(self.ticks_of(unit.parents()), &unit, config);
         // By the unit's own configuration, so that a restart finds what was.
         let arrived_at = self.ticks.stand(config);
         self.ticks = Ticks::join(Arc::clone(&self.ticks), &ticks);
         if !on_account {
             self.heads.insert(hash);
-            self.cover(&unit.body);
+            for parent in unit.parents() {
+                self.heads.remove(&parent);
+            }
         }
-        let UnitBody { author, seq, prev, .. } = unit.body;
-        self.authors.entry(author).or_default().insert(seq, hash, prev);
-        let index = self.arrivals.len();
-        self.arrivals.push(hash);
-        let held = Held { unit, bytes, index, ticks, arrived_at, spent };
-        self.units.insert(hash, Box::new(held));
-    }
-
-    fn cover(&mut self, body: &UnitBody) {
-        for parent in body.parents() {
-            self.heads.remove(&parent);
-        }
+        self.authors.entry(unit.author()).or_default().insert(unit.seq(), hash, unit.prev());
+        let bytes = Arc::clone(candidate.shared());
+        self.units.push(hash, Held { bytes, ticks, arrived_at, spent });
     }
 
     /// These units were on account until now; `by` rests on them, if a unit does.
     pub(crate) fn settled(&mut self, units: &[Digest], by: Option<Digest>) {
         self.heads.extend(units);
         for unit in by.iter().chain(units) {
-            for parent in self.units.get(unit).into_iter().flat_map(|it| it.unit.body.parents()) {
+            for parent in self.units.get(unit).into_iter().flat_map(|it| it.unit().parents()) {
                 self.heads.remove(&parent);
             }
         }
     }
 
     /// What its author has used up with this unit, if the quota allows it. Its parents are here.
-    pub(crate) fn spent(&self, candidate: &Candidate, config: &Configuration) -> Option<Spent> {
-        let body = &candidate.unit.body;
-        let moves_clock = body.event.is_tick() && {
-            let past = self.ticks_of(body.parents());
-            !Arc::ptr_eq(&past, &Ticks::with(Arc::clone(&past), body, config))
+    pub(crate) fn spent(&self, unit: &Encoded<'_>, config: &Configuration) -> Option<Spent> {
+        let moves_clock = unit.is_tick() && {
+            let past = self.ticks_of(unit.parents());
+            !Arc::ptr_eq(&past, &Ticks::with(Arc::clone(&past), unit, config))
         };
-        let before = self.spent_before(candidate);
-        Spent::next(before, &body.event, candidate.bytes.len(), moves_clock)
+        Spent::next(self.spent_before(unit), unit.kind(), unit.bytes(), moves_clock)
     }
 
-    fn spent_before(&self, candidate: &Candidate) -> Spent {
-        let body = &candidate.unit.body;
-        let Some(prev) = body.prev else { return Spent::default() };
-        if self.place(&prev).is_none_or(|it| it.config != body.config) {
+    fn spent_before(&self, unit: &Encoded<'_>) -> Spent {
+        let Some(prev) = unit.prev() else { return Spent::default() };
+        if self.place(&prev).is_none_or(|it| it.config != unit.config()) {
             return Spent::default();
         }
-        self.units.get(&prev).map_or_else(|| self.below.spent_of(&body.author), |it| it.spent)
+        self.units.get(&prev).map_or_else(|| self.below.spent_of(&unit.author()), |it| it.spent)
     }
 
     /// What an author had used up of its quota with its last unit below a place, which is this one.
@@ -156,22 +157,22 @@ impl Dag {
 
     /// A unit that can be read.
     pub(crate) fn held(&self, unit: &Digest) -> Option<&Held> {
-        self.units.get(unit).map(Box::as_ref).or_else(|| self.below.kept(unit))
+        self.units.get(unit).or_else(|| self.below.kept(unit))
     }
 
     /// Whether others may rest on it here.
     pub(crate) fn contains(&self, unit: &Digest) -> bool {
-        self.units.contains_key(unit) || self.below.place(unit).is_some()
+        self.units.index(unit).is_some() || self.below.place(unit).is_some()
     }
 
     /// Whether it is among the units that no snapshot stands for here.
     pub(crate) fn is_above(&self, unit: &Digest) -> bool {
-        self.units.contains_key(unit)
+        self.units.index(unit).is_some()
     }
 
     /// Where a unit stands on which others may rest.
     pub(crate) fn place(&self, unit: &Digest) -> Option<Place> {
-        self.units.get(unit).map(|it| Place::from(&it.unit.body)).or_else(|| self.below.place(unit))
+        self.units.get(unit).map(|it| Place::from(&it.unit())).or_else(|| self.below.place(unit))
     }
 
     pub(crate) const fn below(&self) -> &Below {
@@ -179,7 +180,17 @@ impl Dag {
     }
 
     pub(crate) fn arrivals(&self) -> &[Digest] {
-        &self.arrivals
+        self.units.names()
+    }
+
+    /// The how-manieth arrival a unit was.
+    pub(crate) fn index(&self, unit: &Digest) -> Option<usize> {
+        self.units.index(unit)
+    }
+
+    /// The unit that arrived as this one.
+    pub(crate) fn arrival(&self, index: usize) -> Option<(&Digest, &Held)> {
+        self.units.at(index)
     }
 
     pub(crate) fn heads(&self) -> &BTreeSet<Digest> {
@@ -214,7 +225,7 @@ impl Dag {
             }
             let held = self.units.get(&unit).ok_or(Missing { unit })?;
             if closure.insert(unit) {
-                open.extend(held.unit.body.parents().filter(|it| !closure.contains(it)));
+                open.extend(held.unit().parents().filter(|it| !closure.contains(it)));
             }
         }
         Ok(closure)
@@ -234,10 +245,10 @@ impl Dag {
                 return false;
             }
             // Only units above `unit` can rest on it.
-            let Some(held) = self.held(&tip).filter(|it| floor < it.unit.body.lamport) else {
+            let Some(held) = self.held(&tip).filter(|it| floor < it.unit().lamport()) else {
                 continue;
             };
-            open.extend(held.unit.body.parents().filter(|it| seen.insert(*it)));
+            open.extend(held.unit().parents().filter(|it| seen.insert(*it)));
         }
         false
     }

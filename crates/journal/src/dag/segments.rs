@@ -82,7 +82,7 @@ impl Segments {
             }
             self.closed.insert(unit, k);
             moved.push(Moved { unit, from, to: k });
-            open.extend(dag.held(&unit).into_iter().flat_map(|it| it.unit.body.parents()));
+            open.extend(dag.held(&unit).into_iter().flat_map(|it| it.unit().parents()));
         }
     }
 }

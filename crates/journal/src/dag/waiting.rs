@@ -10,7 +10,7 @@ use std::{
 
 use aura_protocol_core::{Digest, limits::DEVICES_MAX};
 
-use crate::{dag::Candidate, error::Reject};
+use crate::{encoded::NamedUnit, error::Reject};
 
 /// Most units that wait for one peer: four sync batches of 64 may arrive out of order.
 const UNITS_PER_PEER_MAX: usize = 256;
@@ -43,7 +43,7 @@ pub(crate) enum Need {
 #[derive(Debug, Default)]
 struct Ring {
     order: VecDeque<Digest>,
-    units: BTreeMap<Digest, (Candidate, Need)>,
+    units: BTreeMap<Digest, (NamedUnit, Need)>,
     bytes: usize,
 }
 
@@ -85,18 +85,18 @@ impl Waiting {
     pub(crate) fn park(
         &mut self,
         peer: PeerTag,
-        candidate: Candidate,
+        candidate: NamedUnit,
         need: Need,
     ) -> Result<(), Reject> {
         if !self.rings.contains_key(&peer) && PEERS_MAX <= self.rings.len() {
             return Err(Reject::Crowded { peers: self.rings.len() });
         }
-        let size = candidate.bytes.len();
+        let size = candidate.bytes().len();
         while let Some(oldest) = self.oldest_to_drop(peer, size) {
             tracing::debug!(?peer, unit = %oldest, "waiting unit dropped: the peer's ring is full");
             self.remove(peer, &oldest);
         }
-        let hash = candidate.hash;
+        let hash = candidate.name();
         let ring = self.rings.entry(peer).or_default();
         ring.order.push_back(hash);
         ring.bytes += size;
@@ -106,7 +106,7 @@ impl Waiting {
     }
 
     /// Takes out all units that waited for exactly this.
-    pub(crate) fn take(&mut self, need: Need) -> Vec<(PeerTag, Candidate)> {
+    pub(crate) fn take(&mut self, need: Need) -> Vec<(PeerTag, NamedUnit)> {
         let waiting = self.needs.remove(&need).unwrap_or_default();
         let mut taken = Vec::new();
         for (peer, hash) in waiting {
@@ -138,11 +138,11 @@ impl Waiting {
         if fits { None } else { ring.order.front().copied() }
     }
 
-    fn remove(&mut self, peer: PeerTag, hash: &Digest) -> Option<Candidate> {
+    fn remove(&mut self, peer: PeerTag, hash: &Digest) -> Option<NamedUnit> {
         let ring = self.rings.get_mut(&peer)?;
         let (candidate, need) = ring.units.remove(hash)?;
         ring.order.retain(|it| it != hash);
-        ring.bytes -= candidate.bytes.len();
+        ring.bytes -= candidate.bytes().len();
         // A peer without waiting units costs nothing, so that it never crowds out another.
         if ring.units.is_empty() {
             self.rings.remove(&peer);

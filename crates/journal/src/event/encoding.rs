@@ -87,15 +87,4 @@ impl Event {
             Self::Unread(bytes) => bytes.first().copied().unwrap_or(u8::MAX),
         }
     }
-
-    /// Whether it is a proposal or a vote, be it one that only a newer version can read: what the quota
-    /// leaves to those must not depend on who reads it.
-    pub(crate) fn is_control(&self) -> bool {
-        self.tag() == CONTROL
-    }
-
-    /// Whether it is a tick of the clock.
-    pub(crate) fn is_tick(&self) -> bool {
-        self.tag() == TICK
-    }
 }

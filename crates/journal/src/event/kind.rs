@@ -1,9 +1,12 @@
 //! The kinds of events, as subscriptions name them.
 
+use borsh::BorshDeserialize;
+
 use crate::event::Event;
 
-/// Which kind of event a unit carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Which kind of event a unit carries. In the order of [`Event`]: its encoding begins with the kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
 #[non_exhaustive]
 pub enum EventKind {
     /// [`Event::PublishManifest`].

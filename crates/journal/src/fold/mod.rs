@@ -24,7 +24,7 @@ use crate::{
     control::{Configuration, ControlChain},
     dag::{Dag, OPEN_SEGMENT},
     error::Missing,
-    event::Event,
+    event::EventKind,
     fold::state::{AccountState, Position, RawRecord, RecordId},
 };
 
@@ -52,6 +52,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) dag: &'a Dag,
     pub(crate) chain: &'a ControlChain,
     pub(crate) proved: &'a Proved,
+    /// Units of which this build cannot read what happened: nothing, until one can.
+    pub(crate) unread: &'a BTreeMap<Digest, u8>,
 }
 
 /// How the order changes.
@@ -190,6 +192,8 @@ impl Fold {
             Place::Unit(position) => self.unit(sources, position, &mut undo),
             Place::Entry(k) => self.entry(sources, k, &mut undo),
         }
+        // There are as many steps as units.
+        undo.shrink_to_fit();
         self.steps.push(Step { place, undo });
     }
 
@@ -232,7 +236,7 @@ pub(crate) fn records_at(
     let mut closure = sources.dag.closure(past)?;
     closure.retain(|it| !below(it));
     let configs = closure.iter().filter_map(|it| sources.dag.held(it));
-    let newest = configs.map(|it| it.unit.body.config).fold(config, u64::max);
+    let newest = configs.map(|it| it.unit().config()).fold(config, u64::max);
     let within = |it: &Digest| closure.contains(it) || below(it);
     let skips = Skips::of_closure(sources.dag, sources.chain, newest, within);
     fold.run(sources, writes(sources, &skips, &closure)?);
@@ -248,12 +252,13 @@ fn writes(
     let mut places = Vec::new();
     for unit in closure.iter().copied() {
         let held = sources.dag.held(&unit).ok_or(Missing { unit })?;
-        let event = &held.unit.body.event;
-        if skips.skips(&unit, &held.unit.body, OPEN_SEGMENT) {
+        let parts = held.unit();
+        if skips.skips(&unit, &parts, OPEN_SEGMENT) {
             continue;
         }
-        if matches!(event, Event::OpenSession(_) | Event::OpenChild(_) | Event::CloseSession(_)) {
-            let lamport = held.unit.body.lamport;
+        let writes = [EventKind::OpenSession, EventKind::OpenChild, EventKind::CloseSession];
+        if parts.kind().is_some_and(|it| writes.contains(&it)) {
+            let lamport = parts.lamport();
             places.push(Place::Unit(Position { segment: OPEN_SEGMENT, lamport, unit }));
         }
     }

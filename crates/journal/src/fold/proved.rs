@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use aura_protocol_core::{AccountId, AppId, Digest};
+use aura_protocol_core::{AccountId, AppId, DeviceId, Digest};
 
 use crate::{
     control::{CertifiedEntry, ChainProof, EntryBody, Release},
-    event::{Event, ProposeUpgrade},
+    event::ProposeUpgrade,
     fold::state::AccountState,
-    unit::Unit,
 };
 
 /// A release as its repository's chain proves it.
@@ -30,15 +29,14 @@ pub(crate) struct Proved {
 }
 
 impl Proved {
-    /// Looks at a unit that was accepted.
-    pub(crate) fn unit(&mut self, hash: Digest, unit: &Unit) {
-        let Event::ProposeUpgrade(proposal) = &unit.body.event else { return };
+    /// Looks at a proposal that was accepted.
+    pub(crate) fn unit(&mut self, hash: Digest, author: DeviceId, proposal: &ProposeUpgrade) {
         match prove_proposal(proposal) {
             Some(proved) => {
                 self.proposals.insert(hash, proved);
             }
             None => tracing::warn!(
-                unit = %hash, author = %unit.body.author, "proposal ignored: it proves no release"
+                unit = %hash, %author, "proposal ignored: it proves no release"
             ),
         }
     }

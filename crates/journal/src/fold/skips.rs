@@ -11,7 +11,7 @@ use aura_protocol_core::{DeviceId, Digest};
 use crate::{
     control::ControlChain,
     dag::{Chain, Dag, OPEN_SEGMENT},
-    unit::UnitBody,
+    encoded::Encoded,
 };
 
 /// What a revocation leaves of a device's units.
@@ -43,13 +43,14 @@ pub(crate) struct Lowered {
 
 impl Skips {
     /// Whether the fold leaves this unit out when it is in that segment.
-    pub(crate) fn skips(&self, unit: &Digest, body: &UnitBody, segment: u64) -> bool {
+    pub(crate) fn skips(&self, unit: &Digest, parts: &Encoded<'_>, segment: u64) -> bool {
         if self.forks.is_empty() && self.cuts.is_empty() {
             return false;
         }
-        let forked = self.fork(&body.author, segment).is_some_and(|from| from <= body.seq);
-        let cut = self.cuts.get(&body.author).filter(|it| it.k <= segment);
-        forked || cut.is_some_and(|it| it.last_seq <= body.seq && it.last_hash != *unit)
+        let (author, seq) = (parts.author(), parts.seq());
+        let forked = self.fork(&author, segment).is_some_and(|from| from <= seq);
+        let cut = self.cuts.get(&author).filter(|it| it.k <= segment);
+        forked || cut.is_some_and(|it| it.last_seq <= seq && it.last_hash != *unit)
     }
 
     /// From which place on an author's units are left out in a segment because it has forked.

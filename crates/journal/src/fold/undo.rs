@@ -15,7 +15,7 @@ use crate::{
 /// One change, with what was there before.
 #[derive(Debug)]
 pub(crate) enum Undo {
-    Metadata(DeviceId, Option<(Digest, DeviceMetadata)>),
+    Metadata(DeviceId, Option<Box<(Digest, DeviceMetadata)>>),
     App(AppId, Option<Box<AppState>>),
     Proposed(Digest),
     Marked(Digest, Box<Marks>),
@@ -61,7 +61,9 @@ impl Undo {
     /// Takes the change back. `config` is the index of the configuration that the fold is in.
     pub(crate) fn apply(self, state: &mut AccountState, config: &mut u64) {
         match self {
-            Self::Metadata(device, before) => put_back(&mut state.metadata, device, before),
+            Self::Metadata(device, before) => {
+                put_back(&mut state.metadata, device, before.map(|it| *it))
+            }
             Self::App(app, before) => put_back(&mut state.apps, app, before.map(|it| *it)),
             Self::Proposed(unit) => put_back(&mut state.proposals, unit, None),
             Self::Marked(unit, marks) => {

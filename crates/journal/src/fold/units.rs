@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_protocol_core::{Digest, Outcome, Record, SessionId, Tag, limits::BATCH_RECORDS_MAX};
 
 use crate::{
+    encoded::{Encoded, decoded},
     event::{
-        ChildOpening, CloseSession, DeviceMetadata, Event, OpenChild, OpenSession, ProposeUpgrade,
-        RecordPut,
+        ChildOpening, CloseSession, DeviceMetadata, Event, EventKind, OpenChild, OpenSession,
+        ProposeUpgrade, RecordPut,
     },
     fold::{
         Fold, Sources,
@@ -24,10 +25,23 @@ use crate::{
 impl Fold {
     pub(super) fn unit(&mut self, sources: Sources<'_>, position: Position, undo: &mut Vec<Undo>) {
         let Some(held) = sources.dag.held(&position.unit) else { return };
-        let body = &held.unit.body;
+        if sources.unread.contains_key(&position.unit) {
+            return;
+        }
+        let parts = held.unit();
+        match parts.kind() {
+            // Most units: what they say is for those who wait for it.
+            Some(EventKind::SessionMessage) => return self.message(position.unit, &parts, undo),
+            Some(EventKind::Control | EventKind::EpochTick) => return,
+            _ => {}
+        }
+        let Some(body) = &decoded(held.bytes()) else { return };
         match &body.event {
             Event::PublishManifest(metadata) => self.publish(position.unit, body, metadata, undo),
-            Event::Control(_) | Event::EpochTick { .. } | Event::Unread(_) => {}
+            Event::Control(_)
+            | Event::EpochTick { .. }
+            | Event::SessionMessage(_)
+            | Event::Unread(_) => {}
             Event::ProposeUpgrade(proposal) => {
                 self.propose(sources, position.unit, body, proposal, undo);
             }
@@ -50,7 +64,6 @@ impl Fold {
             }
             Event::OpenSession(open) => self.open(position.unit, body, open, undo),
             Event::OpenChild(child) => self.open_child(position.unit, body, child, undo),
-            Event::SessionMessage(_) => self.message(position.unit, body, undo),
             Event::CloseSession(close) => self.close(position, body, close, undo),
         }
     }
@@ -65,7 +78,7 @@ impl Fold {
         let own = metadata.manifest.device == body.author;
         if own && metadata.manifest.is_within_limits() {
             let before = self.state.metadata.insert(body.author, (unit, metadata.clone()));
-            undo.push(Undo::Metadata(body.author, before));
+            undo.push(Undo::Metadata(body.author, before.map(Box::new)));
         }
     }
 
@@ -154,11 +167,11 @@ impl Fold {
         }
     }
 
-    fn message(&mut self, unit: Digest, body: &UnitBody, undo: &mut Vec<Undo>) {
-        let Some(session) = body.session.and_then(|id| self.state.sessions.get_mut(&id)) else {
+    fn message(&mut self, unit: Digest, parts: &Encoded<'_>, undo: &mut Vec<Undo>) {
+        let Some(session) = parts.session().and_then(|id| self.state.sessions.get_mut(&id)) else {
             return;
         };
-        if !session.open.agreement.runs.contains_key(&body.author) {
+        if !session.open.agreement.runs.contains_key(&parts.author()) {
             return;
         }
         undo.push(Undo::Message(session.id, session.status));

@@ -1,13 +1,14 @@
 //! Dropping what a snapshot stands for, and beginning with one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, sync::Arc};
 
 use aura_protocol_core::{DeviceId, Digest, UnixTime};
 
 use crate::{
     Ledger, UnitScheme,
     control::{EntryBody, Snapshot, SnapshotPoint},
-    dag::{Candidate, Check, Need, Trust, check},
+    dag::{Check, Held, Need, Trust, check},
+    encoded::NamedUnit,
     ledger::PeerTag,
     snapshot::{Base, Settled, SnapshotError},
     store::Compaction,
@@ -78,11 +79,10 @@ impl<S: UnitScheme> Ledger<S> {
             return Err(SnapshotError::None);
         }
         let dag = base.dag();
-        let Moved { ledger, left } = self.moved(Some(base), |unit, candidate| {
-            let body = &candidate.unit.body;
-            let known = dag.chain_of(&body.author);
+        let Moved { ledger, left } = self.moved(Some(base), |unit, held| {
+            let known = dag.chain_of(&held.unit().author());
             let below = known.map_or(0, |it| it.fork_below().unwrap_or_else(|| it.dropped()));
-            body.seq < below || dag.contains(unit)
+            held.unit().seq() < below || dag.contains(unit)
         });
         if let Some((unit, _)) = left.iter().find(|(_, author)| **author == me) {
             return Err(SnapshotError::Late { unit: *unit });
@@ -128,7 +128,7 @@ impl<S: UnitScheme> Ledger<S> {
             it.activated_at.is_none() && may_come && now <= it.proposal.expires
         };
         let below = |it: &&crate::ProposalState| {
-            self.dag.held(&it.unit).is_some_and(|it| it.unit.body.config < point.config)
+            self.dag.held(&it.unit).is_some_and(|it| it.unit().config() < point.config)
         };
         match state.proposals.values().filter(below).find(is_open) {
             Some(it) => Err(SnapshotError::UnderWay { proposal: it.unit }),
@@ -137,30 +137,24 @@ impl<S: UnitScheme> Ledger<S> {
     }
 
     /// This ledger's units on top of a base, but for those that it stands for.
-    fn moved(
-        &self,
-        base: Option<Settled>,
-        is_below: impl Fn(&Digest, &Candidate) -> bool,
-    ) -> Moved<S> {
+    fn moved(&self, base: Option<Settled>, is_below: impl Fn(&Digest, &Held) -> bool) -> Moved<S> {
         let mut ledger = Self::above(self.chain.clone(), base);
         let mut left = BTreeMap::new();
         for hash in self.dag.arrivals() {
             let Some(held) = self.dag.held(hash) else { continue };
-            let (unit, bytes) = (held.unit.clone(), held.bytes.clone());
-            let candidate = Candidate { hash: *hash, unit, bytes };
-            if is_below(hash, &candidate) {
+            if is_below(hash, held) {
                 continue;
             }
             let Ledger { dag, chain, segments, .. } = &ledger;
-            let payer = match check::<S>(dag, chain, segments, &candidate, Trust::Verified) {
+            let payer = match check::<S>(dag, chain, segments, &held.unit(), Trust::Verified) {
                 Ok(Check::Ready | Check::Fork) => None,
                 Ok(Check::Account) => Some(PeerTag([0; 32])),
                 Ok(Check::Wait(_) | Check::Settled) | Err(_) => {
-                    left.insert(*hash, candidate.unit.body.author);
+                    left.insert(*hash, held.unit().author());
                     continue;
                 }
             };
-            ledger.link(candidate, payer);
+            ledger.link(&NamedUnit::known(*hash, Arc::clone(held.bytes())), payer);
         }
         ledger.fold_everything();
         Moved { ledger, left }
@@ -170,7 +164,7 @@ impl<S: UnitScheme> Ledger<S> {
     fn rested_on(&self, next: &Self, left: &BTreeMap<Digest, DeviceId>) -> Option<Digest> {
         let rests = |unit: &Digest| {
             let held = self.dag.held(unit).into_iter();
-            held.flat_map(|it| it.unit.body.parents()).find(|it| left.contains_key(it))
+            held.flat_map(|it| it.unit().parents()).find(|it| left.contains_key(it))
         };
         let roster = &next.chain.config().roster;
         let in_roster = left.iter().find(|(_, author)| roster.contains_key(*author));
@@ -193,9 +187,9 @@ impl<S: UnitScheme> Ledger<S> {
 
     /// Gives the ledger that takes the place of this one whatever waits here, and what is to be told.
     fn hand_over(&mut self, next: &mut Self) {
-        let known: BTreeSet<Digest> = next.dag.arrivals().iter().copied().collect();
         let mut subscriptions = std::mem::take(&mut self.subscriptions);
-        subscriptions.retain(|it| known.contains(it));
+        let names = self.dag.arrivals();
+        subscriptions.retain(|it| next.dag.index(names.get(it)?));
         next.subscriptions = subscriptions;
         next.waiting = std::mem::take(&mut self.waiting);
         next.refusals = std::mem::take(&mut self.refusals);
@@ -214,8 +208,9 @@ impl<S: UnitScheme> Ledger<S> {
         self.hand_over(&mut next);
         let mut batch = std::mem::take(&mut self.batch);
         batch.units.clear();
-        let units = next.dag.arrivals().iter().filter_map(|it| next.unit_bytes(it));
-        let units = units.map(<[u8]>::to_vec).collect();
+        let units = (0..next.len()).filter_map(|it| next.dag.arrival(it));
+        let units =
+            units.map(|(name, it)| NamedUnit::known(*name, Arc::clone(it.bytes()))).collect();
         let base = next.base().map(|(_, bytes)| bytes.to_vec()).unwrap_or_default();
         batch.compaction = Some(Compaction { base, units });
         next.batch = batch;

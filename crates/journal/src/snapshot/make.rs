@@ -192,12 +192,12 @@ impl<S: UnitScheme> View<'_, S> {
         let sources = self.ledger.sources();
         let mut places = Vec::new();
         for unit in sources.dag.arrivals() {
-            let Some(body) = self.ledger.folded(unit) else { continue };
-            let Some(segment) = self.segment(unit).filter(|it| !skips.skips(unit, body, *it))
+            let Some(parts) = self.ledger.folded(unit) else { continue };
+            let Some(segment) = self.segment(unit).filter(|it| !skips.skips(unit, &parts, *it))
             else {
                 continue;
             };
-            places.push(Place::Unit(Position { segment, lamport: body.lamport, unit: *unit }));
+            places.push(Place::Unit(Position { segment, lamport: parts.lamport(), unit: *unit }));
         }
         let from = self.ledger.base.as_ref().map_or(0, |it| it.k().saturating_add(1));
         places.extend((from..self.k).map(Place::Entry));
@@ -267,7 +267,7 @@ impl<S: UnitScheme> View<'_, S> {
         let new: Vec<Digest> = beyond.map(|it| it.unit).filter(|it| dag.is_above(it)).collect();
         tips.extend(&new);
         for unit in &new {
-            let prev = dag.held(unit).and_then(|it| it.unit.body.prev);
+            let prev = dag.held(unit).and_then(|it| it.unit().prev());
             prev.map(|it| tips.remove(&it));
         }
         tips

@@ -7,6 +7,7 @@ use aura_protocol_core::{DeviceId, Digest};
 use crate::{
     control::{ControlChain, EntryBody},
     dag::{Below, Chain, Dag, Place, Segments},
+    encoded::NamedUnit,
     fold::{Fold, state::AccountState},
     snapshot::{Base, SnapshotError, base::BASE_VERSION},
     unit::Unit,
@@ -92,10 +93,7 @@ impl Settled {
             authors.insert(*author, chain);
         }
         for bytes in &self.base.kept {
-            // What was certified was read from whole units.
-            if let Ok(unit) = Unit::from_bytes(bytes) {
-                below.keep(Unit::hash_of(bytes), unit, bytes.clone());
-            }
+            below.keep(&NamedUnit::of(bytes.as_slice()));
         }
         let heads: BTreeSet<Digest> = self.tips.iter().copied().collect();
         Dag::above(below, authors, heads)

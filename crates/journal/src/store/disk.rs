@@ -28,6 +28,7 @@ use redb::{
 
 use crate::{
     control::{CertifiedEntry, VoteRecord},
+    encoded::NamedUnit,
     store::{
         Compaction, LedgerStore, Medium, RecordChange, StoreBatch, StoreError, Stored, header,
         repair::{Salvage, SalvagedRow},
@@ -264,9 +265,10 @@ impl DiskStore {
     fn load_all(&self) -> Result<Stored, StoreError> {
         let txn = self.database.begin_read().map_err(|it| engine(&self.path, it))?;
         let totals: Totals = self.meta(&txn, TOTALS_KEY)?;
+        let units = self.numbered::<Vec<u8>>(&txn, &totals, Kind::Units)?;
         let mut stored = Stored {
             entries: self.numbered::<CertifiedEntry>(&txn, &totals, Kind::Entries)?,
-            units: self.numbered::<Vec<u8>>(&txn, &totals, Kind::Units)?,
+            units: units.into_iter().map(NamedUnit::of).collect(),
             ..Stored::default()
         };
         self.each_row(&txn, &totals, Kind::Base, |key, row| {
@@ -305,7 +307,7 @@ impl DiskStore {
         let mut txn = self.database.begin_write().map_err(|it| engine(&self.path, it))?;
         txn.set_two_phase_commit(true);
         let kept = batch.compaction.iter().flat_map(|it| &it.units);
-        kept.chain(&batch.units).for_each(|unit| tips.add(unit));
+        kept.chain(&batch.units).for_each(|unit| tips.add(unit.bytes()));
         write_batch(&txn, &mut totals, batch).map_err(|it| engine(&self.path, it))?;
         put_meta(&txn, &[(TOTALS_KEY, encode(&totals)), (TIPS_KEY, encode(&tips))])
             .map_err(|it| engine(&self.path, it))?;
@@ -457,9 +459,9 @@ fn write_batch(
         clear_units(txn, totals)?;
         let mut rows = txn.open_table(table(Kind::Base))?;
         put(&mut rows, totals, Kind::Base, BASE_KEY, Some(&encode(base)))?;
-        append(txn, totals, Kind::Units, units.iter().map(encode))?;
+        append(txn, totals, Kind::Units, units.iter().map(|it| encode(it.bytes())))?;
     }
-    append(txn, totals, Kind::Units, batch.units.iter().map(encode))?;
+    append(txn, totals, Kind::Units, batch.units.iter().map(|it| encode(it.bytes())))?;
     if let Some(record) = &batch.vote_record {
         let mut rows = txn.open_table(table(Kind::Vote))?;
         put(&mut rows, totals, Kind::Vote, VOTE_KEY, Some(&encode(record)))?;

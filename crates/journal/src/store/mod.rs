@@ -24,6 +24,7 @@ pub use memory::MemoryStore;
 pub use repair::{Repaired, repair};
 
 use crate::control::{CertifiedEntry, VoteRecord};
+pub use crate::encoded::NamedUnit;
 
 /// A place where a ledger is kept.
 pub trait LedgerStore: Send {
@@ -53,7 +54,7 @@ pub struct StoreBatch {
     /// What stands for units that are gone, in place of all units that are stored.
     pub compaction: Option<Compaction>,
     /// Units, in the order in which they were accepted.
-    pub units: Vec<Vec<u8>>,
+    pub units: Vec<NamedUnit>,
     /// This device's vote record, in place of the last one.
     pub vote_record: Option<VoteRecord>,
     /// Changes to the apps' records, in this order.
@@ -68,7 +69,7 @@ pub struct Compaction {
     /// The [`Base`](crate::snapshot::Base), encoded.
     pub base: Vec<u8>,
     /// The units that stay, in the order in which they were accepted.
-    pub units: Vec<Vec<u8>>,
+    pub units: Vec<NamedUnit>,
 }
 
 /// A change to the records of an app as they are kept: migrated and ready to read.
@@ -101,7 +102,7 @@ pub struct Stored {
     /// What stands for units that are gone.
     pub base: Option<Vec<u8>>,
     /// The units, in the order in which they were accepted.
-    pub units: Vec<Vec<u8>>,
+    pub units: Vec<NamedUnit>,
     /// The last vote record.
     pub vote_record: Option<VoteRecord>,
     /// The apps' records.

@@ -16,6 +16,7 @@ use aura_protocol_core::{DeviceId, Record, decode};
 
 use crate::{
     control::{CertifiedEntry, ControlChain},
+    encoded::NamedUnit,
     ledger::{Ledger, PeerTag},
     store::{
         Compaction, DiskStore, LedgerStore as _, RecordChange, StoreBatch, StoreError, Stored,
@@ -213,7 +214,10 @@ fn check_own(
 fn take(stored: &mut Stored, SalvagedRow { kind, key, value }: SalvagedRow) {
     match kind {
         Kind::Entries => stored.entries.extend(decode::<CertifiedEntry>(&value, usize::MAX).ok()),
-        Kind::Units => stored.units.extend(decode::<Vec<u8>>(&value, usize::MAX).ok()),
+        Kind::Units => {
+            let unit = decode::<Vec<u8>>(&value, usize::MAX).ok();
+            stored.units.extend(unit.map(NamedUnit::of));
+        }
         Kind::Vote => stored.vote_record = decode(&value, usize::MAX).ok(),
         Kind::Base => stored.base = decode(&value, usize::MAX).ok(),
         Kind::Records => {
@@ -252,7 +256,7 @@ fn replay(stored: &mut Stored, help: Option<&Ledger>) -> Result<Ledger, String> 
     let mut ledger = Ledger::restore(&stored_base).map_err(|error| error.to_string())?;
     let helped =
         help.into_iter().flat_map(|it| it.arrivals().iter().filter_map(|u| it.unit_bytes(u)));
-    let salvaged = stored.units.iter().map(Vec::as_slice);
+    let salvaged = stored.units.iter().map(NamedUnit::bytes);
     for outcome in ledger.import_all(PeerTag([0; 32]), helped.chain(salvaged)) {
         if let Err(error) = outcome {
             tracing::debug!(%error, "unit left out");

@@ -211,7 +211,7 @@ fn a_fork_counts_in_a_segment_if_both_units_lie_in_its_closure() {
 fn a_revoked_device_keeps_what_stands_below_the_cut() {
     let (devices, mut ledger) = fixture();
     let [first, _, held] = ledger.arrivals()[..] else { panic!() };
-    let late = after(ledger.unit(&held).unwrap(), &devices[0], "back-dated");
+    let late = after(&ledger.unit(&held).unwrap(), &devices[0], "back-dated");
     let device = devices[0].id;
     let body = EntryBody::Revoke(Revoke { device, last_seq: 0, last_hash: first });
     let entry = certify(ledger.chain(), &devices, ledger.heads(), body.clone());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aura_journal::{
-    AccountState, Ledger, Outcome, PeerTag, StoreBatch, Stored,
+    AccountState, Ledger, NamedUnit, Outcome, PeerTag, StoreBatch, Stored,
     control::{
         CertifiedEntry, Configuration, ControlChain, EntryBody, ReAdmit, Revoke, UpgradePolicy,
     },
@@ -230,9 +230,9 @@ fn revoke(
     let units = ledger.arrivals().iter().map(|it| (ledger.unit(it).unwrap(), *it));
     let units: Vec<_> = units.filter(|it| it.0.body.author == device).collect();
     if !units.is_empty() {
-        let (last, last_hash) = *n.get(&units);
+        let (last, last_hash) = n.get(&units);
         let last_seq = last.body.seq;
-        let body = EntryBody::Revoke(Revoke { device, last_seq, last_hash });
+        let body = EntryBody::Revoke(Revoke { device, last_seq, last_hash: *last_hash });
         decide(devices, ledger, decided, body);
     }
 }
@@ -341,7 +341,7 @@ pub fn view(history: &History, ledger: &Ledger) -> View {
 pub fn reference(history: &History) -> Ledger {
     let stored = Stored {
         entries: history.founded.entries().iter().chain(&history.entries).cloned().collect(),
-        units: history.units.clone(),
+        units: history.units.iter().map(|it| NamedUnit::of(it.as_slice())).collect(),
         ..Stored::default()
     };
     let mut ledger = Ledger::restore(&stored).unwrap();

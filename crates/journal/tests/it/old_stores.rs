@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use aura_journal::{
-    LedgerStore as _, StoreBatch, Stored,
+    LedgerStore as _, NamedUnit, StoreBatch, Stored,
     store::{DiskStore, STORE_FORMAT},
 };
 
@@ -32,7 +32,7 @@ fn stored_file(format: u32) -> Vec<u8> {
 fn written() -> Stored {
     let mut stored = Stored::default();
     for nth in 0..4u8 {
-        let units = (0..=nth).map(|it| vec![nth * 10 + it; 120]).collect();
+        let units = (0..=nth).map(|it| NamedUnit::of(vec![nth * 10 + it; 120])).collect();
         let local =
             vec![("name".to_owned(), Some(vec![nth])), (format!("at {nth}"), Some(vec![9; 40]))];
         stored.apply(&StoreBatch { units, local, ..StoreBatch::default() });
@@ -49,7 +49,8 @@ fn every_older_format_is_brought_forward() {
         let mut store = DiskStore::open(dir.path()).unwrap();
         let mut expected = written();
         assert_eq!(store.load().unwrap(), expected, "format {format}");
-        let more = StoreBatch { units: vec![vec![77; 300]], ..StoreBatch::default() };
+        let more =
+            StoreBatch { units: vec![NamedUnit::of(vec![77; 300])], ..StoreBatch::default() };
         store.commit(&more).unwrap();
         expected.apply(&more);
         drop(store);

@@ -430,7 +430,7 @@ fn requests_are_units() {
     let mut followed = Ledger::new(chain.clone());
     let units: Vec<_> = ledger.arrivals().to_vec();
     for unit in units {
-        let _outcome = push(&mut followed, ledger.unit(&unit).unwrap()).unwrap();
+        let _outcome = push(&mut followed, &ledger.unit(&unit).unwrap()).unwrap();
     }
     let body = EntryBody::VetoRecovery { request: asked.id() };
     let veto = support::certify(&chain, &devices, ledger.heads(), body);

@@ -5,7 +5,7 @@
 use std::{env, path::Path, process::Command};
 
 use aura_journal::{
-    LedgerStore as _, StoreBatch, Stored,
+    LedgerStore as _, NamedUnit, StoreBatch, Stored,
     store::{DiskStore, StoreError},
 };
 
@@ -17,7 +17,7 @@ const BLOCKS: u32 = 4_096;
 const COMMITS_MAX: u8 = 200;
 
 fn batch(nth: u8) -> StoreBatch {
-    StoreBatch { units: vec![vec![nth; 40_000]], ..StoreBatch::default() }
+    StoreBatch { units: vec![NamedUnit::of(vec![nth; 40_000])], ..StoreBatch::default() }
 }
 
 /// Commits until there is no room, and ends with the number of commits that were acknowledged.

@@ -1,8 +1,8 @@
 //! What stands for an account's past, and what may be dropped for it.
 
 use aura_journal::{
-    AuthorError, Base, Ledger, LedgerStore as _, Outcome, PeerTag, Reject, SnapshotError,
-    StoreBatch, Stored,
+    AuthorError, Base, Ledger, LedgerStore as _, NamedUnit, Outcome, PeerTag, Reject,
+    SnapshotError, StoreBatch, Stored,
     control::{CertifiedEntry, Configuration, ControlChain, EntryBody, Revoke, Snapshot},
     store::{DiskStore, MemoryStore},
     sync::{BaseInbox, BasePart, Gathered, SyncMessage, base_part},
@@ -77,7 +77,7 @@ impl Account {
 }
 
 fn stored_of(ledger: &Ledger) -> Stored {
-    let units = ledger.arrivals().iter().map(|it| ledger.unit_bytes(it).unwrap().to_vec());
+    let units = ledger.arrivals().iter().map(|it| NamedUnit::of(ledger.unit_bytes(it).unwrap()));
     Stored {
         entries: ledger.chain().entries().to_vec(),
         base: ledger.base().map(|(_, bytes)| bytes.to_vec()),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aura_journal::{
-    Ledger, LedgerStore, RecordChange, StoreBatch, StoreError, Stored,
+    Ledger, LedgerStore, NamedUnit, RecordChange, StoreBatch, StoreError, Stored,
     control::{CertifiedEntry, Lock, VoteRecord},
     store::{Compaction, DiskStore, MemoryStore},
 };
@@ -55,9 +55,11 @@ fn batch(entries: &mut Vec<CertifiedEntry>, draw: &[u8; 6]) -> StoreBatch {
         entries: entry.into_iter().collect(),
         compaction: (units % 5 == 0).then(|| Compaction {
             base: vec![text; 30],
-            units: (0..key % 4).map(|it| vec![it; 40]).collect(),
+            units: (0..key % 4).map(|it| NamedUnit::of(vec![it; 40])).collect(),
         }),
-        units: (0..units % 4).map(|it| vec![it ^ text; usize::from(text) * 10]).collect(),
+        units: (0..units % 4)
+            .map(|it| NamedUnit::of(vec![it ^ text; usize::from(text) * 10]))
+            .collect(),
         vote_record: (more % 3 == 0).then(|| vote_record(u64::from(text))),
         records: change.into_iter().collect(),
         local: vec![(name, Some(value.into_bytes()).filter(|_| more % 5 != 0))],
@@ -186,7 +188,11 @@ fn filled(dir: &Path) -> (DiskStore, Stored) {
     let units = (0u32..20).map(|it| vec![it as u8; 300]).chain([vec![7; UNIT_BODY_BYTES_MAX]]);
     let records = (0..30).map(|it| record(5, &format!("key {it}"), &"x".repeat(it))).collect();
     let swap = RecordChange::Swap { app: AppId::from_bytes([5; 32]), records };
-    let batch = StoreBatch { units: units.collect(), records: vec![swap], ..StoreBatch::default() };
+    let batch = StoreBatch {
+        units: units.map(NamedUnit::of).collect(),
+        records: vec![swap],
+        ..StoreBatch::default()
+    };
     store.commit(&batch).unwrap();
     expected.apply(&batch);
     (store, expected)

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_journal::{
-    Event, Unit, UnitBody, child_session_id,
+    Event, EventKind, Unit, UnitBody, child_session_id,
     control::ControlMessage,
     event::{
         ChildOpening, CloseSession, DeviceMetadata, OpenChild, OpenSession, ProposeUpgrade,
@@ -139,12 +139,14 @@ fn events() -> Vec<(&'static str, Event)> {
     ]
 }
 
-/// Each event in a unit: reads back as it was, verifies, and has the stored bytes.
+/// Each event in a unit: begins with its kind, reads back as it was, verifies, and has the stored bytes.
 #[test]
 fn units_have_their_stored_bytes() {
     let mut lines: Vec<(String, Vec<u8>)> = Vec::new();
     for (name, event) in events() {
         let session = Some(SessionId::from_bytes([21; 32])).filter(|_| name.contains("session"));
+        let kind = encode(&event).first().map(|it| borsh::from_slice::<EventKind>(&[*it]).unwrap());
+        assert_eq!(kind, Some(event.kind()), "{name}");
         let unit = unit(event, session);
         let bytes = encode(&unit);
         assert_eq!(Unit::from_bytes(&bytes).as_ref(), Ok(&unit), "{name}");

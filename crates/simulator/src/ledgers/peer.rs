@@ -7,7 +7,7 @@ use aura_choreography::{
 };
 use aura_coordination::execution::{Instruction, InstructionResult, ProtocolContext};
 use aura_journal::{
-    Event, Ledger, Outcome, PeerTag, Strict,
+    Event, Ledger, NamedUnit, Outcome, PeerTag, Strict,
     event::{OpenSession, SessionMessage},
     session_id,
     sync::{Frontier, Hello, SyncMessage, answer, hello},
@@ -88,7 +88,7 @@ struct Running {
 /// What is durable of a device.
 pub struct Saved<S: Signing> {
     /// The chain, and the units in the order in which they arrived.
-    ledger: Option<(S::Stored, Vec<Vec<u8>>)>,
+    ledger: Option<(S::Stored, Vec<NamedUnit>)>,
     session: Option<SavedSession>,
 }
 
@@ -209,15 +209,14 @@ impl<S: Signing> Peer<S> {
         }
         let Some(running) = &mut self.session else { return };
         for unit in units {
-            let Some(body) = ledger.unit(unit).map(|it| &it.body) else { continue };
-            let Event::SessionMessage(SessionMessage { label, payload }) = &body.event else {
+            let Some(body) = ledger.unit(unit).map(|it| it.body) else { continue };
+            let Event::SessionMessage(SessionMessage { label, payload }) = body.event else {
                 continue;
             };
             let of_session = body.session == Some(running.context.start().session);
             if of_session && body.author != me.id {
                 // What comes after the end, or when too much waits, stays in the ledger.
-                let _taken =
-                    running.context.event(*unit, body.author, label.clone(), payload.clone(), now);
+                let _taken = running.context.event(*unit, body.author, label, payload, now);
             }
         }
     }
@@ -484,8 +483,8 @@ impl<S: Signing> Node for Peer<S> {
 
     fn save(&self) -> Saved<S> {
         let ledger = self.ledger.as_ref().map(|ledger| {
-            let units = ledger.arrivals().iter().filter_map(|it| ledger.unit_bytes(it));
-            (S::store(ledger.shared_chain()), units.map(<[u8]>::to_vec).collect())
+            let units = ledger.arrivals().iter().filter_map(|it| ledger.named_unit(it));
+            (S::store(ledger.shared_chain()), units.collect())
         });
         Saved { ledger, session: self.session.as_ref().map(Running::save) }
     }

@@ -30,7 +30,7 @@ fn damage_is_named() {
     let check = |kind: Kind, key: &[u8], row: Option<&[u8]>, expected: &str| {
         let dir = tempfile::tempdir().unwrap();
         let mut store = DiskStore::create(dir.path()).unwrap();
-        let units = vec![vec![1; 40], vec![2; 40], vec![3; 40]];
+        let units = (1..4).map(|it| NamedUnit::of(vec![it; 40])).collect();
         let local = vec![("name".to_owned(), Some(vec![1]))];
         store.commit(&StoreBatch { units, local, ..StoreBatch::default() }).unwrap();
         let txn = store.database.begin_write().unwrap();
@@ -61,7 +61,7 @@ fn damage_is_named() {
 fn an_older_store_is_brought_forward() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = DiskStore::create(dir.path()).unwrap();
-    let units = (1..4).map(|it| vec![it; 120]).collect();
+    let units = (1..4).map(|it| NamedUnit::of(vec![it; 120])).collect();
     store.commit(&StoreBatch { units, ..StoreBatch::default() }).unwrap();
     let before = store.load().unwrap();
     let tips = |store: &DiskStore| {
@@ -81,7 +81,7 @@ fn an_older_store_is_brought_forward() {
     let mut store = DiskStore::open(dir.path()).unwrap();
     assert_eq!(tips(&store), expected);
     assert_eq!(store.load().unwrap(), before);
-    let more = StoreBatch { units: vec![vec![7; 300]], ..StoreBatch::default() };
+    let more = StoreBatch { units: vec![NamedUnit::of(vec![7; 300])], ..StoreBatch::default() };
     store.commit(&more).unwrap();
     drop(store);
     // It is of the new format now, and opens as such.
