@@ -1,7 +1,7 @@
 //! Documents of ledgers that dropped units, of cuts, and of both.
 
 use aura_journal::{
-    Ledger, PeerTag, Stored,
+    Ledger, NamedUnit, PeerTag, Stored,
     control::{EntryBody, Revoke},
 };
 use aura_journal_document::{Document, DocumentError, Extent, Format, write as write_document};
@@ -166,7 +166,7 @@ fn a_plain_program_opens_what_begins_with_a_snapshot() {
     let stored = Stored {
         entries: dropped.chain().entries().to_vec(),
         base: dropped.base().map(|(_, bytes)| bytes.to_vec()),
-        units: units.collect(),
+        units: units.map(NamedUnit::of).collect(),
         ..Stored::default()
     };
     let again = Document::of(&Ledger::restore(&stored).unwrap()).unwrap();
