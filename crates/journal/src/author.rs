@@ -141,7 +141,7 @@ impl<S: UnitScheme> Ledger<S> {
     }
 
     /// The configuration that a unit of this device names: the newest of which all is here that
-    /// snapshots up to it stand for.
+    /// snapshots up to it stand for. None while more than one snapshot stands for units that are missing.
     fn writing_config(&self, me: DeviceId) -> Result<u64, AuthorError> {
         let behind = |it: &&SnapshotPoint| self.segments.missing_until(it.k).is_some();
         let Some(first) = self.chain.snapshots().iter().find(behind) else {
@@ -151,7 +151,11 @@ impl<S: UnitScheme> Ledger<S> {
             .chain
             .config_before(first.config)
             .filter(|it| self.chain.config_at(*it).is_some_and(|it| it.roster.contains_key(&me)));
-        before.ok_or(AuthorError::Behind { k: first.k })
+        // What misses two snapshots is linked by nobody, and its author could write nothing after it.
+        let comes_in = |it: &u64| {
+            self.chain.snapshots().len() < self.chain.snapshots_until(*it).len().saturating_add(2)
+        };
+        before.filter(comes_in).ok_or(AuthorError::Behind { k: first.k })
     }
 
     /// Whether a unit of this configuration must not rest on that one, because it comes too late.

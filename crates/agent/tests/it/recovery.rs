@@ -2,7 +2,6 @@
 
 use aura_agent::{
     api::{Command, RecoveryStatus, Response, Secret},
-    engine::BuiltInProtocols,
     join::JoinRequest,
     node::{Files, Input},
     recovery_code::RecoveryCode,
@@ -51,8 +50,10 @@ fn recoverable_chain(count: usize) -> ControlChain {
 
 /// An account with a recovery code.
 fn recoverable(seed: u64, count: usize, has_keys: bool) -> World {
-    let mut world = World::with_built_ins(seed, 0, BuiltInProtocols::default());
-    world.has_keys = has_keys;
+    let mut world = match has_keys {
+        true => World::with_key_stores(seed, 0),
+        false => World::new(seed, 0),
+    };
     for index in 0..count {
         world.add(identity(index), recoverable_chain(count));
     }
@@ -225,7 +226,8 @@ fn a_frozen_account_is_recovered() {
     world.start(0);
     world.settle(40);
     assert_eq!((world.status(0).ledger.entries, world.recovery(0).frozen_at), (4, Some(3)));
-    assert!(!world.devices[0].answers.contains_key(&id));
+    let refused = world.devices[0].answers[&id].as_ref().unwrap_err();
+    assert_eq!(refused.code, "ChainFrozen");
     world.request_recovery(0, &[1, 2]).unwrap();
     world.settle(DELAY_SECONDS + 1);
     assert_eq!(world.complete_recovery(0), Ok(1));
