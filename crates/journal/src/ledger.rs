@@ -86,9 +86,9 @@ pub struct Ledger<S = Strict> {
     /// While a batch is imported: how the order of the fold has changed since it began.
     unfolded: Option<Change>,
     /// The units whose event cannot be read here.
-    unread: BTreeMap<Digest, u8>,
+    pub(crate) unread: BTreeMap<Digest, u8>,
     /// What entries close over that name more than is here: what is still to come may show a fork.
-    settling: BTreeMap<PlaceKey, Digest>,
+    pub(crate) settling: BTreeMap<PlaceKey, Digest>,
     scheme: PhantomData<fn() -> S>,
 }
 
@@ -513,27 +513,6 @@ impl<S: UnitScheme> Ledger<S> {
         }
         self.publish_settled();
         change
-    }
-
-    /// Shows what entries close over whose closures are here. Nothing that arrives later comes before it,
-    /// or shows a fork in its segment.
-    fn publish_settled(&mut self) {
-        while let Some((place, unit)) = self.settling.first_key_value()
-            && self.segments.missing_until(place.segment()).is_none()
-        {
-            let (place, unit) = (*place, *unit);
-            self.settling.remove(&place);
-            if self.counts(&unit) {
-                self.publish(Finality::Final, &unit);
-            }
-        }
-    }
-
-    fn publish(&mut self, finality: Finality, unit: &Digest) {
-        let Some((index, held)) = self.dag.index(unit).zip(self.dag.held(unit)) else { return };
-        let is_read = !self.unread.contains_key(unit);
-        let kind = held.unit().kind().filter(|_| is_read).unwrap_or(EventKind::Unread);
-        self.subscriptions.publish(finality, index, held, kind);
     }
 
     /// What an entry closes over is on nobody's account.

@@ -17,6 +17,7 @@ mod reading;
 pub mod roots;
 pub mod scheme;
 pub mod session;
+mod settling;
 pub mod snapshot;
 pub mod store;
 pub mod subscribe;
