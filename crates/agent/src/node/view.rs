@@ -145,7 +145,10 @@ impl Node {
         let done = |state: &UpgradeState| {
             matches!(
                 state,
-                UpgradeState::Active | UpgradeState::Failed(_) | UpgradeState::Blocked { .. }
+                UpgradeState::Active
+                    | UpgradeState::Reverted
+                    | UpgradeState::Failed(_)
+                    | UpgradeState::Blocked { .. }
             )
         };
         self.records.is_settled()
@@ -438,6 +441,14 @@ pub(crate) fn entry_says(entry: &Entry) -> String {
         EntryBody::Recover(it) => {
             let (generation, devices) = (it.generation, it.config.roster.len());
             format!("the account is recovered: generation {generation}, {devices} devices")
+        }
+        EntryBody::RevertVersion(it) => {
+            format!(
+                "take back the activation at {}: {} of {}",
+                it.activation,
+                it.version,
+                it.app.short()
+            )
         }
         EntryBody::VetoRecovery { request } => format!("veto recovery {}", request.short()),
         _ => "an entry of a newer version".to_string(),
