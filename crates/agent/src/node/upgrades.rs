@@ -116,7 +116,8 @@ impl Node {
         false
     }
 
-    fn is_reverted(&self, known: &ProposalState) -> bool {
+    /// Whether its activation was taken back.
+    pub(super) fn is_reverted(&self, known: &ProposalState) -> bool {
         let app = self.ledger.state().apps.get(&known.proposal.app);
         known.activated_at.is_some_and(|k| app.is_some_and(|it| it.reverted(k).is_some()))
     }
