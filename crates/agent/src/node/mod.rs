@@ -12,6 +12,7 @@ mod children;
 mod clock;
 mod commands;
 mod control;
+mod deadlines;
 mod derive;
 mod derived;
 mod effect;
@@ -120,6 +121,7 @@ pub struct Node {
     built_ins: built_ins::BuiltIns,
     ticking: clock::Ticking,
     unjudged: Waiting,
+    deadlines: deadlines::Deadlines,
     upgrades: BTreeMap<Digest, UpgradeCoordinator>,
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
@@ -208,6 +210,7 @@ impl Node {
         self.keep_small();
         self.answer_snapshot();
         self.tick_clock();
+        self.time_sessions_out();
         self.make_keys_when_due();
         self.reshare_when_due();
         self.watch_patience();

@@ -14,6 +14,7 @@ use crate::{
         KEYS_ROW, Node, Roster,
         built_ins::BuiltIns,
         clock::Ticking,
+        deadlines::Deadlines,
         derive::Derivations,
         joins::Invitation,
         keys::Making,
@@ -100,6 +101,7 @@ impl Node {
             built_ins: BuiltIns::default(),
             ticking: Ticking::new(clock),
             unjudged: Waiting::default(),
+            deadlines: Deadlines::default(),
             upgrades: BTreeMap::new(),
             rehearsals: BTreeMap::new(),
             rehearsing: BTreeSet::new(),
@@ -129,6 +131,7 @@ impl Node {
         node.restore_resharings();
         node.stir_all();
         node.unjudged = node.not_begun();
+        node.restore_deadlines();
         Ok(node)
     }
 

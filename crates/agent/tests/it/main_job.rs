@@ -138,3 +138,55 @@ fn trouble_of_all_kinds_comes_to_one_end() {
         world.assert_agreed("2.0.0");
     }
 }
+
+/// INV-A1, INV-J10: one of four goes on from an older copy of its disk while an activation is voted on, beside
+/// cuts and crashes of the others. Until it has met anybody it may vote twice, which the rule allows for; the
+/// account comes to one version, and no two devices ever hold different decisions.
+#[test]
+fn trouble_with_a_copy_of_a_disk_comes_to_one_version() {
+    for seed in 0..40 {
+        let publisher = Publisher::of_counter();
+        let mut world = World::new(seed, 4);
+        world.install(0, &publisher);
+        world.run_session(1, &[0, 1, 2, 3]);
+        world.revives = true;
+        world.breaks_per_mille = 10;
+        let mut copies = vec![world.devices[3].stored.clone()];
+        world.propose(0, &publisher, "2.0.0").unwrap();
+        let goes_back = 1 + world.random.below(6);
+        for step in 0..8 {
+            copies.push(world.devices[3].stored.clone());
+            if step == goes_back {
+                world.stop(3);
+                let nth = world.random.below(copies.len() as u64) as usize;
+                world.devices[3].stored = copies[nth].clone();
+                world.went_back.insert(3);
+                world.start(3);
+            }
+            let victim = world.random.below(3) as usize;
+            match world.random.below(3) {
+                0 => world.cut(victim, 3 - victim),
+                1 => world.heal(),
+                _ if world.is_up(victim) => {
+                    let nth = world.devices[victim].commits + world.random.below(3) as usize;
+                    world.devices[victim].crash = Some(Crash::After(nth));
+                }
+                _ => {}
+            }
+            for _ in 0..world.random.below(60) {
+                world.happen();
+            }
+            world.tick();
+        }
+        world.heal();
+        world.breaks_per_mille = 0;
+        world.until(300, "all have come to one version", |world| {
+            (0..4).all(|it| world.is_up(it)) && world.all(|it| it.active() == Some("2.0.0"))
+        });
+        let chains: Vec<Vec<Digest>> = (0..4)
+            .map(|it| world.devices[it].stored.entries.iter().map(|it| it.value.hash()).collect())
+            .collect();
+        let longest = chains.iter().max_by_key(|it| it.len()).unwrap();
+        assert!(chains.iter().all(|it| longest.starts_with(it)), "seed {seed}");
+    }
+}
