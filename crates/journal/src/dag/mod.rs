@@ -162,16 +162,14 @@ impl Dag {
     /// configuration knows: the same whether those units are here or only the snapshot.
     fn ticks_before(&self, chain: &ControlChain, unit: &Encoded<'_>) -> Arc<Ticks> {
         let ticks = self.ticks_of(unit.parents());
+        let Some(point) = chain.snapshots_until(unit.config()).last() else { return ticks };
         // Its author's units of the same configuration had the snapshot in their past.
         let before = unit.prev().and_then(|it| self.place(&it)).map(|it| it.config);
-        let snapshots = chain.snapshots_until(unit.config());
-        match snapshots.last().filter(|_| before != Some(unit.config())) {
-            Some(point) => {
-                let past = chain.entry(point.k).map(|it| it.value.past.as_slice());
-                Ticks::join(ticks, &self.ticks_of(past.unwrap_or_default().iter().copied()))
-            }
-            None => ticks,
+        if before == Some(unit.config()) {
+            return ticks;
         }
+        let past = chain.entry(point.k).map(|it| it.value.past.as_slice());
+        Ticks::join(ticks, &self.ticks_of(past.unwrap_or_default().iter().copied()))
     }
 
     /// A unit that can be read.
