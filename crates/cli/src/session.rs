@@ -195,7 +195,7 @@ async fn look(context: &Context, session: String) -> Result<api::Session, AgentE
 }
 
 fn has_ended(session: &api::Session) -> bool {
-    matches!(session.status.as_str(), "completed" | "aborted" | "left" | "failed" | "timed out")
+    matches!(session.status.as_str(), "completed" | "aborted" | "left" | "failed")
 }
 
 fn not_ended(session: &api::Session, seconds: u64) -> AgentError {

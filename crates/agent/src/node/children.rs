@@ -105,7 +105,7 @@ impl Node {
             Err(reason) => ChildOpening::Refused(printable(&reason, REASON_BYTES_MAX)),
         };
         let child = child_session_id(parent, *part);
-        let event = self.opened_child(OpenChild { parent, part: *part, opening });
+        let event = Event::OpenChild(Box::new(OpenChild { parent, part: *part, opening }));
         self.author(Some(child), event);
     }
 

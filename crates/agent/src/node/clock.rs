@@ -87,14 +87,14 @@ impl Node {
         self.out.push(Effect::News(News::Epoch(epoch)));
     }
 
-    /// Signs the next tick, if a session here waits for an epoch, a session anywhere for its deadline, or a
-    /// lock for its end, and the interval is over. A device that waits for nothing signs nothing.
+    /// Signs the next tick, if a session here waits for an epoch, or a lock for its end, and the interval is
+    /// over. A device that waits for nothing signs nothing.
     pub(super) fn tick_clock(&mut self) {
         let Ticking { interval_seconds, since, .. } = self.ticking;
         let waits = self.sessions.values().any(|it| it.context.wake().is_some());
         let due = since.saturating_add(interval_seconds) <= self.now;
         if !due
-            || !(waits || self.lock_is_held() || self.deadline_is_due())
+            || !(waits || self.lock_is_held())
             || !self.ledger.ticks_missing().contains(&self.me)
         {
             return;

@@ -339,8 +339,7 @@ impl Node {
         let agreement = open.agreement.clone();
         let seq = self.ledger.next_seq(self.me);
         let session = session_id(self.ledger.account(), self.me, seq);
-        let event = self.opened(open);
-        let opened = self.author(Some(session), event);
+        let opened = self.author(Some(session), Event::OpenSession(Box::new(open)));
         opened.ok_or_else(|| too_large("the session's parameters"))?;
         self.offer_new_units();
         self.judge_sessions();

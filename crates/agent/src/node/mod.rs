@@ -12,7 +12,6 @@ mod children;
 mod clock;
 mod commands;
 mod control;
-mod deadlines;
 mod derive;
 mod derived;
 mod effect;
@@ -121,7 +120,6 @@ pub struct Node {
     built_ins: built_ins::BuiltIns,
     ticking: clock::Ticking,
     unjudged: Waiting,
-    deadlines: deadlines::Deadlines,
     upgrades: BTreeMap<Digest, UpgradeCoordinator>,
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
@@ -210,7 +208,6 @@ impl Node {
         self.keep_small();
         self.answer_snapshot();
         self.tick_clock();
-        self.time_sessions_out();
         self.make_keys_when_due();
         self.reshare_when_due();
         self.watch_patience();

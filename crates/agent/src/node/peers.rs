@@ -206,9 +206,8 @@ impl Node {
                 Event::Control(message) => {
                     self.voter.observe(self.ledger.chain(), author, &message);
                 }
-                Event::OpenSession(_) | Event::OpenChild(_) | Event::OpenUntil(_) => {
+                Event::OpenSession(_) | Event::OpenChild(_) => {
                     if let Some(session) = session {
-                        self.note_deadline(session);
                         self.resharing_opened(session);
                         self.session_opened(session);
                         self.stir_parent(&hash);

@@ -189,14 +189,6 @@ impl Node {
         range.map(|(_, record)| record).take_while(move |it| it.key.0.starts_with(prefix))
     }
 
-    /// Whether the app has no version of this height, nor any later one: the entry that activated it was left by
-    /// a recovery. What was written in that version's layout stays in the ledger and counts no more.
-    fn is_left(&self, app: AppId, applied: u64) -> bool {
-        let Some(known) = self.ledger.state().apps.get(&app) else { return false };
-        let under_way = self.records.apps.get(&app).is_some_and(|it| it.swap_to.is_some());
-        !under_way && versions(known).all(|it| it.k != applied)
-    }
-
     /// Begins the swap to the layout of the active version.
     pub(super) fn swap_records(&mut self, app: AppId) {
         let Some(k) = self.ledger.state().apps.get(&app).map(|it| it.active.k) else { return };
@@ -212,14 +204,10 @@ impl Node {
             self.ledger.state().apps.iter().map(|(id, it)| (*id, it.installed_at)).collect();
         for (app, k) in installed {
             let entry = self.records.apps.entry(app).or_default();
-            match entry.applied {
-                None => {
-                    entry.applied = Some(k);
-                    self.stirred.extend(self.sessions.keys());
-                    self.keep(&format!("applied/{app}"), &k);
-                }
-                Some(applied) if self.is_left(app, applied) => self.swap_records(app),
-                Some(_) => {}
+            if entry.applied.is_none() {
+                entry.applied = Some(k);
+                self.stirred.extend(self.sessions.keys());
+                self.keep(&format!("applied/{app}"), &k);
             }
             self.pump_app_records(app);
         }

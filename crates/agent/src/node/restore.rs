@@ -14,7 +14,6 @@ use crate::{
         KEYS_ROW, Node, Roster,
         built_ins::BuiltIns,
         clock::Ticking,
-        deadlines::Deadlines,
         derive::Derivations,
         joins::Invitation,
         keys::Making,
@@ -101,7 +100,6 @@ impl Node {
             built_ins: BuiltIns::default(),
             ticking: Ticking::new(clock),
             unjudged: Waiting::default(),
-            deadlines: Deadlines::default(),
             upgrades: BTreeMap::new(),
             rehearsals: BTreeMap::new(),
             rehearsing: BTreeSet::new(),
@@ -131,7 +129,6 @@ impl Node {
         node.restore_resharings();
         node.stir_all();
         node.unjudged = node.not_begun();
-        node.restore_deadlines();
         Ok(node)
     }
 

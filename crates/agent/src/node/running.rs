@@ -173,7 +173,6 @@ impl Node {
         let Some(body) = self.ledger.unit(unit).map(|it| it.body) else { return };
         let parent = match (&body.event, body.session) {
             (Event::OpenChild(child), _) => Some(child.parent),
-            (Event::OpenUntil(it), _) => it.parent(),
             (_, Some(session)) => {
                 let known = self.ledger.state().sessions.get(&session);
                 known.and_then(|it| it.parent).map(|(parent, _)| parent)

@@ -117,7 +117,6 @@ impl Node {
                         && !self.sessions.contains_key(&it.id)
                 });
                 self.unjudged = Waiting::of(open.map(|it| it.id));
-                self.restore_deadlines();
                 self.stir_all();
                 self.greet.insert(from);
             }

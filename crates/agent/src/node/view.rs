@@ -7,7 +7,7 @@ use aura_crypto::PublicKey;
 use aura_journal::{
     Event, ProposalState, SessionState,
     control::{Entry, EntryBody, Role, RosterChange, UpgradePolicy},
-    event::{ChildOpening, OpenChild, OpenSession, Opening},
+    event::ChildOpening,
     state_root,
 };
 use aura_protocol_core::{AppId, DeviceId, Digest, Manifest, Outcome, SessionId};
@@ -318,16 +318,13 @@ impl Node {
 
     /// What this device itself computed, else what the opener published.
     fn session_standing(&self, known: &SessionState) -> (&'static str, String) {
-        let local = self.session_status(known.id).filter(|it| *it != SessionStatus::Running);
-        if let Some(status) = local {
-            return status_of(&status);
-        }
-        if known.status == aura_journal::SessionStatus::TimedOut {
-            return ("timed out", String::new());
-        }
         if let Some(missing) = self.stalled(known.id) {
             let names: Vec<String> = missing.into_iter().map(|it| self.device_name(it)).collect();
             return ("stalled", format!("waits for the clock; missing: {}", names.join(", ")));
+        }
+        let local = self.session_status(known.id).filter(|it| *it != SessionStatus::Running);
+        if let Some(status) = local {
+            return status_of(&status);
         }
         match &known.outcome {
             Some(outcome) => outcome_of(outcome),
@@ -471,12 +468,18 @@ fn event_says(event: &Event) -> String {
         Event::DeclineUpgrade { proposal, code, .. } => {
             format!("decline {}: {code}", proposal.short())
         }
-        Event::OpenSession(it) => open_says(it),
-        Event::SessionMessage(it) => format!("`{}`, {} bytes", it.label, it.payload.len()),
-        Event::OpenChild(it) => child_says(it),
-        Event::OpenUntil(it) => {
-            format!("begin until epoch {}: {}", it.until, opening_says(&it.opening))
+        Event::OpenSession(it) => {
+            format!("open a session of {} {}", it.protocol, it.agreement.spoken)
         }
+        Event::SessionMessage(it) => format!("`{}`, {} bytes", it.label, it.payload.len()),
+        Event::OpenChild(it) => match &it.opening {
+            ChildOpening::Opened(open) => {
+                format!("open a part of session {}: {}", it.parent.short(), open.protocol)
+            }
+            ChildOpening::Refused(reason) => {
+                format!("no part of session {}: {reason}", it.parent.short())
+            }
+        },
         Event::EpochTick { epoch } => format!("epoch {epoch}"),
         Event::CloseSession(it) => format!("close the session: {}", outcome_of(&it.outcome).0),
         Event::Unread(bytes) => {
@@ -485,26 +488,4 @@ fn event_says(event: &Event) -> String {
         _ => "an event of a newer version".to_string(),
     };
     shown(&says)
-}
-
-fn open_says(open: &OpenSession) -> String {
-    format!("open a session of {} {}", open.protocol, open.agreement.spoken)
-}
-
-fn child_says(child: &OpenChild) -> String {
-    match &child.opening {
-        ChildOpening::Opened(open) => {
-            format!("open a part of session {}: {}", child.parent.short(), open.protocol)
-        }
-        ChildOpening::Refused(reason) => {
-            format!("no part of session {}: {reason}", child.parent.short())
-        }
-    }
-}
-
-fn opening_says(opening: &Opening) -> String {
-    match opening {
-        Opening::Session(open) => open_says(open),
-        Opening::Child(child) => child_says(child),
-    }
 }

@@ -117,13 +117,7 @@ impl World {
             }
             Job::Migrate(job) => {
                 self.check_prepared(index, job.groups.iter().flat_map(|(steps, _)| steps));
-                let app = job.app;
-                let result = if self.cannot_migrate == Some(index) {
-                    Err(AgentError::new("DiskFull", "no room", Whose::Machine, "make room"))
-                } else {
-                    engine::derive_records(&HOST, *job)
-                };
-                Input::Migrated { app, result }
+                Input::Migrated { app: job.app, result: engine::derive_records(&HOST, *job) }
             }
         };
         self.input(index, input);

@@ -7,7 +7,7 @@ use aura_agent::{
 };
 use aura_coordination::execution::{Filter, News, WaitList, WakeCondition, Woken, time::Wait};
 use aura_journal::{Event, Unit};
-use aura_protocol_core::{Epoch, SessionId, UnixTime, encode};
+use aura_protocol_core::{Epoch, SessionId, UnixTime};
 
 use crate::{acts::propose_request, publisher::Publisher, world::World};
 
@@ -133,44 +133,6 @@ fn an_event_that_is_there_wins_over_a_deadline_that_has_passed() {
     world.command(0, command, aura_agent::node::Files::default());
     world.is_busy = None;
     world.until_ended(&[0, 1, 2], &session, "3 of 3 after nothing");
-}
-
-/// A session whose opener is gone is over for everybody once the clock has come to its deadline. All devices
-/// let it go on until then, those too that take no part; one participant says it, and the clock rests.
-#[test]
-fn a_session_without_its_opener_times_out() {
-    let mut world = World::of_census(1, 4);
-    world.make_puppet(3);
-    world.settle(1);
-    let open = world.built_in_opening(3, "census", &[0, 1, 3], encode(&1_000_000u64));
-    let session = world.write_until(3, open, 8).to_string();
-    world.settle(2);
-    for index in [1, 2] {
-        world.stop(index);
-        world.start(index);
-    }
-    let status = |world: &World, it: usize| world.session(it, &session).unwrap().status;
-    world.until(120, "it is over", |world| (0..3).all(|it| status(world, it) == "timed out"));
-    assert!(Epoch(8) <= world.node(2).epoch());
-    world.settle(5);
-    let before = world.ticks(2);
-    world.settle(30);
-    assert_eq!(world.ticks(2), before, "nothing is waited for there");
-    let units = world.devices[2].stored.units.iter().map(|it| Unit::from_bytes(it).unwrap().body);
-    let closes = units.filter(|it| matches!(it.event, Event::CloseSession(_)));
-    assert_eq!(closes.count(), 1);
-}
-
-/// A liar that asks for a deadline in a thousand years makes nobody tick for it.
-#[test]
-fn nobody_ticks_for_a_deadline_that_is_too_far() {
-    let mut world = World::of_census(1, 4);
-    world.make_puppet(3);
-    world.settle(1);
-    let open = world.built_in_opening(3, "census", &[3], encode(&1_000_000u64));
-    world.write_until(3, open, u64::MAX);
-    world.settle(30);
-    assert!((0..3).all(|it| world.ticks(it) == 0));
 }
 
 /// The clock goes on where it stood after all devices were off.

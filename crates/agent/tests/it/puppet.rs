@@ -4,12 +4,12 @@ use aura_agent::node::Node;
 use aura_coordination::execution::BuiltIn;
 use aura_journal::{
     Event, Ledger, PeerTag, Unit, UnitBody, child_session_id,
-    event::{ChildOpening, OpenChild, OpenSession, OpenUntil, Opening, SessionMessage},
+    event::{ChildOpening, OpenChild, OpenSession, SessionMessage},
     session_id,
     sync::{self, SyncMessage},
 };
 use aura_protocol_core::{
-    DeviceId, Digest, Epoch, Manifest, NegotiationPolicy, SessionId, encode, manifest::transcript,
+    DeviceId, Digest, Manifest, NegotiationPolicy, SessionId, encode, manifest::transcript,
     negotiate,
 };
 
@@ -121,17 +121,6 @@ impl World {
         let ledger = &self.puppet(index).ledger;
         let session = session_id(ledger.account(), me, ledger.next_seq(me));
         self.write(index, Some(session), Event::OpenSession(Box::new(open)));
-        session
-    }
-
-    /// Has a puppet open a session with a deadline.
-    pub fn write_until(&mut self, index: usize, open: OpenSession, until: u64) -> SessionId {
-        let me = self.devices[index].id();
-        let ledger = &self.puppet(index).ledger;
-        let session = session_id(ledger.account(), me, ledger.next_seq(me));
-        let opening = Opening::Session(open);
-        let event = Event::OpenUntil(Box::new(OpenUntil { until: Epoch(until), opening }));
-        self.write(index, Some(session), event);
         session
     }
 

@@ -335,34 +335,6 @@ fn a_device_that_computes_otherwise_is_blocked() {
     }
 }
 
-/// Q5: a device that cannot carry out what was certified blocks that app and says why; it does not go on with
-/// the version before. It tries again by itself.
-#[test]
-fn a_device_that_cannot_migrate_is_blocked() {
-    for seed in 0..10 {
-        let publisher = Publisher::of_counter();
-        let mut world = running(seed, 4);
-        world.run_session(3, &[0, 1, 2, 3]);
-        world.cannot_migrate = Some(3);
-        let before = world.status(3).app_roots;
-        world.propose(0, &publisher, "2.0.0").unwrap();
-        world.until(120, "2.0.0 is active on the others", |world| {
-            (0..3).all(|it| world.status(it).active["counter"] == "2.0.0")
-                && !world.status(3).blocked.is_empty()
-        });
-        let status = world.status(3);
-        assert!(status.blocked["counter"].starts_with("DiskFull: "), "{status:?}");
-        assert_eq!(status.app_roots, before);
-        let error = world.start_session(3, &[0, 3], None).unwrap_err();
-        assert_eq!(error.code, "AppBlocked");
-        world.run_session(0, &[0, 1, 2]);
-        world.cannot_migrate = None;
-        world.settle(60);
-        world.assert_agreed("2.0.0");
-        assert!(world.status(3).blocked.is_empty());
-    }
-}
-
 /// A write that arrives after a decision comes after all that the decision closed over, however early
 /// it was made: devices that hold the other write already change to it.
 #[test]

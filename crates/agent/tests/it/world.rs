@@ -160,8 +160,6 @@ pub struct World {
     pub revives: bool,
     /// A device whose engine comes to other results than everybody else's.
     pub computes_otherwise: Option<usize>,
-    /// A device whose engine breaks in every migration.
-    pub cannot_migrate: Option<usize>,
     /// A device whose engine is busy: no job of it comes to its end.
     pub is_busy: Option<usize>,
     /// How far the clocks of some devices are off, in seconds.
@@ -201,7 +199,6 @@ impl World {
             breaks_per_mille: 0,
             revives: false,
             computes_otherwise: None,
-            cannot_migrate: None,
             is_busy: None,
             clocks: BTreeMap::new(),
             snapshot_units: BTreeMap::new(),
