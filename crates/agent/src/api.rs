@@ -4,6 +4,7 @@
 //! tickets are hexadecimal text.
 
 mod recovery;
+mod revert;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -14,6 +15,7 @@ use crate::error::AgentError;
 pub use recovery::{
     RecoveryCompleted, RecoveryRequested, RecoveryRow, RecoveryStatus, RecoveryVetoed,
 };
+pub use revert::VersionReverted;
 
 /// One request to a running device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +66,11 @@ pub enum Command {
     },
     /// Propose that the account activates a release.
     Propose(ProposeRequest),
+    /// Take an activation back, by decision of the account. The persons at m devices say so.
+    Revert {
+        /// The app's alias.
+        alias: String,
+    },
     /// Where the proposals stand.
     Proposals {
         /// Only those of this app.
@@ -257,6 +264,8 @@ pub enum Response {
     RecoveryRequested(RecoveryRequested),
     /// To [`Command::RecoveryStatus`].
     RecoveryStatus(RecoveryStatus),
+    /// To [`Command::Revert`].
+    VersionReverted(VersionReverted),
     /// To [`Command::VetoRecovery`].
     RecoveryVetoed(RecoveryVetoed),
     /// To [`Command::CompleteRecovery`].

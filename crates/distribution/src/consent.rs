@@ -14,7 +14,7 @@ use aura_journal::{
     AccountState, AppState, Ledger, ProposalState, SnapshotError,
     control::{
         ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, ReAdmit,
-        Release, Revoke, RosterChange, RosterEntry, Slot, Snapshot, Verdict,
+        Release, RevertVersion, Revoke, RosterChange, RosterEntry, Slot, Snapshot, Verdict,
     },
 };
 use aura_protocol_core::{
@@ -38,6 +38,8 @@ pub struct Consent<'a> {
     pub leaving: &'a BTreeSet<DeviceId>,
     /// What else the person at this device wants to be changed.
     pub wanted: &'a BTreeSet<Change>,
+    /// The activations that the person at this device wants to be taken back: app and height.
+    pub unwanted_activations: &'a BTreeSet<(AppId, u64)>,
     /// The requests to recover the account that the person at this device does not want to be granted.
     pub unwanted_recoveries: &'a BTreeSet<Digest>,
     /// The keys that it holds a share of and the account has not certified yet.
@@ -96,6 +98,7 @@ impl EntryPolicy for Consent<'_> {
             }
             EntryBody::Recover(_) => deny("NotByVotes", "votes certify no recovery"),
             EntryBody::VetoRecovery { request } => self.check_veto(*request),
+            EntryBody::RevertVersion(revert) => self.check_revert(state, revert),
             EntryBody::Snapshot(snapshot) => check_snapshot(self.ledger, value, snapshot),
             _ => deny("UnknownEntry", "this device does not know this kind of entry"),
         }
@@ -192,6 +195,31 @@ fn check_capabilities(release: &Release, granted: &ProtocolCapabilities) -> Verd
     }
 }
 
+/// The decision that takes back the activation of an app's active version.
+///
+/// # Errors
+/// [`Denied`]: `NothingToRevert` for the version that was installed; `NotReversible` where it is no other
+/// major, which sessions negotiate and no decision rules, or its migration has no way back.
+pub fn revert_of(app: &AppState) -> Result<RevertVersion, Denied> {
+    let denied = |code: &str, reason: String| Denied { code: code.to_string(), reason };
+    let version = app.active.version;
+    let Some((activation, before)) = app.before() else {
+        let reason = format!("version {version} came with the installation");
+        return Err(denied("NothingToRevert", reason));
+    };
+    if before.version.major == version.major {
+        let reason = format!("{} and {version} are of one major version", before.version);
+        return Err(denied("NotReversible", reason));
+    }
+    let migration = app.active.release.migration.as_ref();
+    if !migration.and_then(|it| it.descriptor.migration()).is_some_and(|it| it.reversible) {
+        let reason = format!("the migration to {version} has no way back");
+        return Err(denied("NotReversible", reason));
+    }
+    let (version, digest) = (before.version, before.digest);
+    Ok(RevertVersion { app: app.install.app, activation, version, digest })
+}
+
 fn check_own_release(ledger: &Ledger, release: &Release) -> Verdict {
     let repository = Repository::of(ledger.chain(), &release.protocol);
     match check_release(&repository, release) {
@@ -248,6 +276,23 @@ impl Consent<'_> {
             return Verdict::Accept;
         }
         deny("NotWanted", "nobody here has vetoed this recovery")
+    }
+
+    /// Whether an activation should be taken back is for people, each at their device (INV-D7).
+    fn check_revert(&self, state: &AccountState, revert: &RevertVersion) -> Verdict {
+        let Some(app) = state.apps.get(&revert.app) else {
+            return check_installed(state, revert.app);
+        };
+        match revert_of(app) {
+            Err(denied) => Verdict::Deny(denied),
+            Ok(own) if own != *revert => {
+                deny("RevertMismatch", "that is not the active version and the one before it")
+            }
+            Ok(own) if self.unwanted_activations.contains(&(own.app, own.activation)) => {
+                Verdict::Accept
+            }
+            Ok(_) => deny("NotWanted", "nobody here wants this version to be taken back"),
+        }
     }
 
     /// The seat stays as it is; only the keys are others.

@@ -3,7 +3,7 @@
 use aura_coordination::choreography::upgrade::{UpgradeCoordinator, UpgradeState};
 use aura_distribution::{
     Change, Consent,
-    consent::{OfferedKeys, activation},
+    consent::{OfferedKeys, activation, revert_of},
 };
 use aura_journal::{
     control::{
@@ -13,7 +13,7 @@ use aura_journal::{
     event::Event,
     sync::SyncMessage,
 };
-use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
+use aura_protocol_core::{AppId, DeviceId, Digest, SessionId, UnixTime};
 
 use crate::{
     api::{DeviceLeft, Response},
@@ -92,6 +92,15 @@ pub(super) enum Intent {
         /// Who waits.
         id: RequestId,
     },
+    /// Take an activation back.
+    Revert {
+        /// Of which app.
+        app: AppId,
+        /// The activation's height.
+        activation: u64,
+        /// Who waits.
+        id: RequestId,
+    },
     /// Certify the keys that a session led to.
     AdoptKeys {
         /// The session.
@@ -164,6 +173,7 @@ impl Node {
             leaving: &self.leaving,
             wanted: &self.wanted,
             unwanted_recoveries: &self.recoveries.unwanted,
+            unwanted_activations: &self.unwanted_activations,
             offered_keys: &offered,
             keys_used,
             now: self.now,
@@ -262,6 +272,7 @@ impl Node {
             leaving: &self.leaving,
             wanted: &self.wanted,
             unwanted_recoveries: &self.recoveries.unwanted,
+            unwanted_activations: &self.unwanted_activations,
             offered_keys,
             keys_used: self.uses_keys(),
             now: self.now,
@@ -347,6 +358,10 @@ impl Node {
                 Some(EntryBody::ActivateVersion(Box::new(activation(known, rehearsal))))
             }
             Intent::Veto { request, .. } => Some(EntryBody::VetoRecovery { request: *request }),
+            Intent::Revert { app, activation, .. } => {
+                let revert = revert_of(self.ledger.state().apps.get(app)?).ok()?;
+                (revert.activation == *activation).then_some(EntryBody::RevertVersion(revert))
+            }
             Intent::AdoptKeys { session } => self.with_keys(*session).map(|it| it.1),
             // What moves the keys is certified with them.
             Intent::Change { change, .. } if self.wish_for_keys(*change).is_some() => None,
@@ -380,6 +395,7 @@ impl Node {
                 Intent::Install { id, .. }
                 | Intent::Snapshot { id: Some(id), .. }
                 | Intent::Veto { id, .. }
+                | Intent::Revert { id, .. }
                 | Intent::Revoke { id, .. },
             ) => {
                 self.out.push(Effect::Answer { id, result: Err(error) });
@@ -419,6 +435,7 @@ impl Node {
                 }
                 Intent::Snapshot { known, .. } => *known < self.ledger.chain().snapshots().len(),
                 Intent::Veto { request, .. } => self.ledger.chain().is_vetoed(*request),
+                Intent::Revert { app, activation, .. } => self.is_taken_back(*app, *activation),
                 Intent::AdoptKeys { session } => self.with_keys(*session).is_none(),
                 Intent::Change { change, .. } => change.of(self.ledger.chain().config()).is_err(),
                 Intent::Activate { proposal } => {
@@ -455,6 +472,10 @@ impl Node {
                 self.out.push(Effect::Answer { id, result });
             }
             Intent::Change { change, id } => self.wish_over(change, id),
+            Intent::Revert { app, activation, id } => {
+                let result = Ok(self.reverted(app, activation));
+                self.out.push(Effect::Answer { id, result });
+            }
             Intent::Veto { request, id } => {
                 let result = Ok(self.vetoed(request));
                 self.out.push(Effect::Answer { id, result });

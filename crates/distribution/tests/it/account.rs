@@ -17,7 +17,7 @@ use aura_journal::{
     },
     event::{ProposeUpgrade, Receipt},
 };
-use aura_protocol_core::{Capability, DeviceId, Digest, ProtocolCapabilities, UnixTime};
+use aura_protocol_core::{AppId, Capability, DeviceId, Digest, ProtocolCapabilities, UnixTime};
 
 use crate::publisher::Publisher;
 
@@ -66,6 +66,7 @@ pub struct Account {
     pub leaving: BTreeSet<DeviceId>,
     pub wanted: BTreeSet<Change>,
     pub unwanted_recoveries: BTreeSet<Digest>,
+    pub unwanted_activations: BTreeSet<(AppId, u64)>,
     pub offered_keys: Vec<OfferedKeys>,
     pub keys_used: bool,
     pub now: UnixTime,
@@ -85,6 +86,7 @@ impl Account {
             leaving: BTreeSet::new(),
             wanted: BTreeSet::new(),
             unwanted_recoveries: BTreeSet::new(),
+            unwanted_activations: BTreeSet::new(),
             offered_keys: vec![],
             keys_used: false,
             now: NOW,
@@ -205,6 +207,7 @@ impl Account {
             leaving,
             wanted,
             unwanted_recoveries,
+            unwanted_activations: &self.unwanted_activations,
             offered_keys,
             keys_used,
             now,

@@ -285,6 +285,7 @@ fn a_release_follows_those_on_its_own_chain() {
         leaving: &leaving,
         wanted: &BTreeSet::new(),
         unwanted_recoveries: &unwanted_recoveries,
+        unwanted_activations: &BTreeSet::new(),
         offered_keys: &[],
         keys_used: false,
         now: NOW,
