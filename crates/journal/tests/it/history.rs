@@ -18,6 +18,8 @@ use crate::support::*;
 pub enum Step {
     Manifest(Index, u8),
     Open(Index),
+    /// A session that is over so many epochs later.
+    OpenUntil(Index, u8),
     Say(Index, Index),
     Close(Index, Index, u8),
     Abort(Index, Index),
@@ -72,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => (i(), any::<u8>()).prop_map(|(a, b)| Step::Manifest(a, b)),
         2 => i().prop_map(Step::Open),
+        2 => (i(), 0u8..3).prop_map(|(a, n)| Step::OpenUntil(a, n)),
         4 => (i(), i()).prop_map(|(a, b)| Step::Say(a, b)),
         3 => (i(), i(), any::<u8>()).prop_map(|(a, b, c)| Step::Close(a, b, c)),
         1 => (i(), i()).prop_map(|(a, b)| Step::Abort(a, b)),
@@ -148,6 +151,13 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
         }
         Step::Open(a) => {
             open_session(&mut ledgers[who(a)], &devices[who(a)], devices);
+        }
+        Step::OpenUntil(a, n) => {
+            let ledger = &mut ledgers[who(a)];
+            let until = ledger.epoch().0.saturating_add(u64::from(*n));
+            let (device, seq) = (&devices[who(a)], ledger.next_seq(devices[who(a)].id));
+            let id = aura_journal::session_id(ledger.account(), device.id, seq);
+            write_in(ledger, device, id, open_until(devices, until));
         }
         Step::Say(a, s) => in_session(devices, ledgers, a, s, message("hello")),
         Step::Close(a, s, n) => {
@@ -252,6 +262,7 @@ fn actor(step: &Step) -> &Index {
     match step {
         Step::Manifest(a, _)
         | Step::Open(a)
+        | Step::OpenUntil(a, _)
         | Step::Say(a, _)
         | Step::Close(a, _, _)
         | Step::Abort(a, _)
