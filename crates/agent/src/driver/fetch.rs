@@ -53,10 +53,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Asks one source after another.
-    pub(super) async fn from_somewhere(
-        &mut self,
-        providers: Providers,
-    ) -> Result<Bytes, AgentError> {
+    pub(super) async fn ask_all(&mut self, providers: Providers) -> Result<Bytes, AgentError> {
         let Providers { known, others } = providers;
         let mut last = None;
         let devices = |devices: Vec<DeviceId>| devices.into_iter().map(Source::Device);
@@ -94,22 +91,22 @@ impl<'a> Fetch<'a> {
     async fn from(&mut self, source: Source) -> Result<Bytes, ModuleError> {
         let device = match source {
             Source::Device(device) => device,
-            Source::Locations => return self.from_locations().await,
+            Source::Locations => return self.ask_locations().await,
         };
-        match self.from_device(device).await {
+        match self.ask_device(device).await {
             // What a location, or an earlier run, had brought was wrong. Nothing of it is left.
-            Err(ModuleError::PartialDamaged { .. }) => self.from_device(device).await,
+            Err(ModuleError::PartialDamaged { .. }) => self.ask_device(device).await,
             other => other,
         }
     }
 
-    async fn from_locations(&mut self) -> Result<Bytes, ModuleError> {
+    async fn ask_locations(&mut self) -> Result<Bytes, ModuleError> {
         let Self { world, module, partial, told_bytes } = self;
         let progress = |it: Progress| tell_progress(world, module, told_bytes, it);
         world.locations.fetch(module, partial, progress).await
     }
 
-    async fn from_device(&mut self, device: DeviceId) -> Result<Bytes, ModuleError> {
+    async fn ask_device(&mut self, device: DeviceId) -> Result<Bytes, ModuleError> {
         let Self { world, module, partial, told_bytes } = self;
         let digest = module.digest;
         let session = world.network.session(device).ok_or(ModuleError::NotOffered { digest })?;

@@ -44,7 +44,7 @@ async fn obtain_from_somewhere(
         return Ok(descriptor);
     }
     let mut fetched = Fetch::new(world, &module);
-    let bytes = fetched.from_somewhere(providers).await?;
+    let bytes = fetched.ask_all(providers).await?;
     let host = Arc::clone(&world.host);
     let prepared = blocking(world, move || engine::prepare(&host, &module, &bytes)).await?;
     // It is in the cache now, whole and synced, or nobody wants it.
