@@ -22,6 +22,7 @@ mod ledger;
 mod lock;
 mod logging;
 mod output;
+mod progress;
 mod protocol;
 mod recovery;
 mod repository;

@@ -55,7 +55,7 @@ use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
 
 pub use clock::INTERVAL_SECONDS;
 pub use derive::CONTEXT_BYTES_MAX;
-pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
+pub use effect::{AgentEvent, Contact, Effect, MigrateJob, Providers, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use restore::NodeKeys;
 pub use upkeep::SNAPSHOT_UNITS;
