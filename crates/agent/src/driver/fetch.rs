@@ -61,7 +61,10 @@ impl<'a> Fetch<'a> {
         let mut last = None;
         let devices = |devices: Vec<DeviceId>| devices.into_iter().map(Source::Device);
         let sources = devices(known).chain([Source::Locations]).chain(devices(others));
-        for source in sources.filter(|it| self.offers(*it)) {
+        for source in sources {
+            if !self.offers(source) {
+                continue;
+            }
             match self.from(source).await {
                 Ok(bytes) => {
                     let from = source.to_string();
