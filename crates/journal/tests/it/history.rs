@@ -152,13 +152,7 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
         Step::Open(a) => {
             open_session(&mut ledgers[who(a)], &devices[who(a)], devices);
         }
-        Step::OpenUntil(a, n) => {
-            let ledger = &mut ledgers[who(a)];
-            let until = ledger.epoch().0.saturating_add(u64::from(*n));
-            let (device, seq) = (&devices[who(a)], ledger.next_seq(devices[who(a)].id));
-            let id = aura_journal::session_id(ledger.account(), device.id, seq);
-            write_in(ledger, device, id, open_until(devices, until));
-        }
+        Step::OpenUntil(a, n) => begin_until(devices, &mut ledgers[who(a)], &devices[who(a)], *n),
         Step::Say(a, s) => in_session(devices, ledgers, a, s, message("hello")),
         Step::Close(a, s, n) => {
             let (key, text) = (format!("key {}", n % 4), n.to_string());
@@ -212,6 +206,12 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
             decide(devices, &mut ledgers[who(a)], decided, body);
         }
     }
+}
+
+fn begin_until(devices: &[Device], ledger: &mut Ledger, device: &Device, epochs: u8) {
+    let until = ledger.epoch().0.saturating_add(u64::from(epochs));
+    let id = aura_journal::session_id(ledger.account(), device.id, ledger.next_seq(device.id));
+    write_in(ledger, device, id, open_until(devices, until));
 }
 
 fn take_back(devices: &[Device], ledger: &mut Ledger, decided: &mut ControlChain) {
