@@ -36,7 +36,7 @@ const NET: &str = "net";
 const SIMULATOR: &str = "simulator";
 
 /// A name that `cargo xtask test` accepts, and the packages it stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Suite {
     name: String,
     about: String,
@@ -63,78 +63,36 @@ pub fn all(workspace: &Workspace) -> Result<Vec<Suite>> {
     Ok(suites_of(&crates))
 }
 
+impl Suite {
+    /// One that runs nothing yet.
+    fn named(name: &str, about: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), about: about.into(), ..Self::default() }
+    }
+}
+
 /// The groups whose crates exist, then each crate, then xtask.
 fn suites_of(crates: &[String]) -> Vec<Suite> {
     let package = |it: &str| format!("aura-{it}");
     let groups = GROUPS.iter().map(|(name, about, members)| {
         let present = members.iter().filter(|it| crates.iter().any(|name| name == *it));
         let packages: Vec<String> = present.map(|it| package(it)).collect();
-        let guests = members.contains(&GUESTS);
-        Suite {
-            name: (*name).to_owned(),
-            about: (*about).to_owned(),
-            packages,
-            guests,
-            model: false,
-            browser: false,
-            net: false,
-        }
+        Suite { packages, guests: members.contains(&GUESTS), ..Suite::named(name, *about) }
     });
     let single = |name: &String| Suite {
-        name: name.clone(),
-        about: format!("the crate in crates/{name}"),
         packages: vec![package(name)],
-        guests: false,
-        model: false,
-        browser: false,
-        net: false,
+        ..Suite::named(name, format!("the crate in crates/{name}"))
     };
-    let guests = Suite {
-        name: GUESTS.to_owned(),
-        about: "the protocols themselves, natively".to_owned(),
-        packages: Vec::new(),
-        guests: true,
-        model: false,
-        browser: false,
-        net: false,
-    };
-    let model = Suite {
-        name: MODEL.to_owned(),
-        about: "every choreography explored: crashes, silence, liars".to_owned(),
-        packages: Vec::new(),
-        guests: false,
-        model: true,
-        browser: false,
-        net: false,
-    };
-    let browser = Suite {
-        name: BROWSER.to_owned(),
-        about: "the page of `cargo xtask web` in a real browser".to_owned(),
-        packages: Vec::new(),
-        guests: false,
-        model: false,
-        browser: true,
-        net: false,
-    };
-    let net = Suite {
-        name: NET.to_owned(),
-        about: "the main job on hosts of their own, across a bad network (minutes)".to_owned(),
-        packages: Vec::new(),
-        guests: false,
-        model: false,
-        browser: false,
-        net: true,
-    };
+    let about = "the protocols themselves, natively";
+    let guests = Suite { guests: true, ..Suite::named(GUESTS, about) };
+    let about = "every choreography explored: crashes, silence, liars";
+    let model = Suite { model: true, ..Suite::named(MODEL, about) };
+    let about = "the page of `cargo xtask web` in a real browser";
+    let browser = Suite { browser: true, ..Suite::named(BROWSER, about) };
+    let about = "the main job on hosts of their own, across a bad network (minutes)";
+    let net = Suite { net: true, ..Suite::named(NET, about) };
     let model = crates.iter().any(|it| it == SIMULATOR).then_some(model);
-    let xtask = Suite {
-        name: "xtask".to_owned(),
-        about: "the tasks themselves".to_owned(),
-        packages: vec!["xtask".to_owned()],
-        guests: false,
-        model: false,
-        browser: false,
-        net: false,
-    };
+    let packages = vec!["xtask".to_owned()];
+    let xtask = Suite { packages, ..Suite::named("xtask", "the tasks themselves") };
     groups
         .filter(|it| !it.packages.is_empty())
         .chain(crates.iter().map(single))

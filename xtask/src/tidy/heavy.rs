@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn use_outside_its_home_is_found() {
         let tree = tree(&[
-            ("crates/journal/src/store.rs", "use redb::Database;\n"),
+            ("crates/journal/src/store/disk.rs", "use redb::Database;\n"),
             ("crates/agent/src/lib.rs", "//! Agent.\nuse redb::Database;\n"),
             ("crates/agent/tests/it/main.rs", "use redb::Database;\n"),
         ]);
@@ -141,8 +141,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "crates/agent/src/lib.rs:2: redb is named outside crates/journal/src/*; use what that \
-             file offers instead"
+                "crates/agent/src/lib.rs:2: redb is named outside crates/journal/src/store/disk*; use \
+             what that file offers instead"
             ]
         );
     }
@@ -159,14 +159,16 @@ mod tests {
     #[test]
     fn use_in_too_many_files_is_found() {
         let tree = tree(&[
-            ("crates/journal/src/a.rs", "use redb::Database;\n"),
-            ("crates/journal/src/b.rs", "fn f() { redb::x() }\n"),
+            ("crates/journal/src/store/disk/a.rs", "use redb::Database;\n"),
+            ("crates/journal/src/store/disk/b.rs", "fn f() { redb::x() }\n"),
+            ("crates/journal/src/store/disk/c.rs", "use redb::Key;\n"),
         ]);
         let found: Vec<_> = check(&tree).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [
-                "crates/journal/src/b.rs:1: redb is named in more than 1 files; bring its uses together"
+                "crates/journal/src/store/disk/c.rs:1: redb is named in more than 2 files; bring its \
+                 uses together"
             ]
         );
     }
