@@ -15,6 +15,8 @@ mod control;
 mod derive;
 mod derived;
 mod effect;
+mod guarded;
+mod guardians;
 mod input;
 mod joins;
 mod keys;
@@ -23,6 +25,7 @@ mod modules;
 mod peers;
 mod records;
 mod recovery;
+mod regain;
 mod resharing;
 mod restore;
 mod rights;
@@ -124,6 +127,10 @@ pub struct Node {
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
     recoveries: recovery::Recoveries,
+    /// The guardians that the person here wants.
+    guarding: Option<guardians::Wish>,
+    /// What invitations are for that are not for devices that vote.
+    seats: BTreeMap<Digest, joins::Seat>,
     /// The value of the second certificate of a slot, once others were told.
     told_conflict: Option<Digest>,
     intents: VecDeque<Intent>,
@@ -210,6 +217,8 @@ impl Node {
         self.tick_clock();
         self.make_keys_when_due();
         self.reshare_when_due();
+        self.share_with_guardians_when_due();
+        self.regain_when_due();
         self.watch_patience();
         self.say_hello_when_due();
     }
@@ -229,7 +238,9 @@ impl Node {
             self.pump_sessions();
             self.pump_control();
             self.pump_vote_keys();
+            self.pump_guardians();
             self.note_requests();
+            self.pump_recovery();
             self.note_decisions();
             if self.progress() == before {
                 break;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_protocol_core::{Digest, Outcome, Record, SessionId, Tag, limits::BATCH_RECORDS_MAX};
 
 use crate::{
+    control::Configuration,
     encoded::{Encoded, decoded},
     event::{
         ChildOpening, CloseSession, DeviceMetadata, Event, EventKind, OpenChild, OpenSession,
@@ -64,7 +65,7 @@ impl Fold {
             }
             Event::OpenSession(open) => self.open(position.unit, body, open, undo),
             Event::OpenChild(child) => self.open_child(position.unit, body, child, undo),
-            Event::CloseSession(close) => self.close(position, body, close, undo),
+            Event::CloseSession(close) => self.close(sources, position, body, close, undo),
         }
     }
 
@@ -90,7 +91,7 @@ impl Fold {
         proposal: &ProposeUpgrade,
         undo: &mut Vec<Undo>,
     ) {
-        let member = self.config(sources).is_some_and(|it| it.roster.contains_key(&body.author));
+        let member = self.is_member(sources, body);
         let Some(proved) = sources.proved.proposal(&unit).filter(|_| member) else { return };
         let activations = self.state.apps.get(&proposal.app).map(|it| &it.activations);
         let activated = activations.into_iter().flatten().find(|(_, it)| it.proposal == unit);
@@ -109,6 +110,12 @@ impl Fold {
         undo.push(Undo::Proposed(unit));
     }
 
+    /// Whether its author is in the roster in force, and has a say: guardians have none but in recoveries.
+    fn is_member(&self, sources: Sources<'_>, body: &UnitBody) -> bool {
+        let is_there = |it: &Configuration| it.roster.contains_key(&body.author);
+        self.config(sources).is_some_and(is_there) && !is_by_guardian(sources, body)
+    }
+
     /// Changes what is known of a proposal; only members of the roster in force count.
     fn mark(
         &mut self,
@@ -118,7 +125,7 @@ impl Fold {
         undo: &mut Vec<Undo>,
         change: impl FnOnce(&mut ProposalState),
     ) {
-        let member = self.config(sources).is_some_and(|it| it.roster.contains_key(&body.author));
+        let member = self.is_member(sources, body);
         if let Some(state) = self.state.proposals.get_mut(&proposal).filter(|_| member) {
             undo.push(Undo::Marked(proposal, Marks::of(state)));
             change(state);
@@ -183,6 +190,7 @@ impl Fold {
 
     fn close(
         &mut self,
+        sources: Sources<'_>,
         position: Position,
         body: &UnitBody,
         close: &CloseSession,
@@ -201,7 +209,7 @@ impl Fold {
         };
         session.outcome = Some(close.outcome.clone());
         session.closed_by = Some(position.unit);
-        if session.status == SessionStatus::Completed {
+        if session.status == SessionStatus::Completed && !is_by_guardian(sources, body) {
             for put in &close.batch {
                 self.put(id, position, close, put, undo);
             }
@@ -236,6 +244,11 @@ impl Fold {
 }
 
 /// Whether the batch keeps to the limits, names each key once, and stands where it belongs.
+/// Whether its author was a guardian when it wrote this.
+fn is_by_guardian(sources: Sources<'_>, body: &UnitBody) -> bool {
+    sources.chain.config_at(body.config).is_some_and(|it| it.is_guardian(&body.author))
+}
+
 fn is_well_formed(close: &CloseSession) -> bool {
     let keys: BTreeSet<_> = close.batch.iter().map(|it| &it.key).collect();
     let inner_is_empty = match &close.outcome {

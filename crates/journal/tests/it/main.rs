@@ -20,6 +20,7 @@ mod control_votes;
 mod convergence;
 mod forks;
 mod fuzz;
+mod guardians;
 mod history;
 mod hostile_sync;
 mod import;
