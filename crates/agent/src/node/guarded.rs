@@ -449,14 +449,15 @@ impl Node {
         let Some((generation, value)) = self.granted_entry(&id) else { return false };
         let chain = self.ledger.chain();
         let (_, config) = chain.recovers_from();
-        let (keys, needed) = (config.recovery_keys(), config.recovery.threshold());
+        // After an objection the one more that has to approve has to have waited too.
+        let (keys, needed) = (config.recovery_keys(), self.approvals_needed());
         let slot = chain.recovery_slot(generation);
         let words = self.ledger.recovery_words(&id);
         let signed = words.signatures.values().filter(|(key, signature)| {
             keys.contains(key) && is_recovery_signature(&slot, &value, key, signature)
         });
         let votes: BTreeMap<_, _> = signed.copied().collect();
-        if needed.is_none_or(|it| votes.len() < usize::from(it)) {
+        if votes.len() < needed {
             return false;
         }
         let entry = chain.recovered(value, generation, votes);
