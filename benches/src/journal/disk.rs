@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write as _,
+    os::unix::fs::MetadataExt as _,
     path::Path,
     time::Instant,
 };
@@ -19,12 +20,14 @@ use crate::{
 
 /// Units in a batch: what a device takes from a peer at once.
 const BATCH: usize = 1_000;
+/// The unit in which the system says how much room a file takes.
+const BLOCK_BYTES: u64 = 512;
 /// Commits of one unit each, whose median is the cost of a durable append.
 const APPENDS: usize = 25;
 
 /// What the store costs.
 pub struct Kept {
-    /// Bytes of the store's file, closed.
+    /// Bytes on the disk of the store's file, closed.
     pub disk_bytes: f64,
     /// Bytes of the units alone.
     pub raw_bytes: f64,
@@ -63,7 +66,8 @@ pub fn keep(dir: &Path, chain: &ControlChain, file: &Path, units: usize) -> Resu
     let ledger = Ledger::restore(&stored)?;
     let reload = since(begin);
     ensure!(ledger.len() == units, "{} of {units} units came back", ledger.len());
-    let disk_bytes = fs::metadata(path)?.len() as f64;
+    // The engine doubles its file; what it never wrote to is a hole, and takes no room.
+    let disk_bytes = (fs::metadata(path)?.blocks() * BLOCK_BYTES) as f64;
     Ok(Kept { disk_bytes, raw_bytes: raw_bytes as f64, append, raw_append, reload })
 }
 

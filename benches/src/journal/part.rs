@@ -81,7 +81,7 @@ fn rows(file: &Path, size: usize) -> Result<Vec<Row>> {
         .note(format!("{} messages; the floor is the units' bytes", caught_up.messages)),
         Row::within(name("sync"), each(caught_up.seconds), floor, SYNC_GOAL).note("both sides"),
         Row::within(name("disk"), (kept.disk_bytes / MEGA, "MB"), kept.raw_bytes / MEGA, DISK_GOAL)
-            .note("the floor is the units' bytes"),
+            .note("what the file takes of the disk; the floor is the units' bytes"),
         Row::within(name("append_durable"), us(kept.append), kept.raw_append * MICRO, APPEND_GOAL)
             .note("on the clock; the floor is a write and fdatasync"),
         Row::within(name("memory"), (held / MEGA, "MB"), unit_bytes / MEGA, MEMORY_GOAL)

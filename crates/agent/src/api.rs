@@ -5,6 +5,7 @@
 
 mod keys;
 mod recovery;
+mod revert;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -17,6 +18,7 @@ pub use recovery::{
     Guardian, Guardians, RecoveryApproved, RecoveryCancelled, RecoveryCompleted, RecoveryNudged,
     RecoveryRequested, RecoveryRow, RecoverySetUp, RecoveryStatus, RecoveryVetoed,
 };
+pub use revert::VersionReverted;
 
 /// One request to a running device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +69,11 @@ pub enum Command {
     },
     /// Propose that the account activates a release.
     Propose(ProposeRequest),
+    /// Take an activation back, by decision of the account. The persons at m devices say so.
+    Revert {
+        /// The app's alias.
+        alias: String,
+    },
     /// Where the proposals stand.
     Proposals {
         /// Only those of this app.
@@ -202,6 +209,7 @@ impl Command {
                 | Self::Install(_)
                 | Self::Upgrade(_)
                 | Self::Propose(_)
+                | Self::Revert { .. }
                 | Self::StartSession(_)
                 | Self::StartBuiltIn(_)
                 | Self::DeriveKey { .. }
@@ -330,6 +338,8 @@ pub enum Response {
     RecoveryRequested(RecoveryRequested),
     /// To [`Command::RecoveryStatus`].
     RecoveryStatus(RecoveryStatus),
+    /// To [`Command::Revert`].
+    VersionReverted(VersionReverted),
     /// To [`Command::VetoRecovery`].
     RecoveryVetoed(RecoveryVetoed),
     /// To [`Command::CompleteRecovery`] and [`Command::CompleteByGuardians`].

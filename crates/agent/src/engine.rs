@@ -9,7 +9,7 @@ use aura_coordination::{
     choreography::built_in::KeyProtocol,
     execution::{BuiltIn, InstructionResult, NativeProtocol, native},
 };
-use aura_distribution::{Rehearsal, challenge, migrate, receipt::personal};
+use aura_distribution::{Rehearsal, challenge, migrate, receipt::personal, take_back};
 use aura_protocol_core::{
     Descriptor, DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, Record,
     SessionStart, encode, lifecycle::chain_trace, limits::STEP_FUEL_MAX, record::records_root,
@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     error::{AgentError, Whose},
-    node::{MigrateJob, MigratedRecords, RehearseJob, latest},
+    node::{Back, Group, MigrateJob, MigratedRecords, RehearseJob, latest},
 };
 
 /// Takes in a module that the person at this device brought along.
@@ -164,12 +164,14 @@ pub fn derive_records(host: &ModuleHost, job: MigrateJob) -> Result<MigratedReco
 }
 
 /// Takes records one by one: what one of them leads to does not depend on which others come along.
-fn derive(
-    host: &ModuleHost,
-    groups: Vec<(Vec<Digest>, Vec<Record>)>,
-) -> Result<MigratedRecords, AgentError> {
+fn derive(host: &ModuleHost, groups: Vec<Group>) -> Result<MigratedRecords, AgentError> {
     let mut all = MigratedRecords::default();
-    for (steps, records) in groups {
+    for Group { back, forward: steps, mut records } in groups {
+        for back in back {
+            let MigratedRecords { records: taken, quarantined } = backward(host, back, records)?;
+            records = taken;
+            all.quarantined.extend(quarantined);
+        }
         for record in records {
             let key = record.key.to_string();
             match through_steps(host, &steps, vec![record]) {
@@ -188,6 +190,39 @@ fn derive(
     Ok(all)
 }
 
+/// Takes records back through one migration, together with what they came from.
+fn backward(
+    host: &ModuleHost,
+    back: Back,
+    records: Vec<Record>,
+) -> Result<MigratedRecords, AgentError> {
+    let prior = back.prior.into_iter().map(|(forward, records)| Group {
+        back: Vec::new(),
+        forward,
+        records,
+    });
+    let prior = latest(derive(host, prior.collect())?.records);
+    // Whatever it fails on from here on is a record's fault, which is the same everywhere.
+    host.describe(back.lens).map_err(|error| migration_failed(&error))?;
+    let lens = ModuleMigrator::new(host, back.lens, Vec::new());
+    let run =
+        take_back(&lens, prior.values(), records).map_err(|error| migration_failed(&error))?;
+    let aside = run.quarantined.into_iter().map(|it| (it.record.key.to_string(), it.reason));
+    Ok(MigratedRecords {
+        records: run.records.into_values().collect(),
+        quarantined: aside.collect(),
+    })
+}
+
+fn migration_failed(error: &dyn std::error::Error) -> AgentError {
+    AgentError::new(
+        "MigrationFailed",
+        with_causes(error),
+        Whose::Publisher,
+        "do not activate it; tell its publisher",
+    )
+}
+
 /// Takes records through migrations in order. Also hashes all bytes that came out on the way.
 fn through_steps(
     host: &ModuleHost,
@@ -198,14 +233,7 @@ fn through_steps(
     let mut bytes = Digest::ZERO;
     for step in steps {
         let lens = ModuleMigrator::new(host, *step, Vec::new());
-        let run = migrate(&lens, &migrated.records).map_err(|error| {
-            AgentError::new(
-                "MigrationFailed",
-                with_causes(&error),
-                Whose::Publisher,
-                "do not activate it; tell its publisher",
-            )
-        })?;
+        let run = migrate(&lens, &migrated.records).map_err(|error| migration_failed(&error))?;
         bytes = Digest::tagged("aura migrated steps v1", &[bytes.as_bytes(), run.bytes.as_bytes()]);
         migrated.records = run.records.into_values().collect();
         let aside = run.quarantined.into_iter().map(|it| (it.record.key.to_string(), it.reason));

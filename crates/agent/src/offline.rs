@@ -13,7 +13,7 @@ use crate::{
     engine::derive_records,
     error::{AgentError, Whose},
     identity::Identity,
-    node::{Node, NodeKeys},
+    node::{Group, Node, NodeKeys},
 };
 
 /// A store was verified.
@@ -200,7 +200,7 @@ fn derive_again(
     app: AppId,
 ) -> Result<bool, AgentError> {
     let Some(job) = node.derivation(app) else { return Ok(false) };
-    for module in job.groups.iter().flat_map(|(steps, _)| steps) {
+    for module in job.groups.iter().flat_map(Group::modules) {
         let here = host.contains(*module).map_err(|error| damaged(&error))?;
         if !here {
             return Ok(false);

@@ -22,6 +22,20 @@ pub enum Upgrade {
     Propose(Propose),
     /// Show where the proposals stand
     Status(Status),
+    /// Take the active version back: the one before it is active again, and nothing that was written
+    /// since is lost
+    Revert(Revert),
+}
+
+/// A version to take back.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It is decided once it was said at as many devices as the account needs votes; \
+                        each of them waits for that."
+)]
+pub struct Revert {
+    /// The app's alias
+    alias: String,
 }
 
 /// A proposal to make.
@@ -84,6 +98,8 @@ enum State {
     Activating,
     /// New sessions run the new version
     Active,
+    /// It was active, and was taken back
+    Reverted,
     /// It ended, and nothing changed
     Failed,
     /// Certified, but this device cannot apply it
@@ -94,7 +110,7 @@ impl State {
     /// Whether a proposal in the state `other` has come as far as this. One that ended otherwise
     /// has not, and one that was awaited to fail has to fail.
     fn is_reached_by(self, other: Self) -> bool {
-        let has_ended = |state| matches!(state, Self::Failed | Self::Blocked);
+        let has_ended = |state| matches!(state, Self::Reverted | Self::Failed | Self::Blocked);
         if has_ended(self) || has_ended(other) { self == other } else { self <= other }
     }
 }
@@ -105,6 +121,10 @@ impl Upgrade {
         match self {
             Self::Propose(propose) => {
                 let command = propose.request()?;
+                context.output.object(&ask::running(&context.store, &command).await?)
+            }
+            Self::Revert(Revert { alias }) => {
+                let command = Command::Revert { alias };
                 context.output.object(&ask::running(&context.store, &command).await?)
             }
             Self::Status(status) => {

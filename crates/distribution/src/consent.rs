@@ -14,7 +14,8 @@ use aura_journal::{
     AccountState, AppState, Ledger, ProposalState, SnapshotError,
     control::{
         ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, ReAdmit,
-        RecoveryRole, Release, Revoke, RosterChange, RosterEntry, Slot, Snapshot, Verdict,
+        RecoveryRole, Release, RevertVersion, Revoke, RosterChange, RosterEntry, Slot, Snapshot,
+        Verdict,
     },
 };
 use aura_protocol_core::{
@@ -40,6 +41,8 @@ pub struct Consent<'a> {
     pub wanted: &'a BTreeSet<Change>,
     /// The guardians that the person at this device wants, if there are any to be set up.
     pub guardians: Option<&'a WantedGuardians>,
+    /// The activations that the person at this device wants to be taken back: app and height.
+    pub unwanted_activations: &'a BTreeSet<(AppId, u64)>,
     /// The requests to recover the account that the person at this device does not want to be granted.
     pub unwanted_recoveries: &'a BTreeSet<Digest>,
     /// The keys that it holds a share of and the account has not certified yet.
@@ -111,6 +114,7 @@ impl EntryPolicy for Consent<'_> {
             }
             EntryBody::Recover(_) => deny("NotByVotes", "votes certify no recovery"),
             EntryBody::VetoRecovery { request } => self.check_veto(*request),
+            EntryBody::RevertVersion(revert) => self.check_revert(state, revert),
             EntryBody::Snapshot(snapshot) => check_snapshot(self.ledger, value, snapshot),
             _ => deny("UnknownEntry", "this device does not know this kind of entry"),
         }
@@ -207,6 +211,31 @@ fn check_capabilities(release: &Release, granted: &ProtocolCapabilities) -> Verd
     }
 }
 
+/// The decision that takes back the activation of an app's active version.
+///
+/// # Errors
+/// [`Denied`]: `NothingToRevert` for the version that was installed; `NotReversible` where it is no other
+/// major, which sessions negotiate and no decision rules, or its migration has no way back.
+pub fn revert_of(app: &AppState) -> Result<RevertVersion, Denied> {
+    let denied = |code: &str, reason: String| Denied { code: code.to_string(), reason };
+    let version = app.active.version;
+    let Some((activation, before)) = app.before() else {
+        let reason = format!("version {version} came with the installation");
+        return Err(denied("NothingToRevert", reason));
+    };
+    if before.version.major == version.major {
+        let reason = format!("{} and {version} are of one major version", before.version);
+        return Err(denied("NotReversible", reason));
+    }
+    let migration = app.active.release.migration.as_ref();
+    if !migration.and_then(|it| it.descriptor.migration()).is_some_and(|it| it.reversible) {
+        let reason = format!("the migration to {version} has no way back");
+        return Err(denied("NotReversible", reason));
+    }
+    let (version, digest) = (before.version, before.digest);
+    Ok(RevertVersion { app: app.install.app, activation, version, digest })
+}
+
 fn check_own_release(ledger: &Ledger, release: &Release) -> Verdict {
     let repository = Repository::of(ledger.chain(), &release.protocol);
     match check_release(&repository, release) {
@@ -263,6 +292,23 @@ impl Consent<'_> {
             return Verdict::Accept;
         }
         deny("NotWanted", "nobody here has vetoed this recovery")
+    }
+
+    /// Whether an activation should be taken back is for people, each at their device (INV-D7).
+    fn check_revert(&self, state: &AccountState, revert: &RevertVersion) -> Verdict {
+        let Some(app) = state.apps.get(&revert.app) else {
+            return check_installed(state, revert.app);
+        };
+        match revert_of(app) {
+            Err(denied) => Verdict::Deny(denied),
+            Ok(own) if own != *revert => {
+                deny("RevertMismatch", "that is not the active version and the one before it")
+            }
+            Ok(own) if self.unwanted_activations.contains(&(own.app, own.activation)) => {
+                Verdict::Accept
+            }
+            Ok(_) => deny("NotWanted", "nobody here wants this version to be taken back"),
+        }
     }
 
     /// The seat stays as it is; only the keys are others.
@@ -338,7 +384,7 @@ impl Consent<'_> {
     }
 
     /// Who recovers the account changes when the persons at m devices said so, nothing else changes with it,
-    /// all guardians have their shares, and whoever recovers it now had the time to (INV-D7).
+    /// all guardians have their shares, and whoever recovers it now had the time to (INV-D9).
     fn check_role(&self, current: &Configuration, next: &Configuration) -> Verdict {
         let RecoveryRole::Guardians { keys, threshold, delay_seconds, sharing } = &next.recovery
         else {

@@ -9,6 +9,6 @@ pub mod repository;
 
 pub use change::{Change, ChangeError};
 pub use consent::Consent;
-pub use migration::{MigrationError, MigrationRun, Quarantined, migrate};
+pub use migration::{MigrationError, MigrationRun, Quarantined, migrate, take_back};
 pub use receipt::{Rehearsal, challenge};
 pub use repository::{ReleaseError, Repository, check_release};

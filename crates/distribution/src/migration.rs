@@ -95,6 +95,84 @@ pub fn migrate<'a>(
     Ok(MigrationRun { records: migrated, quarantined, root, bytes })
 }
 
+/// Takes records that were written in the new layout back to the old one (INV-D8). `prior` are the records
+/// of the old layout: where a record came from one of them, what that one became goes back together,
+/// with what was written since. Nothing that was written is lost where the lens keeps it.
+///
+/// A record that the lens cannot take back is set aside.
+///
+/// # Errors
+/// [`MigrationError::Lens`] when the lens fails on what it took forward before.
+pub fn take_back<'a>(
+    lens: &dyn Migrator,
+    prior: impl IntoIterator<Item = &'a Record>,
+    later: impl IntoIterator<Item = Record>,
+) -> Result<MigrationRun, MigrationError> {
+    let mut came: BTreeMap<RecordKey, (&Record, BTreeMap<RecordKey, Record>)> = BTreeMap::new();
+    let mut source: BTreeMap<RecordKey, RecordKey> = BTreeMap::new();
+    for record in prior {
+        let Derived::Records(derived) = forward(lens, record)? else { continue };
+        source.extend(derived.iter().map(|it| (it.key.clone(), record.key.clone())));
+        let derived = derived.into_iter().map(|it| (it.key.clone(), it)).collect();
+        came.insert(record.key.clone(), (record, derived));
+    }
+    let mut groups: BTreeMap<RecordKey, BTreeMap<RecordKey, Record>> = BTreeMap::new();
+    for record in later {
+        let origin = source.get(&record.key).unwrap_or(&record.key).clone();
+        groups.entry(origin).or_default().insert(record.key.clone(), record);
+    }
+    let mut records = BTreeMap::new();
+    let mut quarantined = Vec::new();
+    for (origin, written) in groups {
+        let (original, mut current) = match came.remove(&origin) {
+            Some((original, derived)) => (Some(original), derived),
+            None => (None, BTreeMap::new()),
+        };
+        current.extend(written.clone());
+        match backward(lens, &origin, original, &current) {
+            Ok(record) => {
+                records.insert(record.key.clone(), record);
+            }
+            Err(reason) => quarantined.extend(
+                written.into_values().map(|record| Quarantined { record, reason: reason.clone() }),
+            ),
+        }
+    }
+    let root = records_root(records.values());
+    let bytes = migrated_bytes(&records, &quarantined);
+    Ok(MigrationRun { records, quarantined, root, bytes })
+}
+
+/// The record of the old layout that these stand for; the tag is that of the last write among them.
+fn backward(
+    lens: &dyn Migrator,
+    origin: &RecordKey,
+    original: Option<&Record>,
+    current: &BTreeMap<RecordKey, Record>,
+) -> Result<Record, String> {
+    let body = |it: &Record| RecordBody {
+        schema: it.schema,
+        key: it.key.clone(),
+        bytes: it.bytes.clone(),
+    };
+    let bodies: Vec<RecordBody> = current.values().map(body).collect();
+    let bytes = original.map(|it| it.bytes.as_slice());
+    let body = lens.backward(origin, bytes, &bodies).map_err(|it| it.to_string())?;
+    let newest = current.values().max_by_key(|it| it.tag).ok_or("there is none")?;
+    let record = Record {
+        app: newest.app,
+        schema: body.schema,
+        key: body.key,
+        tag: newest.tag,
+        origin: original.map_or_else(|| newest.origin.clone(), |it| it.origin.clone()),
+        bytes: body.bytes,
+    };
+    match fault_of(std::slice::from_ref(&record)) {
+        None => Ok(record),
+        Some(reason) => Err(reason),
+    }
+}
+
 /// What one record becomes.
 enum Derived {
     Records(Vec<Record>),

@@ -12,7 +12,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     Ledger, UnitScheme,
-    dag::{Chain, Held},
+    dag::{Chain, Dag, Held},
 };
 
 /// Most points that are named of one author: a frontier of all devices fits into a frame.
@@ -49,6 +49,37 @@ struct Known {
     is_lost: bool,
 }
 
+/// Units that somebody lacks: a mark for each that arrived here.
+struct Missing<'a> {
+    dag: &'a Dag,
+    marks: Vec<bool>,
+}
+
+impl<'a> Missing<'a> {
+    fn of(dag: &'a Dag) -> Self {
+        Self { dag, marks: vec![false; dag.arrivals().len()] }
+    }
+
+    /// Adds a unit. Whether it is new, and here: for others a snapshot stands.
+    fn insert(&mut self, unit: &Digest) -> bool {
+        let mark = self.dag.index(unit).and_then(|it| self.marks.get_mut(it));
+        mark.is_some_and(|it| !std::mem::replace(it, true))
+    }
+
+    /// Them, in the order in which they arrived: each after those that it rests on.
+    fn arrivals(&self) -> impl Iterator<Item = (&'a Digest, &'a Held)> {
+        let dag = self.dag;
+        let marked = self.marks.iter().enumerate().filter(|(_, it)| **it);
+        marked.filter_map(move |(index, _)| dag.arrival(index))
+    }
+
+    fn into_arrivals(self) -> impl Iterator<Item = (&'a Digest, &'a Held)> {
+        let dag = self.dag;
+        let marked = self.marks.into_iter().enumerate().filter(|(_, it)| *it);
+        marked.filter_map(move |(index, _)| dag.arrival(index))
+    }
+}
+
 impl<S: UnitScheme> Ledger<S> {
     /// How far this ledger is with each author.
     #[must_use]
@@ -80,26 +111,25 @@ impl<S: UnitScheme> Ledger<S> {
     /// rest on.
     pub fn missing_for(&self, frontier: &Frontier) -> impl Iterator<Item = &[u8]> {
         let mut known = BTreeMap::new();
-        let mut missing = BTreeSet::new();
+        let mut missing = Missing::of(&self.dag);
         for (author, chain) in self.dag.authors() {
             let has = self.known(author, chain, frontier);
             // They may have all of it; they are told enough to find where the chains part.
             let end = if has.is_lost { has.below } else { has.fork };
             for unit in chain.between(has.below, end.min(chain.len())) {
                 if !has.units.contains(&unit) && !self.accounts.contains(&unit) {
-                    missing.insert(unit);
+                    missing.insert(&unit);
                 }
             }
             // Two units at one place show a fork to whoever has the one before them.
             let unheard = chain.fork().filter(|it| has.is_lost && *it < has.fork);
-            missing.extend(unheard.into_iter().flat_map(|it| chain.at(it)));
+            for unit in unheard.into_iter().flat_map(|it| chain.at(it)) {
+                missing.insert(&unit);
+            }
             known.insert(*author, has);
         }
         self.add_demanded(&known, &mut missing);
-        let here = missing.iter().filter(|it| self.dag.is_above(it));
-        let mut missing: Vec<usize> = here.filter_map(|it| self.dag.index(it)).collect();
-        missing.sort_unstable();
-        missing.into_iter().filter_map(|it| self.dag.arrival(it)).map(|(_, it)| it.bytes().as_ref())
+        missing.into_arrivals().map(|(_, it)| it.bytes().as_ref())
     }
 
     /// Whether whoever has this frontier lacks units for which only a snapshot stands here.
@@ -112,16 +142,16 @@ impl<S: UnitScheme> Ledger<S> {
     }
 
     /// Adds what the units in `missing` and the entries rest on and the other lacks.
-    fn add_demanded(&self, known: &BTreeMap<DeviceId, Known>, missing: &mut BTreeSet<Digest>) {
+    fn add_demanded(&self, known: &BTreeMap<DeviceId, Known>, missing: &mut Missing<'_>) {
         if known.values().all(|it| it.fork == u64::MAX) {
             return;
         }
-        let mut open: Vec<Digest> = missing.iter().copied().collect();
+        let mut open: Vec<Digest> = missing.arrivals().map(|(unit, _)| *unit).collect();
         for (author, has) in known.iter().filter(|(_, it)| it.fork != u64::MAX) {
             let chain = self.dag.chain_of(author).into_iter();
             let beyond = chain.flat_map(|it| it.between(has.fork, it.len()));
             let closed = beyond.filter(|it| self.segment(it).is_some() && !has.units.contains(it));
-            open.extend(closed.filter(|it| missing.insert(*it)).collect::<Vec<_>>());
+            open.extend(closed.filter(|it| missing.insert(it)));
         }
         while let Some(unit) = open.pop() {
             let Some(held) = self.dag.held(&unit) else { continue };
@@ -129,7 +159,7 @@ impl<S: UnitScheme> Ledger<S> {
                 let Some(body) = self.dag.held(&parent).map(Held::unit) else { continue };
                 let Some(has) = known.get(&body.author()) else { continue };
                 let lacks = has.below <= body.seq() && !has.units.contains(&parent);
-                if lacks && has.fork != u64::MAX && missing.insert(parent) {
+                if lacks && has.fork != u64::MAX && missing.insert(&parent) {
                     open.push(parent);
                 }
             }

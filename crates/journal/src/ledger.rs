@@ -145,6 +145,7 @@ impl<S: UnitScheme> Ledger<S> {
         units: &[NamedUnit],
     ) -> Result<Self, RestoreError> {
         let mut ledger = Self::above(chain, base);
+        ledger.dag.reserve(units.len());
         for (index, unit) in units.iter().enumerate() {
             let refused = |reject| RestoreError::Unit { index, reject };
             let malformed = || refused(Reject::Malformed(DecodeError::Malformed));

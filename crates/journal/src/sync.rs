@@ -13,7 +13,7 @@
 //!   they are cut off.
 
 use aura_protocol_core::{
-    AccountId, DecodeError, Digest, decode, encode,
+    AccountId, DecodeError, Digest, decode,
     limits::{DEVICES_MAX, FRAME_BYTES_MAX},
 };
 use borsh::{BorshDeserialize, BorshSerialize, object_length};
@@ -98,7 +98,12 @@ impl SyncMessage {
     /// The frame.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode(self)
+        let length = object_length(self).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(length);
+        match self.serialize(&mut bytes) {
+            Ok(()) => bytes,
+            Err(_) => unreachable!("writing to a Vec does not fail"),
+        }
     }
 }
 

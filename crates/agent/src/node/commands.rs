@@ -82,6 +82,7 @@ impl Node {
             Command::Install(request) => self.install(id, &request, files),
             Command::Upgrade(request) => self.upgrade(id, &request, files),
             Command::Propose(request) => self.propose(id, &request, files),
+            Command::Revert { alias } => self.want_revert(id, &alias),
             Command::StartSession(request) => self
                 .app_of(&request.alias)
                 .and_then(|app| self.start_session(app, &request))

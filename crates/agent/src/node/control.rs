@@ -3,7 +3,7 @@
 use aura_coordination::choreography::upgrade::{UpgradeCoordinator, UpgradeState};
 use aura_distribution::{
     Change, Consent,
-    consent::{OfferedKeys, WantedGuardians, activation},
+    consent::{OfferedKeys, WantedGuardians, activation, revert_of},
 };
 use aura_journal::{
     control::{
@@ -13,7 +13,7 @@ use aura_journal::{
     event::Event,
     sync::SyncMessage,
 };
-use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
+use aura_protocol_core::{AppId, DeviceId, Digest, SessionId, UnixTime};
 
 use crate::{
     api::{DeviceLeft, Response},
@@ -97,6 +97,15 @@ pub(super) enum Intent {
         /// The session.
         session: SessionId,
     },
+    /// Take an activation back.
+    Revert {
+        /// Of which app.
+        app: AppId,
+        /// The activation's height.
+        activation: u64,
+        /// Who waits.
+        id: RequestId,
+    },
     /// Certify the keys that a session led to.
     AdoptKeys {
         /// The session.
@@ -171,6 +180,7 @@ impl Node {
             wanted: &self.wanted,
             guardians: guardians.as_ref(),
             unwanted_recoveries: &self.recoveries.unwanted,
+            unwanted_activations: &self.unwanted_activations,
             offered_keys: &offered,
             keys_used,
             now: self.now,
@@ -278,6 +288,7 @@ impl Node {
             wanted: &self.wanted,
             guardians,
             unwanted_recoveries: &self.recoveries.unwanted,
+            unwanted_activations: &self.unwanted_activations,
             offered_keys,
             keys_used: self.uses_keys(),
             now: self.now,
@@ -367,6 +378,10 @@ impl Node {
                 Some(EntryBody::ActivateVersion(Box::new(activation(known, rehearsal))))
             }
             Intent::Veto { request, .. } => Some(EntryBody::VetoRecovery { request: *request }),
+            Intent::Revert { app, activation, .. } => {
+                let revert = revert_of(self.ledger.state().apps.get(app)?).ok()?;
+                (revert.activation == *activation).then_some(EntryBody::RevertVersion(revert))
+            }
             Intent::AdoptKeys { session } => self.with_keys(*session).map(|it| it.1),
             Intent::Guard { session } => self.guarded_by(*session).map(|it| it.body),
             // What moves the keys is certified with them.
@@ -401,6 +416,7 @@ impl Node {
                 Intent::Install { id, .. }
                 | Intent::Snapshot { id: Some(id), .. }
                 | Intent::Veto { id: Some(id), .. }
+                | Intent::Revert { id, .. }
                 | Intent::Revoke { id, .. },
             ) => {
                 self.out.push(Effect::Answer { id, result: Err(error) });
@@ -447,6 +463,7 @@ impl Node {
                     let is_open = || self.ledger.recovery_requests().any(|it| it.0 == *request);
                     self.ledger.chain().is_vetoed(*request) || (id.is_none() && !is_open())
                 }
+                Intent::Revert { app, activation, .. } => self.is_taken_back(*app, *activation),
                 Intent::AdoptKeys { session } => self.with_keys(*session).is_none(),
                 Intent::Guard { session } => self.is_guard_met(*session),
                 Intent::Change { change, .. } => change.of(self.ledger.chain().config()).is_err(),
@@ -484,6 +501,10 @@ impl Node {
                 self.out.push(Effect::Answer { id, result });
             }
             Intent::Change { change, id } => self.wish_over(change, id),
+            Intent::Revert { app, activation, id } => {
+                let result = Ok(self.reverted(app, activation));
+                self.out.push(Effect::Answer { id, result });
+            }
             Intent::Veto { request, id: Some(id) } => {
                 let result = Ok(self.vetoed(request));
                 self.out.push(Effect::Answer { id, result });

@@ -6,11 +6,15 @@ use aura_coordination::execution::News;
 use aura_journal::{control::CertifiedEntry, store::StoreBatch, sync::SyncMessage};
 use aura_protocol_core::{
     AppId, DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, ProtocolVersion,
-    Record, SessionId,
+    SessionId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{api::Response, error::AgentError, node::input::RequestId};
+use crate::{
+    api::Response,
+    error::AgentError,
+    node::{input::RequestId, lenses::Group},
+};
 
 /// What a node wants done, in this order: what is sent was committed before.
 #[derive(Debug)]
@@ -132,8 +136,8 @@ pub struct RehearseJob {
     pub version: ProtocolVersion,
     /// The rights that it is granted.
     pub caps: ProtocolCapabilities,
-    /// The app's records in the prestate, by the migrations that lead to the active layout.
-    pub groups: Vec<(Vec<Digest>, Vec<Record>)>,
+    /// The app's records in the prestate, by their ways to the active layout.
+    pub groups: Vec<Group>,
     /// The devices whose receipts are computed.
     pub signers: BTreeSet<DeviceId>,
 }
@@ -143,8 +147,8 @@ pub struct RehearseJob {
 pub struct MigrateJob {
     /// The app.
     pub app: AppId,
-    /// Records, by the migrations that lead from the layout that they were written in.
-    pub groups: Vec<(Vec<Digest>, Vec<Record>)>,
+    /// Records, by their ways from the layout that they were written in.
+    pub groups: Vec<Group>,
 }
 
 /// Something that whoever embeds a device may want to know.

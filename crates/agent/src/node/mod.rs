@@ -20,6 +20,7 @@ mod guardians;
 mod input;
 mod joins;
 mod keys;
+mod lenses;
 mod locks;
 mod modules;
 mod peers;
@@ -28,6 +29,7 @@ mod recovery;
 mod regain;
 mod resharing;
 mod restore;
+mod revert;
 mod rights;
 mod running;
 mod sessions;
@@ -54,12 +56,13 @@ use aura_journal::{
     store::StoreBatch,
     sync::Pull,
 };
-use aura_protocol_core::{DeviceId, Digest, SessionId, UnixTime};
+use aura_protocol_core::{AppId, DeviceId, Digest, SessionId, UnixTime};
 
 pub use clock::INTERVAL_SECONDS;
 pub use derive::CONTEXT_BYTES_MAX;
 pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
+pub use lenses::{Back, Group};
 pub use restore::NodeKeys;
 pub use upkeep::SNAPSHOT_UNITS;
 pub use vault::{Entropy, ROW as KEYS_ROW};
@@ -138,6 +141,8 @@ pub struct Node {
     leaving: BTreeSet<DeviceId>,
     /// What else the person here wants to be changed.
     wanted: BTreeSet<Change>,
+    /// The activations that the person here wants to be taken back.
+    unwanted_activations: BTreeSet<(AppId, u64)>,
     /// A slot for which a value was proposed that cannot be judged, and how long it is waited for.
     deferred: Option<(Slot, UnixTime)>,
     invitations: BTreeMap<Digest, Invitation>,
@@ -229,6 +234,7 @@ impl Node {
             let before = self.progress();
             self.offer_new_units();
             self.advance_upgrades();
+            self.swap_reverted();
             self.want_modules();
             self.pump_pending();
             self.pump_records();

@@ -8,25 +8,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aura_journal::{ActiveVersion, AppState, Ledger, RawRecord, RecordChange, RecordId, Stored};
-use aura_protocol_core::{
-    AppId, Digest, ProtocolVersion, Record, RecordKey, SchemaId, UnixTime, record::records_root,
-};
+use aura_journal::{Ledger, RawRecord, RecordChange, Stored};
+use aura_protocol_core::{AppId, Digest, Record, RecordKey, UnixTime, record::records_root};
 
 use crate::{
     error::AgentError,
     node::{
         Effect, MigrateJob, MigratedRecords, Node,
         derived::{Derived, Replaced, latest},
+        lenses::{Group, Layouts, Newest},
         restore::prefixed,
     },
 };
 
 /// Pause before a derivation is tried again that failed for a reason of this machine, in seconds.
 const RETRY_SECONDS: u64 = 30;
-
-/// Records by the migrations that they have to go through.
-type Groups = BTreeMap<Vec<Digest>, Vec<Record>>;
 
 /// The derived records of all apps.
 #[derive(Debug, Default)]
@@ -62,16 +58,6 @@ struct Job {
     keys: BTreeSet<RecordKey>,
 }
 
-/// What the ledger holds under one key.
-enum Newest<'a> {
-    /// Nothing, or a deletion.
-    Gone,
-    /// A write in the layout of this version.
-    Write(&'a RawRecord, u64),
-    /// A write in a layout that comes after the one that is asked for.
-    Later,
-}
-
 impl Records {
     /// The derived records as they were stored; whatever the ledger holds beyond them is dirty.
     pub(super) fn restore(stored: &Stored, ledger: &Ledger) -> Result<Self, AgentError> {
@@ -95,9 +81,10 @@ impl Records {
             };
             entry.dirty.extend(entry.current.origins().cloned());
             let current = &entry.current;
+            let layouts = Layouts { app: *app, known, records: &ledger.state().records };
             entry.dirty.retain(|key| {
                 let mut derived = current.of_origin(key);
-                match newest(&ledger.state().records, *app, known, key, target) {
+                match layouts.newest(key, target) {
                     Newest::Gone => derived.next().is_some(),
                     Newest::Write(raw, _) => !derived.any(|it| it.tag == raw.record.tag),
                     Newest::Later => true,
@@ -125,39 +112,6 @@ impl Records {
             .into_iter()
             .all(|it| it.dirty.is_empty() && it.under_way.is_none() && it.swap_to.is_none())
     }
-}
-
-/// The versions that an app has had, oldest first.
-fn versions(app: &AppState) -> impl DoubleEndedIterator<Item = &ActiveVersion> {
-    app.history.iter().chain([&app.active])
-}
-
-/// The last write of a key, seen from the layout of the version that became active at `target`.
-fn newest<'a>(
-    records: &'a BTreeMap<RecordId, RawRecord>,
-    app: AppId,
-    known: &AppState,
-    key: &RecordKey,
-    target: u64,
-) -> Newest<'a> {
-    let mut layouts: BTreeMap<SchemaId, u64> = BTreeMap::new();
-    for version in versions(known) {
-        layouts.entry(version.schema).or_insert(version.k);
-    }
-    let written = layouts
-        .into_iter()
-        .filter_map(|(schema, k)| records.get(&(app, schema, key.clone())).map(|raw| (raw, k)));
-    match written.max_by_key(|(raw, _)| raw.position) {
-        Some((_, k)) if target < k => Newest::Later,
-        Some((raw, k)) if !raw.deleted => Newest::Write(raw, k),
-        _ => Newest::Gone,
-    }
-}
-
-/// The migrations that lead from the layout of the version of height `from` to that of `target`.
-fn steps(known: &AppState, from: u64, target: u64) -> Vec<Digest> {
-    let later = known.activations.iter().filter(|(k, _)| from < *k && *k <= target);
-    later.flat_map(|(_, activation)| activation.steps.clone()).collect()
 }
 
 impl Node {
@@ -223,8 +177,9 @@ impl Node {
         }
         let everything = entry.swap_to.is_some() || entry.overlaps;
         let asked = if everything { self.raw_keys(app) } else { entry.dirty.clone() };
-        let Some((keys, groups)) = self.to_derive(app, target, asked) else { return };
-        let needed = || groups.keys().flatten();
+        let Some(layouts) = self.layouts(app) else { return };
+        let (keys, groups) = layouts.to_derive(target, asked);
+        let needed = || groups.iter().flat_map(Group::modules);
         if (keys.is_empty() && !everything) || !needed().all(|it| self.has_module(it)) {
             return;
         }
@@ -235,44 +190,23 @@ impl Node {
             entry.under_way = Some(Job { target, everything, keys });
         }
         if migrates {
-            let groups = groups.into_iter().collect();
             self.out.push(Effect::Migrate(Box::new(MigrateJob { app, groups })));
         } else {
-            self.derived(app, groups.into_values().flatten().collect());
+            self.derived(app, groups.into_iter().flat_map(|it| it.records).collect());
         }
     }
 
     /// The keys of all records that an app has in the ledger, and of those derived from them.
     fn raw_keys(&self, app: AppId) -> BTreeSet<RecordKey> {
-        let first = (app, SchemaId::from_bytes([0; 32]), RecordKey(Vec::new()));
-        let raw = self.ledger.state().records.range(first..);
-        let raw = raw.take_while(|((it, _, _), _)| *it == app).map(|((_, _, key), _)| key.clone());
+        let raw = self.layouts(app).map(|it| it.keys()).unwrap_or_default();
         let derived = self.records.apps.get(&app).into_iter();
-        raw.chain(derived.flat_map(|it| it.current.origins().cloned())).collect()
+        let derived = derived.flat_map(|it| it.current.origins().cloned());
+        raw.into_iter().chain(derived).collect()
     }
 
-    /// Those of `keys` whose last write can be brought to the layout at `target`, and the records to
-    /// bring there.
-    fn to_derive(
-        &self,
-        app: AppId,
-        target: u64,
-        keys: BTreeSet<RecordKey>,
-    ) -> Option<(BTreeSet<RecordKey>, Groups)> {
-        let known = self.ledger.state().apps.get(&app)?;
-        let mut groups = Groups::new();
-        let mut taken = BTreeSet::new();
-        for key in keys {
-            match newest(&self.ledger.state().records, app, known, &key, target) {
-                Newest::Later => continue,
-                Newest::Gone => {}
-                Newest::Write(raw, k) => {
-                    groups.entry(steps(known, k, target)).or_default().push(raw.record.clone());
-                }
-            }
-            taken.insert(key);
-        }
-        Some((taken, groups))
+    fn layouts(&self, app: AppId) -> Option<Layouts<'_>> {
+        let state = self.ledger.state();
+        state.apps.get(&app).map(|known| Layouts { app, known, records: &state.records })
     }
 
     pub(super) fn migrated(&mut self, app: AppId, result: Result<MigratedRecords, AgentError>) {
@@ -336,37 +270,26 @@ impl Node {
         }
     }
 
-    /// The records of an app in the past of some units, by the migrations that lead to the layout of
-    /// the version `from`. None while one of those is not here.
-    pub(super) fn prestate(
-        &self,
-        app: AppId,
-        from: ProtocolVersion,
-        past: &[Digest],
-    ) -> Option<Vec<(Vec<Digest>, Vec<Record>)>> {
+    /// The records of an app in the past of some units, by their ways to the layout of the version that
+    /// is active at height `target`. None while a migration on the way is not here.
+    pub(super) fn prestate(&self, app: AppId, target: u64, past: &[Digest]) -> Option<Vec<Group>> {
         let known = self.ledger.state().apps.get(&app)?;
-        let target = versions(known).find(|it| it.version == from)?.k;
         let raw: Vec<RawRecord> = self.ledger.records_at(app, past).ok()?;
-        let keys: BTreeSet<RecordKey> = raw.iter().map(|it| it.record.key.clone()).collect();
-        let raw: BTreeMap<RecordId, RawRecord> = raw
+        let records = &raw
             .into_iter()
             .map(|it| ((app, it.record.schema, it.record.key.clone()), it))
             .collect();
-        let mut groups = Groups::new();
-        for key in keys {
-            if let Newest::Write(raw, k) = newest(&raw, app, known, &key, target) {
-                groups.entry(steps(known, k, target)).or_default().push(raw.record.clone());
-            }
-        }
-        let here = groups.keys().flatten().all(|it| self.has_module(it));
-        here.then(|| groups.into_iter().collect())
+        let layouts = Layouts { app, known, records };
+        let (_, groups) = layouts.to_derive(target, layouts.keys());
+        let here = groups.iter().flat_map(Group::modules).all(|it| self.has_module(it));
+        here.then_some(groups)
     }
 
     /// How an app's records follow from the ledger; none while something is yet to be derived.
     pub fn derivation(&self, app: AppId) -> Option<MigrateJob> {
         let target = self.records.apps.get(&app)?.applied?;
-        let (_, groups) = self.to_derive(app, target, self.raw_keys(app))?;
-        Some(MigrateJob { app, groups: groups.into_iter().collect() })
+        let (_, groups) = self.layouts(app)?.to_derive(target, self.raw_keys(app));
+        Some(MigrateJob { app, groups })
     }
 
     /// Whether an app's records here are these, the latest write of a key winning.

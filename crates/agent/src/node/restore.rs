@@ -96,6 +96,7 @@ impl Node {
             told_conflict: None,
             intents: std::collections::VecDeque::new(),
             leaving: BTreeSet::new(),
+            unwanted_activations: BTreeSet::new(),
             wanted: BTreeSet::new(),
             deferred: None,
             invitations: prefixed::<_, Invitation>(stored, "ticket/")?,

@@ -118,7 +118,7 @@ impl Node {
         let Some(app) = self.ledger.state().apps.get(&app) else {
             return ProtocolCapabilities::default();
         };
-        let granted = app.activations.last().map(|(_, it)| &it.capabilities);
+        let granted = app.activation().map(|it| &it.capabilities);
         let granted = granted.unwrap_or(&app.install.capabilities);
         granted.intersection(&asked.into_iter().collect())
     }
@@ -180,12 +180,22 @@ impl Node {
             return Err(Judgement::Wait);
         };
         let (spoken, active) = (open.agreement.spoken.major, app.active.version.major);
-        if active < spoken || self.is_blocked(open.app) {
+        if active < spoken {
+            return match self.began_before_revert(open.app, spoken, &known.opened_by) {
+                Some(true) => Ok(()),
+                Some(false) => {
+                    let reason = format!("VersionOutdated: version {spoken} was taken back");
+                    Err(Judgement::Refuse(reason))
+                }
+                None => Err(Judgement::Wait),
+            };
+        }
+        if self.is_blocked(open.app) {
             return Err(Judgement::Wait);
         }
         // After an activation an old session may go on only if it began in the prestate.
         let began_before = || {
-            let (_, activation) = app.activations.last()?;
+            let activation = app.activation()?;
             let past = self.ledger.closure(&activation.prestate).ok()?;
             Some(past.contains(&known.opened_by))
         };

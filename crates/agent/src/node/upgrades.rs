@@ -103,6 +103,10 @@ impl Node {
             }
             return false;
         }
+        if self.is_reverted(known) {
+            self.saw(proposal, Saw::Reverted);
+            return true;
+        }
         if active.proposal != Some(proposal) {
             // A later version is active: there is nothing left to do for this one.
             self.upgrades.insert(proposal, UpgradeCoordinator::activated(proposal));
@@ -110,6 +114,20 @@ impl Node {
         }
         self.saw(proposal, Saw::Certified);
         false
+    }
+
+    /// Whether its activation was taken back.
+    pub(super) fn is_reverted(&self, known: &ProposalState) -> bool {
+        let app = self.ledger.state().apps.get(&known.proposal.app);
+        known.activated_at.is_some_and(|k| app.is_some_and(|it| it.reverted(k).is_some()))
+    }
+
+    /// The height from which on the version is active that the proposal leads away from.
+    fn began_from(&self, known: &ProposalState) -> Option<u64> {
+        let app = self.ledger.state().apps.get(&known.proposal.app)?;
+        let until = known.activated_at.unwrap_or(u64::MAX);
+        let mut before = app.versions().rev().filter(|it| it.k < until);
+        before.find(|it| it.version == known.proposal.from).map(|it| it.k)
     }
 
     fn judge_terms(&mut self, proposal: Digest, known: &ProposalState) {
@@ -205,7 +223,7 @@ impl Node {
     }
 
     fn rehearse(&mut self, known: &ProposalState) {
-        let (app, from) = (known.proposal.app, known.proposal.from);
+        let app = known.proposal.app;
         if self.rehearsing.contains(&known.unit) {
             return;
         }
@@ -214,7 +232,8 @@ impl Node {
             self.saw(known.unit, Saw::Rehearsed);
             return;
         }
-        let Some(groups) = self.prestate(app, from, &[known.unit]) else { return };
+        let Some(target) = self.began_from(known) else { return };
+        let Some(groups) = self.prestate(app, target, &[known.unit]) else { return };
         self.rehearsing.insert(known.unit);
         let signers: BTreeSet<DeviceId> =
             self.ledger.chain().config().roster.keys().copied().collect();
@@ -350,7 +369,9 @@ impl Node {
 
 /// Whether nothing more happens to a proposal in this state, unless it is certified after all.
 const fn is_over(state: &UpgradeState) -> bool {
-    matches!(state, UpgradeState::Active | UpgradeState::Failed(_) | UpgradeState::Blocked { .. })
+    use UpgradeState as State;
+    let over = matches!(state, State::Active | State::Reverted | State::Failed(_));
+    over || matches!(state, State::Blocked { .. })
 }
 
 fn modules_of(known: &ProposalState) -> Vec<ModuleRef> {

@@ -146,7 +146,10 @@ impl Node {
         let done = |state: &UpgradeState| {
             matches!(
                 state,
-                UpgradeState::Active | UpgradeState::Failed(_) | UpgradeState::Blocked { .. }
+                UpgradeState::Active
+                    | UpgradeState::Reverted
+                    | UpgradeState::Failed(_)
+                    | UpgradeState::Blocked { .. }
             )
         };
         self.records.is_settled()
@@ -257,8 +260,11 @@ impl Node {
     fn proposal_view(&self, known: &ProposalState) -> Proposal {
         let state = self.upgrades.get(&known.unit).map(|it| it.state());
         // A stopped device says what its ledger says.
-        let from_ledger =
-            if known.activated_at.is_some() { "Active" } else { "Proposing" }.to_string();
+        let from_ledger = match known.activated_at {
+            Some(_) if self.is_reverted(known) => "Reverted",
+            Some(_) => "Active",
+            None => "Proposing",
+        };
         let reason = match state {
             Some(UpgradeState::Failed(reason)) => reason.to_string(),
             Some(UpgradeState::Blocked { code, reason }) => format!("{code}: {reason}"),
@@ -269,7 +275,7 @@ impl Node {
             alias: self.alias(known.proposal.app),
             from: known.proposal.from.to_string(),
             version: known.release.version.to_string(),
-            state: state.map_or(from_ledger, ToString::to_string),
+            state: state.map_or_else(|| from_ledger.to_string(), ToString::to_string),
             reason: shown(&reason),
             ready: known.ready.keys().map(|it| self.device_name(*it)).collect(),
             declined: known
@@ -440,6 +446,14 @@ pub(crate) fn entry_says(entry: &Entry) -> String {
         EntryBody::Recover(it) => {
             let (generation, devices) = (it.generation, it.config.roster.len());
             format!("the account is recovered: generation {generation}, {devices} devices")
+        }
+        EntryBody::RevertVersion(it) => {
+            format!(
+                "take back the activation at {}: {} of {}",
+                it.activation,
+                it.version,
+                it.app.short()
+            )
         }
         EntryBody::VetoRecovery { request } => format!("veto recovery {}", request.short()),
         _ => "an entry of a newer version".to_string(),

@@ -2,7 +2,7 @@
 
 use aura_agent::{
     AgentError, Whose, engine,
-    node::{Effect, Entropy, Input, MigrateJob, RehearseJob, VOTE_KEYS_ROW},
+    node::{Effect, Entropy, Group, Input, MigrateJob, RehearseJob, VOTE_KEYS_ROW},
 };
 use aura_protocol_core::{
     DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, SessionId, encode,
@@ -105,7 +105,7 @@ impl World {
                 Input::VoteKeyDrawn(Some(Entropy::new(bytes)))
             }
             Job::Rehearse(job) => {
-                let before = job.groups.iter().flat_map(|(steps, _)| steps);
+                let before = job.groups.iter().flat_map(Group::modules);
                 self.check_prepared(index, before.chain(&job.steps).chain([&job.module]));
                 let mut result = engine::rehearse(&HOST, &job);
                 if let Ok(rehearsal) = &mut result
@@ -116,7 +116,7 @@ impl World {
                 Input::Rehearsed { proposal: job.proposal, result }
             }
             Job::Migrate(job) => {
-                self.check_prepared(index, job.groups.iter().flat_map(|(steps, _)| steps));
+                self.check_prepared(index, job.groups.iter().flat_map(Group::modules));
                 Input::Migrated { app: job.app, result: engine::derive_records(&HOST, *job) }
             }
         };

@@ -30,6 +30,7 @@ mod recovery;
 mod recovery_code;
 mod refusals;
 mod resharing;
+mod reverts;
 mod rights;
 mod sessions;
 mod snapshots;

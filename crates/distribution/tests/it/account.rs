@@ -17,7 +17,7 @@ use aura_journal::{
     },
     event::{ProposeUpgrade, Receipt},
 };
-use aura_protocol_core::{Capability, DeviceId, Digest, ProtocolCapabilities, UnixTime};
+use aura_protocol_core::{AppId, Capability, DeviceId, Digest, ProtocolCapabilities, UnixTime};
 
 use crate::publisher::Publisher;
 
@@ -67,6 +67,7 @@ pub struct Account {
     pub wanted: BTreeSet<Change>,
     pub guardians: Option<WantedGuardians>,
     pub unwanted_recoveries: BTreeSet<Digest>,
+    pub unwanted_activations: BTreeSet<(AppId, u64)>,
     pub offered_keys: Vec<OfferedKeys>,
     pub keys_used: bool,
     pub now: UnixTime,
@@ -87,6 +88,7 @@ impl Account {
             wanted: BTreeSet::new(),
             guardians: None,
             unwanted_recoveries: BTreeSet::new(),
+            unwanted_activations: BTreeSet::new(),
             offered_keys: vec![],
             keys_used: false,
             now: NOW,
@@ -208,6 +210,7 @@ impl Account {
             wanted,
             guardians: self.guardians.as_ref(),
             unwanted_recoveries,
+            unwanted_activations: &self.unwanted_activations,
             offered_keys,
             keys_used,
             now,

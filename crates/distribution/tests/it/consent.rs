@@ -286,6 +286,7 @@ fn a_release_follows_those_on_its_own_chain() {
         wanted: &BTreeSet::new(),
         guardians: None,
         unwanted_recoveries: &unwanted_recoveries,
+        unwanted_activations: &BTreeSet::new(),
         offered_keys: &[],
         keys_used: false,
         now: NOW,
@@ -412,7 +413,7 @@ fn a_recovery_is_vetoed_by_people() {
     account.check_body(EntryBody::Recover(Box::new(recover)), "NotByVotes");
 }
 
-/// INV-D7: other guardians recover the account when the person here wants exactly these, they have their shares, and
+/// INV-D9: other guardians recover the account when the person here wants exactly these, they have their shares, and
 /// whoever recovers it now had their time; and nothing else changes with it.
 #[test]
 fn who_recovers_the_account_changes_by_persons_after_its_delay() {

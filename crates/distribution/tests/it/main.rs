@@ -16,3 +16,4 @@ mod publisher;
 mod quorum;
 mod receipt;
 mod release;
+mod revert;

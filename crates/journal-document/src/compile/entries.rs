@@ -9,7 +9,7 @@ use aura_journal::{
     Base, Event, Ledger, RecordId,
     control::{
         ActivateVersion, CertifiedEntry, Configuration, EntryBody, Install, RecoveryRole, Release,
-        Role,
+        RevertVersion, Role,
     },
 };
 use aura_protocol_core::{AccountId, AppId, DeviceId, Digest, Lamport};
@@ -75,7 +75,8 @@ pub(crate) struct Control {
 struct App {
     object: Object,
     history: Object,
-    active: String,
+    /// What led to the active version, and that: each version with its release and what it was granted.
+    lineage: Vec<(Release, String)>,
 }
 
 /// What an entry closes over.
@@ -168,6 +169,7 @@ impl Control {
                 }
             }
             EntryBody::Release(release) => self.release(draft, k, release),
+            EntryBody::RevertVersion(revert) => self.revert(draft, k, revert),
             // Whatever else begins a configuration.
             body if body.configures() => {
                 self.config = self.config.saturating_add(1);
@@ -223,8 +225,9 @@ impl Control {
         let apps = Container::Apps.object(self.actor);
         let object = Object::Made(draft.make(apps, install.app.to_string(), &[]));
         let history = Object::Made(draft.make(object, "history", &[]));
-        let app = App { object, history, active: active_text(&release) };
-        self.apps.insert(install.app, app);
+        let granted = text::list(install.capabilities.iter());
+        let lineage = vec![(release.clone(), granted.clone())];
+        self.apps.insert(install.app, App { object, history, lineage });
         self.text(draft, object, "alias", &install.alias);
         self.text(draft, object, "protocol", &install.protocol);
         self.text(draft, object, "repository", install.repository);
@@ -233,7 +236,7 @@ impl Control {
         }
         self.text(draft, object, "requirement", &install.requirement);
         self.text(draft, object, "policy", policy_name(install.policy));
-        self.text(draft, object, "capabilities", text::list(install.capabilities.iter()));
+        self.text(draft, object, "capabilities", granted);
         self.number(draft, object, "installed_at", k);
         self.active(draft, object, k, &release);
     }
@@ -258,13 +261,30 @@ impl Control {
             return;
         }
         let (object, history) = (app.object, app.history);
-        let before = std::mem::replace(&mut app.active, active_text(release));
+        let before = app.lineage.last().map(|(it, _)| active_text(it)).unwrap_or_default();
+        let granted = text::list(activation.capabilities.iter());
+        app.lineage.push((release.clone(), granted.clone()));
         self.text(draft, history, &format!("until {k}"), before);
-        self.text(draft, object, "capabilities", text::list(activation.capabilities.iter()));
+        self.text(draft, object, "capabilities", granted);
         self.active(draft, object, k, release);
         if let Some(proposal) = proposal {
             self.number(draft, proposal, "activated_at", k);
         }
+    }
+
+    /// The version before is active again.
+    fn revert(&mut self, draft: &mut Draft, k: u64, revert: &RevertVersion) {
+        let Some(app) = self.apps.get_mut(&revert.app) else { return };
+        let [.., (before, granted), (active, _)] = app.lineage.as_slice() else { return };
+        if (before.version, before.module.digest) != (revert.version, revert.digest) {
+            return;
+        }
+        let (object, history, ended) = (app.object, app.history, active_text(active));
+        let (release, granted) = (before.clone(), granted.clone());
+        app.lineage.pop();
+        self.text(draft, history, &format!("until {k}"), ended);
+        self.text(draft, object, "capabilities", granted);
+        self.active(draft, object, k, &release);
     }
 
     fn release(&mut self, draft: &mut Draft, k: u64, release: &Release) {

@@ -59,6 +59,8 @@ pub enum EntryBody {
         /// [`RecoveryRequest::id`](crate::control::RecoveryRequest::id).
         request: Digest,
     },
+    /// An activation is taken back: new sessions run the version that was active before it.
+    RevertVersion(RevertVersion),
 }
 
 /// A change of the roster with which vote keys change.
@@ -236,6 +238,19 @@ pub struct ActivateVersion {
     pub distributor_head: Option<Digest>,
 }
 
+/// An activation is taken back, from this entry on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RevertVersion {
+    /// Of which app.
+    pub app: AppId,
+    /// The height of the activation.
+    pub activation: u64,
+    /// The version that is active again: the one that was before it.
+    pub version: ProtocolVersion,
+    /// The module that it is.
+    pub digest: Digest,
+}
+
 /// A published version.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Release {
@@ -290,6 +305,7 @@ impl EntryBody {
             | Self::Install(_)
             | Self::SetUpgradePolicy { .. }
             | Self::ActivateVersion(_)
+            | Self::RevertVersion(_)
             | Self::VetoRecovery { .. }
             | Self::Release(_) => None,
         }

@@ -115,6 +115,13 @@ impl Facts {
                 }
                 Fact::Device { .. } => None,
             },
+            EntryBody::RevertVersion(it) => match known(&it.app)? {
+                Fact::App { app, alias, policy, .. } => {
+                    let (version, digest) = (it.version, it.digest);
+                    Some(Fact::App { app, alias, version, digest, policy })
+                }
+                Fact::Device { .. } => None,
+            },
             _ => None,
         }
     }

@@ -24,7 +24,7 @@ pub use chain::{Appended, ControlChain, ENTRY_BYTES_MAX, SnapshotPoint};
 pub use config::{ConfigError, Configuration, RecoveryRole, Role, RosterEntry};
 pub use entry::{
     ActivateVersion, Entry, EntryBody, Genesis, Install, ReAdmit, Rekeyed, Release, ReleaseBuild,
-    ReleasedMigration, Revoke, RosterChange, Snapshot, UpgradePolicy,
+    ReleasedMigration, RevertVersion, Revoke, RosterChange, Snapshot, UpgradePolicy,
 };
 pub use error::ChainError;
 pub use facts::{Fact, Subject};

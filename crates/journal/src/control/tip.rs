@@ -78,6 +78,7 @@ impl Tip {
             | EntryBody::Install(_)
             | EntryBody::SetUpgradePolicy { .. }
             | EntryBody::ActivateVersion(_)
+            | EntryBody::RevertVersion(_)
             | EntryBody::Release(_) => Ok(()),
         }
     }

@@ -83,6 +83,11 @@ impl Dag {
         Self { authors, heads, ticks, below, ..Self::default() }
     }
 
+    /// Makes room for so many more units.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.units.reserve(more);
+    }
+
     /// Adds a unit that passed every check, so that its parents are here. `config` is its own
     /// configuration. One that is on account covers nothing: nobody else may rest on it.
     pub(crate) fn insert(

@@ -57,6 +57,16 @@ impl<V> ByName<V> {
         Some((self.names.get(index)?, self.values.get(index)?))
     }
 
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.names.reserve(more);
+        self.values.reserve(more);
+        let names = self.names.len().saturating_add(more);
+        if self.places.len() < names.saturating_mul(SPARE) {
+            self.spread(names);
+        }
+    }
+
     /// Puts a name that is not there behind all others.
     pub(crate) fn push(&mut self, name: Digest, value: V) {
         self.names.push(name);
@@ -64,13 +74,18 @@ impl<V> ByName<V> {
         if self.names.len() * SPARE <= self.places.len() {
             self.place(self.names.len() - 1, name);
         } else {
-            let places = (self.names.len() * SPARE).next_power_of_two().max(BUCKET);
-            self.places = vec![0; places];
-            self.crowded.clear();
-            for index in 0..self.names.len() {
-                if let Some(name) = self.names.get(index) {
-                    self.place(index, *name);
-                }
+            self.spread(self.names.len());
+        }
+    }
+
+    /// Gives every name its place in a table for so many.
+    fn spread(&mut self, names: usize) {
+        let places = names.saturating_mul(SPARE).next_power_of_two().max(BUCKET);
+        self.places = vec![0; places];
+        self.crowded.clear();
+        for index in 0..self.names.len() {
+            if let Some(name) = self.names.get(index) {
+                self.place(index, *name);
             }
         }
     }
@@ -115,6 +130,10 @@ mod tests {
         let names: Vec<Digest> = (0..5_000_u32).map(|it| Digest::of(&it.to_le_bytes())).collect();
         for (index, name) in names.iter().enumerate() {
             assert_eq!(table.get(name), None);
+            if index == 3_000 {
+                table.reserve(1_500);
+                all_found(&table, names.get(..index).unwrap_or_default());
+            }
             table.push(*name, index);
         }
         all_found(&table, &names);

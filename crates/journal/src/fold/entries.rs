@@ -1,7 +1,7 @@
 //! What a control entry does to the state.
 
 use crate::{
-    control::{ActivateVersion, Configuration, EntryBody, Install},
+    control::{ActivateVersion, Configuration, EntryBody, Install, RevertVersion},
     fold::{
         Fold, Sources,
         proved::ProvedRelease,
@@ -45,6 +45,7 @@ impl Fold {
                 let proved = sources.proved.proposal(&activation.proposal);
                 self.activate(k, activation, proved, undo);
             }
+            EntryBody::RevertVersion(revert) => self.revert(k, revert, undo),
             EntryBody::Release(release) => {
                 self.state.releases.push(PublishedRelease { k, release: (**release).clone() });
                 undo.push(Undo::Released);
@@ -91,6 +92,7 @@ impl Fold {
             active: active(k, None, proved),
             history: Vec::new(),
             activations: Vec::new(),
+            reverts: Vec::new(),
         };
         undo.push(Undo::App(install.app, self.state.apps.insert(install.app, state).map(Box::new)));
     }
@@ -121,6 +123,29 @@ impl Fold {
             undo.push(Undo::Marked(activation.proposal, Marks::of(proposal)));
             proposal.activated_at = Some(k);
         }
+    }
+}
+
+impl Fold {
+    /// The version before the activation is active again.
+    fn revert(&mut self, k: u64, revert: &RevertVersion, undo: &mut Vec<Undo>) {
+        let Some(app) = self.state.apps.get_mut(&revert.app) else {
+            tracing::warn!(k, app = %revert.app, "revert ignored: the app is not installed");
+            return;
+        };
+        let before = app.before().filter(|(activation, before)| {
+            let named = (revert.activation, revert.version, revert.digest);
+            named == (*activation, before.version, before.digest)
+        });
+        // The activation may be of a proposal that is not here yet; it is folded again when that comes.
+        let Some((_, before)) = before else {
+            tracing::warn!(k, app = %revert.app, "revert of something else than the active version");
+            return;
+        };
+        let next = ActiveVersion { k, ..before.clone() };
+        undo.push(Undo::App(revert.app, Some(Box::new(app.clone()))));
+        app.reverts.push((k, *revert));
+        app.history.push(std::mem::replace(&mut app.active, next));
     }
 }
 

@@ -10,7 +10,7 @@ use aura_protocol_core::{
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
-    control::{ActivateVersion, Install, Release, UpgradePolicy, merkle::Mountains},
+    control::{ActivateVersion, Install, Release, RevertVersion, UpgradePolicy, merkle::Mountains},
     event::{DeviceMetadata, OpenSession, ProposeUpgrade, Receipt},
 };
 
@@ -79,6 +79,52 @@ pub struct AppState {
     pub history: Vec<ActiveVersion>,
     /// All decided activations with their heights, oldest first.
     pub activations: Vec<(u64, ActivateVersion)>,
+    /// The activations that were taken back, with the heights of those decisions, oldest first.
+    pub reverts: Vec<(u64, RevertVersion)>,
+}
+
+impl AppState {
+    /// The versions that have been active, oldest first. One that is active again stands there again.
+    pub fn versions(&self) -> impl DoubleEndedIterator<Item = &ActiveVersion> {
+        self.history.iter().chain([&self.active])
+    }
+
+    /// The versions that led to the one that is active from height `k` on, each installed or activated
+    /// and not taken back by then, oldest first.
+    #[must_use]
+    pub fn lineage(&self, k: u64) -> Vec<&ActiveVersion> {
+        let mut lineage = Vec::new();
+        for version in self.versions().take_while(|it| it.k <= k) {
+            if self.reverts.iter().any(|(at, _)| *at == version.k) {
+                lineage.pop();
+            } else {
+                lineage.push(version);
+            }
+        }
+        lineage
+    }
+
+    /// The activation by which the active version came, and the version that was active before it: what
+    /// taking it back leads to. None for the version that was installed.
+    #[must_use]
+    pub fn before(&self) -> Option<(u64, &ActiveVersion)> {
+        let lineage = self.lineage(self.active.k);
+        let [.., before, active] = lineage.as_slice() else { return None };
+        Some((active.k, before))
+    }
+
+    /// The activation by which the active version came; none for the version that was installed.
+    #[must_use]
+    pub fn activation(&self) -> Option<&ActivateVersion> {
+        let (k, _) = self.before()?;
+        self.activations.iter().find(|(at, _)| *at == k).map(|(_, it)| it)
+    }
+
+    /// The decision that took back the activation at height `k`, with its height.
+    #[must_use]
+    pub fn reverted(&self, k: u64) -> Option<&(u64, RevertVersion)> {
+        self.reverts.iter().find(|(_, it)| it.activation == k)
+    }
 }
 
 /// A version from the point on where it was activated.

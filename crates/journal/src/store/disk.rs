@@ -1,4 +1,4 @@
-//! A store on disk: one redb file. The only file that names redb.
+//! A store on disk: one redb file. This file and `write` alone name redb.
 //!
 //! Commits are in two phases, so that the engine never takes back one that was acknowledged: a page
 //! of it that does not verify is damage, and reported as such. When a store is opened, every page
@@ -6,42 +6,46 @@
 //!
 //! The layout has a format: an older store is brought forward when it is opened, in one transaction.
 //! Format 2 added, for each author, how many units of it there are; format 3 a place for what stands for
-//! units that are gone. What the rows hold has versions of its own.
+//! units that are gone; format 4 puts many units in a row, with their names. What the rows hold has
+//! versions of its own.
 //!
 //! The engine panics on some damage. It is called behind [`guard`], which makes that a
 //! [`StoreError::Damaged`] like any other.
 
+mod write;
+
 use std::{
     fs::{self, File},
-    io::{self, Read as _},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use aura_protocol_core::{Record, decode, encode};
+use aura_protocol_core::{Record, decode};
 use borsh::{BorshDeserialize, BorshSerialize};
-use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, Table,
-    TableDefinition, WriteTransaction,
-};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
 use crate::{
     control::{CertifiedEntry, VoteRecord},
     encoded::NamedUnit,
     store::{
-        Compaction, LedgerStore, Medium, RecordChange, StoreBatch, StoreError, Stored, header,
+        LedgerStore, Medium, StoreBatch, StoreError, Stored,
+        counts::{Counts, Totals},
+        disk::write::{append_units, clear_units, put_counts, put_meta, table, write_batch},
+        header, packed,
         repair::{Salvage, SalvagedRow},
-        row::{Kind, Totals, number_key, number_of, record_key, seal, split_record_key, unseal},
-        tips::Tips,
+        row::{CHECKSUM_BYTES, Kind, number_key, number_of, split_record_key, unseal},
         witness::{self, Witness},
     },
 };
 
 /// The format of the store. Its number stands in every store in this same place for ever.
-pub const STORE_FORMAT: u32 = 3;
+pub const STORE_FORMAT: u32 = 4;
 /// The oldest format that is brought forward.
 const FORMAT_MIN: u32 = 1;
+/// The first format with many units to a row.
+const PACKED_FORMAT: u32 = 4;
 pub(crate) const FILE_NAME: &str = "ledger.redb";
 /// A store under construction. It has never held anything that was acknowledged.
 const NEW_FILE_NAME: &str = "ledger.redb.new";
@@ -53,15 +57,7 @@ const MEDIUM_NAME: &str = "on a medium";
 const FORMAT_KEY: &[u8] = b"format";
 const TOTALS_KEY: &[u8] = b"totals";
 const TIPS_KEY: &[u8] = b"tips";
-const VOTE_KEY: &[u8] = b"record";
-const BASE_KEY: &[u8] = b"base";
-
-type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
-type WriteRows<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
-
-const fn table(kind: Kind) -> Rows {
-    TableDefinition::new(kind.name())
-}
+const TAIL_KEY: &[u8] = b"tail";
 
 /// A store in a directory. Whoever has it open is alone with it.
 pub struct DiskStore {
@@ -114,7 +110,7 @@ impl DiskStore {
         let path = dir.join(FILE_NAME);
         let io_error = |source| StoreError::Io { path: path.clone(), source };
         let witnessed = witness::read(dir).map_err(io_error)?;
-        check_header(&path, witnessed)?;
+        header::check(&header::read(&path)?, witnessed).map_err(|what| damaged(&path, what))?;
         let open = || builder().open(&path).map_err(|it| engine(&path, it));
         let mut store =
             Self { database: verified(&path, open)?, path: path.clone(), witness: None };
@@ -154,7 +150,7 @@ impl DiskStore {
     /// Notes the commit that the file names as the newest.
     fn note(&mut self) -> Result<(), StoreError> {
         let Some(witness) = &mut self.witness else { return Ok(()) };
-        if let Some(number) = header::newest(&read_header(&self.path)?) {
+        if let Some(number) = header::newest(&header::read(&self.path)?) {
             witness.note(number);
         }
         Ok(())
@@ -180,17 +176,20 @@ impl DiskStore {
         if found == STORE_FORMAT {
             return Ok(());
         }
-        let totals: Totals = self.meta(&txn, TOTALS_KEY)?;
-        let mut tips = Tips::default();
-        for unit in self.numbered::<Vec<u8>>(&txn, &totals, Kind::Units)? {
-            tips.add(&unit);
-        }
+        let mut counts = Counts { totals: self.meta(&txn, TOTALS_KEY)?, ..Counts::default() };
+        let units = self.numbered::<Vec<u8>>(&txn, &counts.totals, Kind::Units)?;
         drop(txn);
+        let units: Vec<NamedUnit> = units.into_iter().map(NamedUnit::of).collect();
         let mut txn = self.database.begin_write().map_err(|it| engine(&self.path, it))?;
         txn.set_two_phase_commit(true);
-        txn.open_table(table(Kind::Base)).map_err(|it| engine(&self.path, it))?;
-        put_meta(&txn, &[(FORMAT_KEY, encode(&STORE_FORMAT)), (TIPS_KEY, encode(&tips))])
-            .map_err(|it| engine(&self.path, it))?;
+        let mut rewrite = || -> Result<(), redb::Error> {
+            txn.open_table(table(Kind::Base))?;
+            clear_units(&txn, &mut counts)?;
+            append_units(&txn, &mut counts, &units)?;
+            put_counts(&txn, &counts)?;
+            put_meta(&txn, FORMAT_KEY, &STORE_FORMAT)
+        };
+        rewrite().map_err(|it| engine(&self.path, it))?;
         txn.commit().map_err(|it| engine(&self.path, it))
     }
 
@@ -221,24 +220,24 @@ impl DiskStore {
         damaged(&self.path, kind.describe(key))
     }
 
-    /// Gives every row of a table to `take`, and checks that they are those that belong there.
+    /// Gives every row of a table to `take`, which says how many things it holds, and checks that they
+    /// are those that belong there.
     fn each_row(
         &self,
         txn: &ReadTransaction,
         totals: &Totals,
         kind: Kind,
-        mut take: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+        mut take: impl FnMut(&[u8], &[u8]) -> Result<u64, StoreError>,
     ) -> Result<(), StoreError> {
         let mut found = Totals::default();
         let rows = txn.open_table(table(kind)).map_err(|it| engine(&self.path, it))?;
         for row in rows.iter().map_err(|it| engine(&self.path, it))? {
             let (key, row) = row.map_err(|it| engine(&self.path, it))?;
-            found.add(kind, row.value());
-            take(key.value(), row.value())?;
+            found.add(kind, take(key.value(), row.value())?, row.value());
         }
         if found.of(kind) != totals.of(kind) {
-            let (rows, wanted) = (found.rows(kind), totals.rows(kind));
-            let what = format!("{} has {rows} rows, not the {wanted} written", kind.name());
+            let (held, wanted) = (found.count(kind), totals.count(kind));
+            let what = format!("{} holds {held}, not the {wanted} written", kind.name());
             return Err(damaged(&self.path, what));
         }
         Ok(())
@@ -257,27 +256,52 @@ impl DiskStore {
                 return Err(self.damaged_row(kind, key));
             }
             values.push(self.value(kind, key, row)?);
-            Ok(())
+            Ok(1)
         })?;
         Ok(values)
+    }
+
+    /// All units.
+    fn units(&self, txn: &ReadTransaction, totals: &Totals) -> Result<Vec<NamedUnit>, StoreError> {
+        let mut units = Vec::new();
+        self.each_row(txn, totals, Kind::Units, |key, row| {
+            let first = units.len() as u64;
+            if number_of(key) != Some(first) {
+                return Err(self.damaged_row(Kind::Units, key));
+            }
+            let held = unseal(Kind::Units, key, row).and_then(packed::units);
+            let held = held.ok_or_else(|| self.damaged_units(first, key, row))?;
+            let count = held.len() as u64;
+            units.extend(held);
+            Ok(count)
+        })?;
+        Ok(units)
+    }
+
+    /// A row of units does not verify: names the first of them that is not what it was.
+    fn damaged_units(&self, first: u64, key: &[u8], row: &[u8]) -> StoreError {
+        let units = row.get(CHECKSUM_BYTES..).unwrap_or_default();
+        match (first..).zip(packed::sound(units)).find(|(_, unit)| unit.is_none()) {
+            Some((number, _)) => damaged(&self.path, format!("unit {number}")),
+            None => self.damaged_row(Kind::Units, key),
+        }
     }
 
     fn load_all(&self) -> Result<Stored, StoreError> {
         let txn = self.database.begin_read().map_err(|it| engine(&self.path, it))?;
         let totals: Totals = self.meta(&txn, TOTALS_KEY)?;
-        let units = self.numbered::<Vec<u8>>(&txn, &totals, Kind::Units)?;
         let mut stored = Stored {
             entries: self.numbered::<CertifiedEntry>(&txn, &totals, Kind::Entries)?,
-            units: units.into_iter().map(NamedUnit::of).collect(),
+            units: self.units(&txn, &totals)?,
             ..Stored::default()
         };
         self.each_row(&txn, &totals, Kind::Base, |key, row| {
             stored.base = Some(self.value::<Vec<u8>>(Kind::Base, key, row)?);
-            Ok(())
+            Ok(1)
         })?;
         self.each_row(&txn, &totals, Kind::Vote, |key, row| {
             stored.vote_record = Some(self.value::<VoteRecord>(Kind::Vote, key, row)?);
-            Ok(())
+            Ok(1)
         })?;
         self.each_row(&txn, &totals, Kind::Records, |key, row| {
             let record: Record = self.value(Kind::Records, key, row)?;
@@ -286,52 +310,69 @@ impl DiskStore {
                 return Err(self.damaged_row(Kind::Records, key));
             }
             stored.records.entry(record.app).or_default().insert(record.key.clone(), record);
-            Ok(())
+            Ok(1)
         })?;
         self.each_row(&txn, &totals, Kind::Local, |key, row| {
             let value: Vec<u8> = self.value(Kind::Local, key, row)?;
             let name = String::from_utf8(key.to_vec());
             let name = name.map_err(|_| self.damaged_row(Kind::Local, key))?;
             stored.local.insert(name, value);
-            Ok(())
+            Ok(1)
         })?;
         Ok(stored)
     }
 
     fn commit_all(&self, batch: &StoreBatch) -> Result<(), StoreError> {
         let read = self.database.begin_read().map_err(|it| engine(&self.path, it))?;
-        let mut totals: Totals = self.meta(&read, TOTALS_KEY)?;
-        let mut tips: Tips = self.meta(&read, TIPS_KEY)?;
+        let mut counts = Counts {
+            totals: self.meta(&read, TOTALS_KEY)?,
+            tips: self.meta(&read, TIPS_KEY)?,
+            tail: self.meta(&read, TAIL_KEY)?,
+        };
         drop(read);
-        Stored::check(totals.rows(Kind::Entries), batch)?;
+        Stored::check(counts.totals.count(Kind::Entries), batch)?;
         let mut txn = self.database.begin_write().map_err(|it| engine(&self.path, it))?;
         txn.set_two_phase_commit(true);
-        let kept = batch.compaction.iter().flat_map(|it| &it.units);
-        kept.chain(&batch.units).for_each(|unit| tips.add(unit.bytes()));
-        write_batch(&txn, &mut totals, batch).map_err(|it| engine(&self.path, it))?;
-        put_meta(&txn, &[(TOTALS_KEY, encode(&totals)), (TIPS_KEY, encode(&tips))])
-            .map_err(|it| engine(&self.path, it))?;
+        write_batch(&txn, &mut counts, batch).map_err(|it| engine(&self.path, it))?;
+        put_counts(&txn, &counts).map_err(|it| engine(&self.path, it))?;
         txn.commit().map_err(|it| engine(&self.path, it))
     }
 
-    /// Every row that verifies, whatever is missing between.
-    fn salvage(&self) -> Salvage {
+    /// Everything that verifies, whatever is missing between.
+    fn salvage(&self, format: u32) -> Salvage {
         let row = |kind, key: &[u8]| guard(&self.path, || self.row(kind, key)).ok().flatten();
         let totals = row(Kind::Meta, TOTALS_KEY).and_then(|it| decode(&it, usize::MAX).ok());
         let tips = row(Kind::Meta, TIPS_KEY).and_then(|it| decode(&it, usize::MAX).ok());
-        let count = |kind| totals.as_ref().map_or(0, |it: &Totals| it.rows(kind));
+        let count = |kind| totals.as_ref().map_or(0, |it: &Totals| it.count(kind));
         let mut rows = Vec::new();
         for kind in Kind::COUNTED {
             let keys = match kind {
-                Kind::Entries | Kind::Units => {
-                    (0..count(kind)).map(|it| number_key(it).to_vec()).collect()
-                }
+                Kind::Units => continue,
+                Kind::Entries => (0..count(kind)).map(|it| number_key(it).to_vec()).collect(),
                 _ => guard(&self.path, || self.keys(kind)).unwrap_or_default(),
             };
             let found = keys.into_iter().filter_map(|key| Some((kind, row(kind, &key)?, key)));
             rows.extend(found.map(|(kind, value, key)| SalvagedRow { kind, key, value }));
         }
-        Salvage { rows, totals, tips }
+        let numbers = (0..count(Kind::Units)).map(number_key);
+        let units = numbers.flat_map(|key| {
+            guard(&self.path, || self.sound_units(&key, format)).unwrap_or_default()
+        });
+        Salvage { units: units.collect(), rows, totals, tips }
+    }
+
+    /// What verifies of the units of a row, if there is one.
+    fn sound_units(&self, key: &[u8], format: u32) -> Result<Vec<NamedUnit>, StoreError> {
+        if format < PACKED_FORMAT {
+            let unit = self.row(Kind::Units, key)?;
+            let unit = unit.and_then(|it| decode::<Vec<u8>>(&it, usize::MAX).ok());
+            return Ok(unit.map(NamedUnit::of).into_iter().collect());
+        }
+        let txn = self.database.begin_read().map_err(|it| engine(&self.path, it))?;
+        let rows = txn.open_table(table(Kind::Units)).map_err(|it| engine(&self.path, it))?;
+        let row = rows.get(key).map_err(|it| engine(&self.path, it))?;
+        let units = row.as_ref().and_then(|it| it.value().get(CHECKSUM_BYTES..));
+        Ok(units.into_iter().flat_map(packed::sound).flatten().collect())
     }
 
     fn keys(&self, kind: Kind) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -360,7 +401,7 @@ pub(crate) fn salvage(path: &Path) -> Result<Salvage, StoreError> {
             let path = path.to_path_buf();
             Err(StoreError::NewerFormat { path, found, supported: STORE_FORMAT })
         }
-        _ => Ok(store.salvage()),
+        format => Ok(store.salvage(format.unwrap_or(STORE_FORMAT))),
     }
 }
 
@@ -428,159 +469,11 @@ fn write_empty(
         for kind in Kind::COUNTED {
             txn.open_table(table(kind))?;
         }
-        put_meta(
-            &txn,
-            &[
-                (FORMAT_KEY, encode(&STORE_FORMAT)),
-                (TOTALS_KEY, encode(&Totals::default())),
-                (TIPS_KEY, encode(&Tips::default())),
-            ],
-        )
+        put_counts(&txn, &Counts::default())?;
+        put_meta(&txn, FORMAT_KEY, &STORE_FORMAT)
     };
     written().map_err(|it| engine(path, it))?;
     txn.commit().map_err(|it| engine(path, it))
-}
-
-fn put_meta(txn: &WriteTransaction, values: &[(&[u8], Vec<u8>)]) -> Result<(), redb::Error> {
-    let mut meta = txn.open_table(table(Kind::Meta))?;
-    for (key, value) in values {
-        meta.insert(*key, seal(Kind::Meta, key, value).as_slice())?;
-    }
-    Ok(())
-}
-
-fn write_batch(
-    txn: &WriteTransaction,
-    totals: &mut Totals,
-    batch: &StoreBatch,
-) -> Result<(), redb::Error> {
-    append(txn, totals, Kind::Entries, batch.entries.iter().map(encode))?;
-    if let Some(Compaction { base, units }) = &batch.compaction {
-        clear_units(txn, totals)?;
-        let mut rows = txn.open_table(table(Kind::Base))?;
-        put(&mut rows, totals, Kind::Base, BASE_KEY, Some(&encode(base)))?;
-        append(txn, totals, Kind::Units, units.iter().map(|it| encode(it.bytes())))?;
-    }
-    append(txn, totals, Kind::Units, batch.units.iter().map(|it| encode(it.bytes())))?;
-    if let Some(record) = &batch.vote_record {
-        let mut rows = txn.open_table(table(Kind::Vote))?;
-        put(&mut rows, totals, Kind::Vote, VOTE_KEY, Some(&encode(record)))?;
-    }
-    if !batch.records.is_empty() {
-        let mut rows = txn.open_table(table(Kind::Records))?;
-        for change in &batch.records {
-            change_record(&mut rows, totals, change)?;
-        }
-    }
-    if !batch.local.is_empty() {
-        let mut rows = txn.open_table(table(Kind::Local))?;
-        for (name, value) in &batch.local {
-            let value = value.as_ref().map(encode);
-            put(&mut rows, totals, Kind::Local, name.as_bytes(), value.as_deref())?;
-        }
-    }
-    Ok(())
-}
-
-/// Adds rows under the next numbers.
-fn append(
-    txn: &WriteTransaction,
-    totals: &mut Totals,
-    kind: Kind,
-    values: impl ExactSizeIterator<Item = Vec<u8>>,
-) -> Result<(), redb::Error> {
-    if values.len() == 0 {
-        return Ok(());
-    }
-    let mut rows = txn.open_table(table(kind))?;
-    for value in values {
-        let key = number_key(totals.rows(kind));
-        put(&mut rows, totals, kind, &key, Some(&value))?;
-    }
-    Ok(())
-}
-
-/// Removes all units.
-fn clear_units(txn: &WriteTransaction, totals: &mut Totals) -> Result<(), redb::Error> {
-    let mut rows = txn.open_table(table(Kind::Units))?;
-    for number in 0..totals.rows(Kind::Units) {
-        put(&mut rows, totals, Kind::Units, &number_key(number), None)?;
-    }
-    Ok(())
-}
-
-/// Writes or removes one row, and keeps the total right.
-fn put(
-    rows: &mut WriteRows<'_>,
-    totals: &mut Totals,
-    kind: Kind,
-    key: &[u8],
-    value: Option<&[u8]>,
-) -> Result<(), redb::Error> {
-    let before = match value {
-        Some(value) => {
-            let row = seal(kind, key, value);
-            totals.add(kind, &row);
-            rows.insert(key, row.as_slice())?
-        }
-        None => rows.remove(key)?,
-    };
-    if let Some(row) = before {
-        totals.remove(kind, row.value());
-    }
-    Ok(())
-}
-
-fn change_record(
-    rows: &mut WriteRows<'_>,
-    totals: &mut Totals,
-    change: &RecordChange,
-) -> Result<(), redb::Error> {
-    match change {
-        RecordChange::Put(record) => {
-            let key = record_key(record.app, &record.key);
-            put(rows, totals, Kind::Records, &key, Some(&encode(record)))
-        }
-        RecordChange::Delete { app, key } => {
-            put(rows, totals, Kind::Records, &record_key(*app, key), None)
-        }
-        RecordChange::Swap { app, records } => {
-            let mut old = Vec::new();
-            for row in rows.range(app.as_bytes().as_slice()..)? {
-                let (key, _) = row?;
-                if !key.value().starts_with(app.as_bytes()) {
-                    break;
-                }
-                old.push(key.value().to_vec());
-            }
-            for key in old {
-                put(rows, totals, Kind::Records, &key, None)?;
-            }
-            for record in records {
-                let key = record_key(*app, &record.key);
-                put(rows, totals, Kind::Records, &key, Some(&encode(record)))?;
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Refuses what is no store, before the engine writes to it.
-fn check_header(path: &Path, witnessed: Option<u64>) -> Result<(), StoreError> {
-    header::check(&read_header(path)?, witnessed).map_err(|what| damaged(path, what))
-}
-
-fn read_header(path: &Path) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = Vec::new();
-    let read =
-        File::open(path).and_then(|file| file.take(header::BYTES as u64).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(StoreError::NotFound { path: path.to_path_buf() })
-        }
-        Err(source) => Err(StoreError::Io { path: path.to_path_buf(), source }),
-    }
 }
 
 /// The engine's view of a medium.

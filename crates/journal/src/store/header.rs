@@ -1,11 +1,19 @@
-//! The beginning of the engine's file, read before the engine does.
+//! The beginning of the engine's file, read before the engine does, which may write to it.
 //!
 //! One bit of it says which of two commits is the newest. The engine believes it after a clean
 //! shutdown, so that a flip of that bit would silently take back the last commit; here it is
 //! compared with the commits' numbers. After an unclean end the numbers cannot tell; the witness can.
 
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use crate::store::StoreError;
+
 /// How much of the file is read.
-pub(crate) const BYTES: usize = 320;
+const BYTES: usize = 320;
 
 const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 const FLAGS_OFFSET: usize = MAGIC.len();
@@ -16,6 +24,19 @@ const UNCLEAN: u8 = 2;
 const SLOT_OFFSETS: [usize; 2] = [64, 192];
 /// Where a slot holds the number of its commit.
 const NUMBER_OFFSET: usize = 104;
+
+/// The beginning of the file at `path`.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BYTES as u64).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(StoreError::NotFound { path: path.to_path_buf() })
+        }
+        Err(source) => Err(StoreError::Io { path: path.to_path_buf(), source }),
+    }
+}
 
 /// Refuses what the engine would take for an older state than it is. `witnessed` is the newest commit
 /// that is known to have been durable.

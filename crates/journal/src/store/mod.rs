@@ -3,14 +3,15 @@
 //! Everything that one step of a device accepted goes into one transaction, which is durable when
 //! `commit` returns; so whatever is sent after it rests on what cannot be lost.
 
+mod counts;
 mod disk;
 mod error;
 mod header;
 mod medium;
 mod memory;
+mod packed;
 mod repair;
 mod row;
-mod tips;
 mod witness;
 
 use std::collections::BTreeMap;

@@ -20,10 +20,10 @@ use crate::{
     ledger::{Ledger, PeerTag},
     store::{
         Compaction, DiskStore, LedgerStore as _, RecordChange, StoreBatch, StoreError, Stored,
+        counts::{Tips, Totals},
         disk::{self, FILE_NAME},
         header,
-        row::{Kind, Totals},
-        tips::Tips,
+        row::Kind,
         witness::{self, WITNESS_NAME},
     },
 };
@@ -36,8 +36,10 @@ const WORK_NAME: &str = "repair";
 /// What a damaged store still has.
 #[derive(Debug)]
 pub(crate) struct Salvage {
-    /// Rows that verify, table by table in their order, with gaps.
+    /// Rows that verify, table by table in their order, with gaps; none of units.
     pub(crate) rows: Vec<SalvagedRow>,
+    /// Units that verify, in the order in which they were accepted, with gaps.
+    pub(crate) units: Vec<NamedUnit>,
     /// What was there, if that much is known.
     pub(crate) totals: Option<Totals>,
     /// How many units each author had, if that much is known.
@@ -149,9 +151,9 @@ fn rebuild(
     let (entries, units) = (batch.entries.len() as u64, batch.units.len() as u64);
     let repaired = Repaired {
         entries,
-        entries_lost: totals.rows(Kind::Entries).saturating_sub(entries),
+        entries_lost: totals.count(Kind::Entries).saturating_sub(entries),
         units,
-        units_lost: totals.rows(Kind::Units).saturating_sub(units),
+        units_lost: totals.count(Kind::Units).saturating_sub(units),
         kept: PathBuf::new(),
     };
     Ok((repaired, new.join(FILE_NAME)))
@@ -184,8 +186,8 @@ fn check_own(
     me: DeviceId,
     help: Option<&Ledger>,
 ) -> Result<(Totals, Stored), String> {
-    let Salvage { rows, totals, tips } = salvage;
-    let mut stored = Stored::default();
+    let Salvage { rows, units, totals, tips } = salvage;
+    let mut stored = Stored { units, ..Stored::default() };
     for row in rows {
         take(&mut stored, row);
     }
@@ -198,7 +200,7 @@ fn check_own(
         (Kind::Local, "values of the device itself are lost", stored.local.len() as u64),
         (Kind::Records, "records are lost", records),
     ] {
-        if found != totals.rows(kind) {
+        if found != totals.count(kind) {
             return Err(what.to_owned());
         }
     }
@@ -214,10 +216,6 @@ fn check_own(
 fn take(stored: &mut Stored, SalvagedRow { kind, key, value }: SalvagedRow) {
     match kind {
         Kind::Entries => stored.entries.extend(decode::<CertifiedEntry>(&value, usize::MAX).ok()),
-        Kind::Units => {
-            let unit = decode::<Vec<u8>>(&value, usize::MAX).ok();
-            stored.units.extend(unit.map(NamedUnit::of));
-        }
         Kind::Vote => stored.vote_record = decode(&value, usize::MAX).ok(),
         Kind::Base => stored.base = decode(&value, usize::MAX).ok(),
         Kind::Records => {
@@ -230,7 +228,7 @@ fn take(stored: &mut Stored, SalvagedRow { kind, key, value }: SalvagedRow) {
                 stored.local.insert(name, value);
             }
         }
-        Kind::Meta => {}
+        Kind::Units | Kind::Meta => {}
     }
 }
 

@@ -3,8 +3,6 @@
 //! The checksum of a row covers its table and its key too, so that a row cannot pass for another; the
 //! total of a table, so that a row cannot be missing or come back.
 
-use std::collections::BTreeMap;
-
 use aura_protocol_core::{AppId, Digest, RecordKey};
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -12,7 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 /// one could rewrite checksums of any length.
 pub(crate) const CHECKSUM_BYTES: usize = 16;
 
-type Checksum = [u8; CHECKSUM_BYTES];
+pub(crate) type Checksum = [u8; CHECKSUM_BYTES];
 
 /// What kind of rows a table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -20,7 +18,7 @@ type Checksum = [u8; CHECKSUM_BYTES];
 pub(crate) enum Kind {
     /// Entries, by height.
     Entries,
-    /// Units, by order of arrival: monotone keys fill pages to the brim.
+    /// Units, many to a row, by how many came before the row's first.
     Units,
     /// The vote record, alone.
     Vote,
@@ -55,6 +53,7 @@ impl Kind {
     pub(crate) fn describe(self, key: &[u8]) -> String {
         match self {
             Self::Entries | Self::Units => match number_of(key) {
+                Some(number) if self == Self::Units => format!("the row of units from {number} on"),
                 Some(number) => format!("row {number} of {}", self.name()),
                 None => format!("a key of {}", self.name()),
             },
@@ -71,35 +70,7 @@ impl Kind {
     }
 }
 
-/// How many rows each table has, and the sum of their checksums.
-#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Totals(BTreeMap<Kind, (u64, Checksum)>);
-
-impl Totals {
-    pub(crate) fn rows(&self, kind: Kind) -> u64 {
-        self.0.get(&kind).map_or(0, |(rows, _)| *rows)
-    }
-
-    pub(crate) fn of(&self, kind: Kind) -> (u64, Checksum) {
-        self.0.get(&kind).copied().unwrap_or_default()
-    }
-
-    /// Counts a row that is there from now on.
-    pub(crate) fn add(&mut self, kind: Kind, row: &[u8]) {
-        let total = self.0.entry(kind).or_default();
-        total.0 = total.0.wrapping_add(1);
-        toggle(&mut total.1, row);
-    }
-
-    /// Counts a row that is there no longer.
-    pub(crate) fn remove(&mut self, kind: Kind, row: &[u8]) {
-        let total = self.0.entry(kind).or_default();
-        total.0 = total.0.wrapping_sub(1);
-        toggle(&mut total.1, row);
-    }
-}
-
-fn toggle(sum: &mut Checksum, row: &[u8]) {
+pub(crate) fn toggle(sum: &mut Checksum, row: &[u8]) {
     for (total, byte) in sum.iter_mut().zip(row) {
         *total ^= byte;
     }
@@ -159,18 +130,5 @@ mod tests {
         }
         assert_eq!(unseal(Kind::Units, &number_key(3), &row[..row.len() - 1]), None);
         assert_eq!(unseal(Kind::Units, &number_key(3), &[]), None);
-    }
-
-    #[test]
-    fn a_total_forgets_what_was_removed() {
-        let (a, b) = (seal(Kind::Local, b"a", b"1"), seal(Kind::Local, b"b", b"2"));
-        let mut once = Totals::default();
-        once.add(Kind::Local, &b);
-        let mut replaced = Totals::default();
-        replaced.add(Kind::Local, &a);
-        replaced.add(Kind::Local, &b);
-        assert_ne!(once, replaced);
-        replaced.remove(Kind::Local, &a);
-        assert_eq!(once, replaced);
     }
 }

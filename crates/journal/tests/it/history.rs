@@ -29,6 +29,8 @@ pub enum Step {
     Policy(Index),
     Install(Index),
     Activate(Index, Index),
+    /// The active version is taken back, as far as the device knows.
+    Revert(Index),
     /// The roster becomes all devices, or all but one.
     Reconfigure(Index, Option<Index>),
     Sync(Index, Index),
@@ -80,6 +82,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => i().prop_map(Step::Policy),
         1 => i().prop_map(Step::Install),
         1 => (i(), i()).prop_map(|(a, b)| Step::Activate(a, b)),
+        1 => i().prop_map(Step::Revert),
         1 => (i(), prop::option::of(i())).prop_map(|(a, b)| Step::Reconfigure(a, b)),
         6 => (i(), i()).prop_map(|(a, b)| Step::Sync(a, b)),
         2 => (i(), i(), any::<bool>()).prop_map(|(a, s, n)| Step::Child(a, s, n)),
@@ -170,6 +173,7 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
                 decide(devices, ledger, decided, activate(*p.get(&proposals)));
             }
         }
+        Step::Revert(a) => take_back(devices, &mut ledgers[who(a)], decided),
         Step::Reconfigure(a, without) => {
             let left_out = without.as_ref().map(who);
             let kept = devices.iter().enumerate().filter(|(nth, _)| left_out != Some(*nth));
@@ -197,6 +201,12 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
             let body = EntryBody::ReAdmit(Box::new(ReAdmit { device: devices[who(d)].id, entry }));
             decide(devices, &mut ledgers[who(a)], decided, body);
         }
+    }
+}
+
+fn take_back(devices: &[Device], ledger: &mut Ledger, decided: &mut ControlChain) {
+    if let Some(body) = ledger.state().apps.get(&app()).and_then(revert) {
+        decide(devices, ledger, decided, body);
     }
 }
 
@@ -252,6 +262,7 @@ fn actor(step: &Step) -> &Index {
         | Step::Policy(a)
         | Step::Install(a)
         | Step::Activate(a, _)
+        | Step::Revert(a)
         | Step::Reconfigure(a, _)
         | Step::Child(a, _, _)
         | Step::Tick(a, _)

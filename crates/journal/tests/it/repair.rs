@@ -60,10 +60,7 @@ fn others_units_come_again() {
     let lost = ledger.arrivals()[40];
     damage(dir.path(), ledger.unit_bytes(&lost).unwrap());
     let error = DiskStore::open(dir.path()).unwrap_err();
-    assert!(
-        matches!(&error, StoreError::Damaged { what, .. } if what == "row 40 of units"),
-        "{error}"
-    );
+    assert!(matches!(&error, StoreError::Damaged { what, .. } if what == "unit 40"), "{error}");
     // The third device has written nothing, so that all is others'.
     let repaired = repair(dir.path(), devices[2].id, None).unwrap();
     assert_eq!((repaired.entries, repaired.entries_lost), (2, 0));

@@ -2,7 +2,7 @@
 
 use aura_journal::{
     Event, Filter, Finality, Ledger, SessionStatus, child_session_id,
-    control::{Configuration, EntryBody, UpgradePolicy},
+    control::{Configuration, EntryBody, Fact, Subject, UpgradePolicy},
     event::CloseSession,
     session_id,
 };
@@ -227,6 +227,48 @@ fn a_publisher_lists_its_releases() {
     let version = ProtocolVersion::new(1, 1, 0);
     assert_eq!(state.release(&"counter".parse().unwrap(), version).unwrap().k, 2);
     assert_eq!(state.release(&"chess".parse().unwrap(), version), None);
+}
+
+/// INV-J70: what is taken back is the active version alone, by name; the versions before it follow one by
+/// one, down to the one that was installed.
+#[test]
+fn an_activation_is_taken_back() {
+    let (devices, mut ledger) = fixture();
+    decide(&mut ledger, &devices, install());
+    let of_app = |ledger: &Ledger| ledger.state().apps[&app()].clone();
+    assert!(revert(&of_app(&ledger)).is_none());
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        let proposal = write(&mut ledger, &devices[1], propose());
+        decide(&mut ledger, &devices, activate(proposal));
+        taken.push(revert(&of_app(&ledger)).unwrap());
+    }
+    let [first, second] = [taken[0].clone(), taken[1].clone()];
+    let active = of_app(&ledger);
+    // That is not the active one.
+    decide(&mut ledger, &devices, first.clone());
+    assert_eq!(of_app(&ledger), active);
+    decide(&mut ledger, &devices, second.clone());
+    let once = of_app(&ledger);
+    assert_eq!(once.active.version, ProtocolVersion::new(1, 1, 0));
+    assert_eq!(once.activation().map(|it| it.proposal), active.history[1].proposal);
+    assert_eq!(revert(&once), Some(first.clone()));
+    // Twice is once.
+    decide(&mut ledger, &devices, second);
+    assert_eq!(of_app(&ledger), once);
+    decide(&mut ledger, &devices, first);
+    let back = of_app(&ledger);
+    assert_eq!(back.active.version, ProtocolVersion::new(1, 0, 0));
+    assert_eq!((back.before(), back.activation()), (None, None));
+    assert_eq!((back.history.len(), back.reverts.len()), (4, 2));
+    // And forward again.
+    let proposal = write(&mut ledger, &devices[0], propose());
+    decide(&mut ledger, &devices, activate(proposal));
+    assert_eq!(of_app(&ledger).lineage(u64::MAX).len(), 2);
+    let fact = ledger.chain().fact(Subject::App(app()));
+    assert!(
+        matches!(fact, Some(Fact::App { version, .. }) if *version == ProtocolVersion::new(1, 1, 0))
+    );
 }
 
 /// An activation that arrives before the unit that proposed it takes effect when that comes, whether

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::{HpkeSecretKey, SecretKey};
 use aura_journal::{
-    Event, Ledger, Outcome as Imported, PeerTag,
+    AppState, Event, Ledger, Outcome as Imported, PeerTag,
     control::{
         ActivateVersion, Appended, Certificate, CertifiedEntry, ChainProof, Configuration,
-        ControlChain, Entry, EntryBody, Genesis, Install, Phase, Release, ReleaseBuild, Role,
-        RosterEntry, UpgradePolicy, Vote,
+        ControlChain, Entry, EntryBody, Genesis, Install, Phase, Release, ReleaseBuild,
+        RevertVersion, Role, RosterEntry, UpgradePolicy, Vote,
     },
     event::{
         ChildOpening, CloseSession, DeviceMetadata, OpenChild, OpenSession, ProposeUpgrade,
@@ -187,6 +187,14 @@ pub fn activate(proposal: Digest) -> EntryBody {
         repository_head: repository().head(),
         distributor_head: None,
     }))
+}
+
+/// Takes back the activation of the active version.
+pub fn revert(app: &AppState) -> Option<EntryBody> {
+    let (activation, before) = app.before()?;
+    let (version, digest) = (before.version, before.digest);
+    let app = app.install.app;
+    Some(EntryBody::RevertVersion(RevertVersion { app, activation, version, digest }))
 }
 
 pub fn ready(proposal: Digest) -> Event {

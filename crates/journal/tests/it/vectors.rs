@@ -10,8 +10,8 @@ use aura_journal::{
         ActivateVersion, Announcement, Certificate, CertifiedEntry, ChainLink, ChainProof,
         Configuration, ControlMessage, Entry, EntryBody, Install, Lock, Phase, ReAdmit, Recover,
         RecoveryRequest, RecoveryRole, RecoverySays, RecoveryWord, Release, ReleaseBuild,
-        ReleasedMigration, Revoke, Role, RosterChange, Slot, Snapshot, UpgradePolicy, Vote,
-        VoteRecord,
+        ReleasedMigration, RevertVersion, Revoke, Role, RosterChange, Slot, Snapshot,
+        UpgradePolicy, Vote, VoteRecord,
     },
     sync::{BasePart, Branches, Frontier, Hello, SyncMessage},
 };
@@ -191,6 +191,10 @@ fn check_keys_and_generations(
     vectors.check("entry_recover", &entry(EntryBody::Recover(Box::new(recover))));
     let veto = EntryBody::VetoRecovery { request: digest(42) };
     vectors.check("entry_veto_recovery", &entry(veto));
+    let app = activation().app;
+    let version = activation().version;
+    let revert = RevertVersion { app, activation: 7, version, digest: digest(45) };
+    vectors.check("entry_revert_version", &entry(EntryBody::RevertVersion(revert)));
     let request = RecoveryRequest {
         generation: 3,
         config: 2,

@@ -35,6 +35,8 @@ pub enum Input {
     Expired,
     /// Another activation of the app was certified.
     Superseded,
+    /// Its activation was taken back.
+    Reverted,
 }
 
 /// What is to be done.
@@ -132,6 +134,10 @@ impl UpgradeCoordinator {
             Input::Migrated => self.migrated(),
             Input::Expired => self.ended(FailureReason::TimedOut),
             Input::Superseded => self.ended(FailureReason::Superseded),
+            Input::Reverted => {
+                self.state = UpgradeState::Reverted;
+                Vec::new()
+            }
         }
     }
 
@@ -216,7 +222,8 @@ impl UpgradeCoordinator {
     }
 
     fn refused(&mut self, code: String, reason: String) -> Vec<Effect> {
-        if matches!(self.state, UpgradeState::Active | UpgradeState::Failed(_)) {
+        use UpgradeState as State;
+        if matches!(self.state, State::Active | State::Reverted | State::Failed(_)) {
             return Vec::new();
         }
         let proposal = self.proposal;

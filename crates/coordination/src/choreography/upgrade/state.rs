@@ -18,6 +18,8 @@ pub enum UpgradeState {
     Activating,
     /// New sessions run the new version.
     Active,
+    /// It was active, and was taken back.
+    Reverted,
     /// It ended, and nothing changed.
     Failed(FailureReason),
     /// Certified, but this device cannot apply it: the app is blocked here, and nothing else.
@@ -55,6 +57,7 @@ impl fmt::Display for UpgradeState {
             Self::AwaitingQuorum => "AwaitingQuorum",
             Self::Activating => "Activating",
             Self::Active => "Active",
+            Self::Reverted => "Reverted",
             Self::Failed(_) => "Failed",
             Self::Blocked { .. } => "Blocked",
         })
