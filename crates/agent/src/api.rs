@@ -194,30 +194,6 @@ pub enum Command {
     },
 }
 
-impl Command {
-    /// Whether it is about the life of the account, in which guardians have no part.
-    #[must_use]
-    pub const fn is_the_accounts(&self) -> bool {
-        matches!(
-            self,
-            Self::Invite { .. }
-                | Self::AddGuardian { .. }
-                | Self::SetUpRecovery { .. }
-                | Self::Revoke { .. }
-                | Self::Remove { .. }
-                | Self::SetThreshold { .. }
-                | Self::Install(_)
-                | Self::Upgrade(_)
-                | Self::Propose(_)
-                | Self::Revert { .. }
-                | Self::StartSession(_)
-                | Self::StartBuiltIn(_)
-                | Self::DeriveKey { .. }
-                | Self::Snapshot
-        )
-    }
-}
-
 /// Something that no log and no error shows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

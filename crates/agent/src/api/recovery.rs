@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Command;
+
 /// It was asked that the account is recovered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryRequested {
@@ -159,4 +161,28 @@ pub struct RecoveryNudged {
 pub struct RecoveryCancelled {
     /// The request's id.
     pub cancelled_request: String,
+}
+
+impl Command {
+    /// Whether it is about the life of the account, in which guardians have no part.
+    #[must_use]
+    pub const fn is_the_accounts(&self) -> bool {
+        matches!(
+            self,
+            Self::Invite { .. }
+                | Self::AddGuardian { .. }
+                | Self::SetUpRecovery { .. }
+                | Self::Revoke { .. }
+                | Self::Remove { .. }
+                | Self::SetThreshold { .. }
+                | Self::Install(_)
+                | Self::Upgrade(_)
+                | Self::Propose(_)
+                | Self::Revert { .. }
+                | Self::StartSession(_)
+                | Self::StartBuiltIn(_)
+                | Self::DeriveKey { .. }
+                | Self::Snapshot
+        )
+    }
 }
