@@ -10,7 +10,7 @@ use crate::{
     api::{Response, TicketIssued},
     error::{AgentError, Whose},
     join::JoinRequest,
-    node::{Effect, Node, RequestId, control::Intent},
+    node::{Effect, Node, RequestId, control::Intent, recovery::SEAT_ROWS},
     ticket::Ticket,
 };
 
@@ -47,8 +47,8 @@ impl Node {
         secret: [u8; 32],
     ) {
         let name = Ticket::secret_id(&secret);
-        self.seats.insert(name, seat);
-        self.keep(&format!("seat/{name}"), &seat);
+        self.recoveries.seats.insert(name, seat);
+        self.keep(&format!("{SEAT_ROWS}{name}"), &seat);
         self.invite(id, valid_seconds, None, secret);
     }
 
@@ -92,7 +92,7 @@ impl Node {
 
     pub(super) fn join_requested(&mut self, id: RequestId, request: &JoinRequest) {
         let ticket = Ticket::secret_id(&request.secret);
-        let seat = self.seats.get(&ticket).copied();
+        let seat = self.recoveries.seats.get(&ticket).copied();
         if let Err(error) = self.check_join(ticket, request, seat) {
             self.log(format!("a request to join was refused: {error}"));
             self.out.push(Effect::AnswerJoin { id, result: Err(error) });

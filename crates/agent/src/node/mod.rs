@@ -132,8 +132,6 @@ pub struct Node {
     recoveries: recovery::Recoveries,
     /// The guardians that the person here wants.
     guarding: Option<guardians::Wish>,
-    /// What invitations are for that are not for devices that vote.
-    seats: BTreeMap<Digest, joins::Seat>,
     /// The value of the second certificate of a slot, once others were told.
     told_conflict: Option<Digest>,
     intents: VecDeque<Intent>,

@@ -23,7 +23,7 @@ use crate::{
         RecoveryCompleted, RecoveryRequested, RecoveryRow, RecoveryStatus, RecoveryVetoed, Response,
     },
     error::{AgentError, Whose},
-    node::{Effect, Node, RequestId, control::Intent, restore::prefixed},
+    node::{Effect, Node, RequestId, control::Intent, joins::Seat, restore::prefixed},
     recovery_code::RecoveryCode,
 };
 
@@ -33,6 +33,8 @@ const ROWS: &str = "recovery/";
 pub(super) const ENDED_ROWS: &str = "recovery-ended/";
 /// What the rows begin with that hold new devices which wait for the account's recovery.
 pub(super) const NEWCOMER_ROWS: &str = "newcomer/";
+/// What the rows begin with that say what invitations are for.
+pub(super) const SEAT_ROWS: &str = "seat/";
 
 /// What this device knows of requests to recover the account.
 #[derive(Debug, Default)]
@@ -47,6 +49,8 @@ pub(super) struct Recoveries {
     pub(super) nudged: BTreeMap<Digest, u32>,
     /// New devices that want into the account when it is recovered.
     pub(super) newcomers: BTreeMap<DeviceId, RosterEntry>,
+    /// What invitations are for that are not for devices that vote.
+    pub(super) seats: BTreeMap<Digest, Seat>,
 }
 
 impl Recoveries {
@@ -55,6 +59,7 @@ impl Recoveries {
             seen: prefixed(stored, ROWS)?,
             ended: prefixed(stored, ENDED_ROWS)?,
             newcomers: prefixed(stored, NEWCOMER_ROWS)?,
+            seats: prefixed(stored, SEAT_ROWS)?,
             ..Self::default()
         })
     }

@@ -92,7 +92,6 @@ impl Node {
             rehearsing: BTreeSet::new(),
             recoveries: Recoveries::restore(stored)?,
             guarding: local(stored, guardians::ROW)?,
-            seats: prefixed(stored, "seat/")?,
             told_conflict: None,
             intents: std::collections::VecDeque::new(),
             leaving: BTreeSet::new(),
