@@ -147,7 +147,7 @@ impl Node {
                 entries.insert(device, entry.clone());
             }
         }
-        for entry in self.recoveries.newcomers_named(new)? {
+        for entry in self.newcomers_named(new)? {
             entries.insert(entry.device, entry);
         }
         let defaults = Configuration::with_defaults(entries.into_values());
