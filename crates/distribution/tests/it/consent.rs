@@ -146,7 +146,7 @@ fn thresholds_and_recovery_follow_their_rules() {
         let keys = [device(60).key.public()].into();
         it.recovery = RecoveryRole::Keys { keys, threshold: 1, delay_seconds: 0 };
     };
-    check_reconfigure(recovery, denied);
+    check_reconfigure(recovery, "NotWanted");
 }
 
 /// What an account has set beyond the defaults stays when a device comes.
@@ -162,7 +162,7 @@ fn a_new_device_does_not_undo_what_was_set() {
 
     let entries: Vec<_> = set.roster.values().cloned().chain([device(50).entry]).collect();
     let defaults = Configuration::with_defaults(entries);
-    account.check_body(EntryBody::Reconfigure(defaults.clone().into()), "RosterChange");
+    account.check_body(EntryBody::Reconfigure(defaults.clone().into()), "NotWanted");
     let kept = Configuration { recovery: set.recovery, group_key: set.group_key, ..defaults };
     let other_shares = Configuration { t_sign: set.t_sign + 1, ..kept.clone() };
     account.check_body(EntryBody::Reconfigure(other_shares.into()), "RosterChange");
