@@ -206,6 +206,11 @@ impl Node {
         if self.shared_with_guardians(wish.threshold).any(|it| it.2 == guardians) {
             return;
         }
+        let fits = guardians.len().min(2) <= usize::from(wish.threshold)
+            && usize::from(wish.threshold) <= guardians.len();
+        if !fits {
+            return;
+        }
         let is_quiet = wish.since.saturating_add(QUIET_SECONDS) <= self.now;
         let is_free = self.resharing.due <= self.now && !self.makes_keys() && !self.reshares();
         let target = Target { holders: guardians, shares: wish.threshold };

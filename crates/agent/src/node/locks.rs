@@ -70,7 +70,9 @@ impl Node {
             let says = matches!(&unit.body.event, Event::SessionMessage(it) if plain(&it.label) == RELEASED);
             says && unit.body.author == state.opener
         };
-        state.outcome.is_some() || state.messages.iter().any(by_coordinator)
+        // Whoever is not in the account any more holds nothing of it.
+        let is_gone = !self.ledger.chain().config().roster.contains_key(&state.opener);
+        is_gone || state.outcome.is_some() || state.messages.iter().any(by_coordinator)
     }
 
     fn lock_book(&self) -> Book {

@@ -77,7 +77,7 @@ impl Node {
             guardians.into_iter().filter(|it| self.is_there(*it)).collect();
         let is_enough = usize::from(from.threshold) <= there.len()
             && target.holders.iter().all(|it| self.is_there(*it));
-        let is_free = self.resharing.due <= self.now && !self.reshares();
+        let is_free = self.resharing.due <= self.now && !self.regains();
         if !is_enough || !is_free || there.first() != Some(&self.me) {
             return;
         }
@@ -99,6 +99,13 @@ impl Node {
             }
             Err(error) => self.log(format!("the account's keys do not come back yet: {error}")),
         }
+    }
+
+    /// Whether such a session runs here. What the account began before it was recovered comes to nothing.
+    fn regains(&self) -> bool {
+        let from_guardians =
+            self.resharing.known.iter().filter(|it| it.1.terms.from.holders == Holders::Guardians);
+        from_guardians.into_iter().any(|it| self.resharing_runs(*it.0))
     }
 
     /// The guardians that approved a request that was granted.

@@ -116,7 +116,7 @@ impl Node {
         self.ledger.state().sessions.get(&session).map(|it| it.opener)
     }
 
-    fn resharing_runs(&self, session: SessionId) -> bool {
+    pub(super) fn resharing_runs(&self, session: SessionId) -> bool {
         self.sessions.get(&session).is_some_and(|it| it.context.is_running())
     }
 
