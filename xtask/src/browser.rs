@@ -5,6 +5,7 @@
 
 mod checks;
 mod chromium;
+mod corpus;
 mod devtools;
 mod scripts;
 

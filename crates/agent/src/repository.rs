@@ -10,6 +10,7 @@ use aura_journal::{
 use aura_protocol_core::{
     Descriptor, Digest, ModuleRef, ProtocolName, decode, encode, limits::NAME_BYTES_MAX,
 };
+use aura_transport::modules::locations::is_location;
 use aura_wasm_host::gate;
 use serde::Serialize;
 
@@ -36,6 +37,10 @@ pub struct ReleaseRequest {
     pub module: PathBuf,
     /// The migration module's file; on majors only.
     pub migration: Option<PathBuf>,
+    /// http(s) and file locations of the module, in the order in which devices try them.
+    pub urls: Vec<String>,
+    /// The same for the migration module.
+    pub migration_urls: Vec<String>,
     /// What is new, for people.
     pub notes: String,
     /// Release modules that the gate refuses. Devices refuse them too.
@@ -105,14 +110,16 @@ pub fn create(dir: &Path, name: &str, protocol: &str) -> Result<Created, AgentEr
 /// Checks a module and certifies its release.
 ///
 /// # Errors
-/// The gate's refusal, or a release rule by its name, such as `VersionNotSequential`.
+/// `BadLocation`, the gate's refusal, or a release rule by its name, such as `VersionNotSequential`.
 pub fn release(dir: &Path, request: ReleaseRequest) -> Result<Released, AgentError> {
     let identity = Identity::load(dir)?;
     let mut store = open_store(dir)?;
     let stored = store.load().map_err(|error| store_error(&error))?;
     let protocol = protocol_of(&stored.local)?;
     let mut ledger = Ledger::restore(&stored).map_err(|error| damaged(&error))?;
-    let (module, descriptor) = released_module(&request.module, request.danger_unchecked)?;
+    let (mut module, descriptor) = released_module(&request.module, request.danger_unchecked)?;
+    module.urls = locations(request.urls)?;
+    let mut migration_urls = locations(request.migration_urls)?;
     if descriptor.protocol != protocol {
         return Err(AgentError::new(
             "DescriptorMismatch",
@@ -122,7 +129,8 @@ pub fn release(dir: &Path, request: ReleaseRequest) -> Result<Released, AgentErr
         ));
     }
     let migration = request.migration.as_deref().map(|path| {
-        let (module, descriptor) = released_module(path, request.danger_unchecked)?;
+        let (mut module, descriptor) = released_module(path, request.danger_unchecked)?;
+        module.urls = std::mem::take(&mut migration_urls);
         Ok::<_, AgentError>(ReleasedMigration { module, descriptor })
     });
     let release = Release {
@@ -183,6 +191,19 @@ fn protocol_of(
         ));
     };
     decode(bytes, PROTOCOL_BYTES_MAX).map_err(|error| damaged(&error))
+}
+
+/// Locations that every device would refuse are no use to anybody.
+fn locations(urls: Vec<String>) -> Result<Vec<String>, AgentError> {
+    match urls.iter().find(|it| !is_location(it)) {
+        None => Ok(urls),
+        Some(bad) => Err(AgentError::new(
+            "BadLocation",
+            format!("`{bad}` is no http, https or file location"),
+            Whose::Caller,
+            "write it in full, such as https://example.org/counter-2.0.0.wasm",
+        )),
+    }
 }
 
 fn released_module(path: &Path, unchecked: bool) -> Result<(ModuleRef, Descriptor), AgentError> {

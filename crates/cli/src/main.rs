@@ -23,6 +23,7 @@ mod ledger;
 mod lock;
 mod logging;
 mod output;
+mod progress;
 mod protocol;
 mod recovery;
 mod repository;

@@ -29,6 +29,12 @@ pub enum Repository {
         /// The module that migrates records from the version before
         #[arg(long, value_name = "FILE")]
         migration: Option<PathBuf>,
+        /// Where devices may fetch the module: an http(s) or file location; may be given several times
+        #[arg(long = "url", value_name = "URL")]
+        urls: Vec<String>,
+        /// Where devices may fetch the migration module
+        #[arg(long = "migration-url", value_name = "URL", requires = "migration")]
+        migration_urls: Vec<String>,
         /// What changed, for people
         #[arg(long, value_name = "TEXT", default_value = "")]
         notes: String,
@@ -51,8 +57,15 @@ impl Repository {
             Self::Create { protocol, name } => {
                 context.output.object(&repository::create(store, &name, &protocol)?)
             }
-            Self::Release { module, migration, notes, danger_unchecked } => {
-                let release = ReleaseRequest { module, migration, notes, danger_unchecked };
+            Self::Release { module, migration, urls, migration_urls, notes, danger_unchecked } => {
+                let release = ReleaseRequest {
+                    module,
+                    migration,
+                    urls,
+                    migration_urls,
+                    notes,
+                    danger_unchecked,
+                };
                 context.output.object(&repository::release(store, release)?)
             }
             Self::Export { file } => context.output.object(&repository::export(store, &file)?),

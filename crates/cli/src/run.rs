@@ -18,7 +18,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{ask, context::Context};
+use crate::{ask, context::Context, progress};
 
 /// Runs the device.
 #[derive(Debug, Args)]
@@ -106,6 +106,7 @@ async fn serve(
             () = interrupts.next() => {}
             // The error itself comes from `shutdown`.
             _ = agent.failed() => {}
+            () = progress::show(agent) => {}
         }
     };
     socket.serve(handler, stop).await;

@@ -90,6 +90,10 @@ pub enum BuildError {
     NoHome,
 }
 
+/// The linker leaves room for the largest number wherever it put one in, which is a twelfth of a module
+/// (docs/decisions/0160).
+const SHORT_NUMBERS: &str = "link-arg=--compress-relocations";
+
 /// Variables by which a caller's shell or configuration could change the bytes.
 const CALLER_VARIABLES: [&str; 7] = [
     "RUSTFLAGS",
@@ -158,7 +162,9 @@ fn compile(
         .env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(&plan.folders))
         .env("CARGO_INCREMENTAL", "0")
         .env("RUSTC_WRAPPER", this);
-    Ok(metadata::tell(cargo, &plan.folders))
+    // The last of all: after `--`, for the guest alone.
+    let cargo = metadata::tell(cargo, &plan.folders);
+    Ok(cargo.args(["--", "-C", SHORT_NUMBERS]))
 }
 
 /// Where this program is. A build of the workspace may have replaced its file, which Linux then calls

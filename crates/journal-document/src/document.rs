@@ -7,7 +7,7 @@ use aura_protocol_core::{AccountId, DeviceId, Digest};
 use serde_json::Value;
 
 use crate::{
-    compile::{Compiler, Fork, Waits},
+    compile::{Compiler, Fork, Told, Waits},
     cuts::Cuts,
     engine::Engine,
     error::DocumentError,
@@ -168,7 +168,9 @@ impl Document {
                 continue;
             };
             let is_cut_off = self.cuts.leave_out(ledger, unit, &held.body);
-            if let Err(fork) = self.compiler.unit(*unit, &held.body, is_cut_off) {
+            let epoch = self.compiler.epoch(ledger, unit, held.body.config);
+            let told = Told { is_cut_off, epoch };
+            if let Err(fork) = self.compiler.unit(*unit, &held.body, told) {
                 return Ok(Err(fork));
             }
             update.units = update.units.saturating_add(1);

@@ -87,16 +87,27 @@ fn member(devices: &Map<String, Value>, (id, place): (String, Place)) -> (String
     (id, json!({ "role": role, "name": name }))
 }
 
-/// A session, with the numbers of messages by device.
+/// A session, with the numbers of messages by device. It timed out if anybody said so and its opener said
+/// nothing else.
 fn session((id, place): (String, Place)) -> (String, Value) {
     let Shown::Map(map) = place.value else { return (id, Value::Null) };
     let mut messages = Map::new();
     let mut shown = Map::new();
+    let mut timed_out = Vec::new();
     for (key, value) in plain(map) {
-        match key.strip_prefix("messages ") {
-            Some(device) => messages.insert(device.to_owned(), value),
-            None => shown.insert(key, value),
-        };
+        if let Some(device) = key.strip_prefix("messages ") {
+            messages.insert(device.to_owned(), value);
+        } else if let Some(device) = key.strip_prefix("timed out ") {
+            timed_out.push(json!(device));
+        } else {
+            shown.insert(key, value);
+        }
+    }
+    if !timed_out.is_empty() {
+        if shown.get("status").is_some_and(|it| it == "open") {
+            shown.insert("status".to_owned(), json!("timed out"));
+        }
+        shown.insert("timed_out".to_owned(), Value::Array(timed_out));
     }
     shown.insert("messages".to_owned(), Value::Object(messages));
     (id, Value::Object(shown))

@@ -63,8 +63,7 @@ impl<S: UnitScheme> Ledger<S> {
             return Err(AuthorError::Size { found, limit: UNIT_BODY_BYTES_MAX });
         }
         let unit = NamedUnit::of(encode(&body.sign_with::<S>(key)));
-        let (_, current) = self.may_write(me)?;
-        if self.dag.spent(&unit.encoded(), current).is_none() {
+        if self.dag.spent(&self.chain, &unit.encoded()).is_none() {
             return Err(AuthorError::Quota { device: me, config });
         }
         let name = unit.name();
@@ -101,12 +100,9 @@ impl<S: UnitScheme> Ledger<S> {
             Event::AcknowledgeUpgrade { proposal }
             | Event::SignalReady { proposal, .. }
             | Event::DeclineUpgrade { proposal, .. } => Some(*proposal),
-            Event::SessionMessage(_) | Event::CloseSession(_) => {
-                self.state().sessions.get(&session?).map(|it| it.opened_by)
-            }
-            Event::OpenChild(child) => {
-                self.state().sessions.get(&child.parent).map(|it| it.opened_by)
-            }
+            Event::SessionMessage(_) | Event::CloseSession(_) => self.opened_by(session?),
+            Event::OpenChild(child) => self.opened_by(child.parent),
+            Event::OpenUntil(until) => self.opened_by(until.parent()?),
             Event::PublishManifest(_)
             | Event::Control(_)
             | Event::ProposeUpgrade(_)
@@ -114,6 +110,10 @@ impl<S: UnitScheme> Ledger<S> {
             | Event::EpochTick { .. }
             | Event::Unread(_) => None,
         }
+    }
+
+    fn opened_by(&self, session: SessionId) -> Option<Digest> {
+        self.state().sessions.get(&session).map(|it| it.opened_by)
     }
 
     /// Whether this device can write now, and the configuration that it then names.

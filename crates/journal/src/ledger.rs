@@ -459,9 +459,7 @@ impl<S: UnitScheme> Ledger<S> {
         if let Some(peer) = payer {
             self.accounts.take(peer, unit.author(), hash, unit.bytes());
         }
-        // Checked before: a unit of an unknown configuration waits.
-        let config = self.chain.config_at(unit.config()).unwrap_or_else(|| self.chain.config());
-        self.dag.insert(new, config, payer.is_some());
+        self.dag.insert(new, &self.chain, payer.is_some());
         if !unit.is_tick() {
             self.publish(Finality::Tentative, &hash);
         }

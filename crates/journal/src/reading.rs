@@ -9,7 +9,7 @@ use crate::{
     dag::{Chain, OPEN_SEGMENT},
     encoded::NamedUnit,
     error::Missing,
-    fold::state::AccountState,
+    fold::{clock_before, state::AccountState},
     unit::Unit,
 };
 
@@ -94,6 +94,14 @@ impl<S: UnitScheme> Ledger<S> {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.dag.ticks().stand(self.chain.config())
+    }
+
+    /// Where the clock stood in what a unit rests on, by the configuration that it names: what says whether
+    /// it came before its session's deadline. None of a unit that is gone. Of one whose author had not heard
+    /// of a snapshot before it, whoever keeps the snapshot alone is told that of the snapshot.
+    #[must_use]
+    pub fn clock_before(&self, unit: &Digest) -> Option<Epoch> {
+        clock_before(&self.dag, &self.chain, unit)
     }
 
     /// The voters that have not signed the tick of the next epoch.

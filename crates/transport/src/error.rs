@@ -21,6 +21,8 @@ pub enum Culprit {
     Network,
     /// Whoever signed the reference to a module.
     Publisher,
+    /// A server that a reference to a module names.
+    Server,
 }
 
 /// An error of a transport, a session or a channel.

@@ -19,8 +19,8 @@ pub use error::{Culprit, Result, TransportError};
 pub use key::TransportKey;
 pub use memory::{Link, MemoryNetwork, MemoryTransport};
 pub use modules::{
-    ModuleError, ModuleRequest, ModuleSource, PartialModule, Progress, Served, TransferLimits,
-    fetch_module, serve_module,
+    LocationError, LocationFailure, LocationLimits, Locations, ModuleError, ModuleRequest,
+    ModuleSource, PartialModule, Progress, Served, TransferLimits, fetch_module, serve_module,
 };
 pub use peer::{DIRECT_ADDRS_MAX, InvalidPeerId, PeerAddr, PeerId, RELAY_BYTES_MAX};
 pub use quic::{QuicConfig, QuicTransport};

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::devtools::{Browser, at};
-use super::scripts;
+use super::{corpus, scripts};
 use crate::command::{Invocation, Shell, Streams, demand};
 use crate::demo::hostile::importing_module;
 use crate::workspace::Workspace;
@@ -33,13 +33,14 @@ pub struct Bench<'a> {
 
 type Check = (&'static str, fn(&Bench<'_>) -> Result<()>);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     ("a module is shown", a_module_is_shown),
     ("session types are shown", session_types_are_shown),
     ("a hostile module is refused", a_hostile_module_is_refused),
     ("the counter's trace is the native one", the_counters_trace_is_the_native_one),
     ("the poll's trace is the native one", the_polls_trace_is_the_native_one),
     ("a wrong script is explained", a_wrong_script_is_explained),
+    ("the hostile corpus gets its native answers", corpus::check),
 ];
 
 /// Runs every check, and says how many passed. The first failure ends the run.
@@ -115,32 +116,32 @@ impl Bench<'_> {
         self.choose_file(&self.module(guest))
     }
 
-    fn choose_file(&self, file: &Path) -> Result<()> {
+    pub fn choose_file(&self, file: &Path) -> Result<()> {
         self.browser.choose("#file", file)?;
         self.browser.until("!document.getElementById('module').hidden")
     }
 
     /// What an element says, also where it is folded.
-    fn text(&self, id: &str) -> Result<String> {
+    pub fn text(&self, id: &str) -> Result<String> {
         let text =
             self.browser.evaluate(&format!("document.getElementById('{id}').textContent"))?;
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
-    fn says(&self, id: &str, expected: &str) -> Result<()> {
+    pub fn says(&self, id: &str, expected: &str) -> Result<()> {
         let found = self.text(id)?;
         ensure!(found.contains(expected), "#{id} does not say {expected:?}, but {found:?}");
         ensure!(!self.hidden(id)?, "#{id} is not visible");
         Ok(())
     }
 
-    fn hidden(&self, id: &str) -> Result<bool> {
+    pub fn hidden(&self, id: &str) -> Result<bool> {
         let shown = format!("document.getElementById('{id}').checkVisibility()");
         Ok(self.browser.evaluate(&shown)? != json!(true))
     }
 
     /// Types a script, presses Run and waits for what comes of it.
-    fn run_script(&self, script: &str) -> Result<()> {
+    pub fn run_script(&self, script: &str) -> Result<()> {
         let script = json!(script);
         let press = format!(
             "document.getElementById('script').value = {script}; document.getElementById('run').click()"
@@ -154,7 +155,7 @@ impl Bench<'_> {
 
     /// Runs a script natively and in the page, which is told the native trace.
     fn compare(&self, guest: &str, script: &str) -> Result<()> {
-        let native = self.native(guest, script)?;
+        let native = self.native(&self.module(guest), script)?;
         let (trace, steps) =
             (at(&native, "/trace").as_str(), at(&native, "/steps").as_u64().unwrap_or(0));
         let trace = trace.with_context(|| format!("aura printed no trace: {native}"))?;
@@ -173,13 +174,14 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn native(&self, guest: &str, script: &str) -> Result<Value> {
-        let file = self.pictures.join(format!("{guest}.script"));
+    /// Runs a script on a module natively: what `aura` prints of it.
+    pub fn native(&self, module: &Path, script: &str) -> Result<Value> {
+        let file = self.pictures.join("native.script");
         fs::write(&file, script)?;
         let aura = Invocation::new(self.aura)
             .dir(self.workspace.root())
             .args(["--json", "protocol", "run", "--trace"])
-            .arg(self.module(guest))
+            .arg(module)
             .arg("--script")
             .arg(&file);
         let ran = demand(&Shell, &aura, Streams::StdoutCaptured)?;

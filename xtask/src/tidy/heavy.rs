@@ -19,11 +19,16 @@ struct Heavy {
 
 /// Some take two files: an engine is what runs a module and the memory that bounds it, a network is
 /// what is sent and what its words mean here, a store is what opens and what is written.
-const HEAVY: [Heavy; 8] = [
+const HEAVY: [Heavy; 9] = [
     Heavy { crates: &["wasmer*"], home: "crates/wasm-host/src/engine", files_max: 2 },
     Heavy { crates: &["js_sys", "wasm_bindgen"], home: "crates/wasm-host-web/src/", files_max: 2 },
     Heavy { crates: &["redb"], home: "crates/journal/src/store/disk", files_max: 2 },
     Heavy { crates: &["iroh*", "noq_proto"], home: "crates/transport/src/quic", files_max: 2 },
+    Heavy {
+        crates: &["reqwest", "rustls", "rustls_platform_verifier"],
+        home: "crates/transport/src/modules/locations/",
+        files_max: 1,
+    },
     Heavy { crates: &["bao_tree"], home: "crates/transport/src/", files_max: 2 },
     Heavy { crates: &["hpke"], home: "crates/crypto/src/", files_max: 1 },
     Heavy { crates: &["frost_*"], home: "crates/crypto/src/", files_max: 2 },

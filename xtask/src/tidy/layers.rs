@@ -14,7 +14,7 @@ use super::tree::{Package, Tree};
 const LAYERS: [&[&str]; 7] = [
     &["guest-build", "protocol-core"],
     &["choreography", "choreography-macros", "crypto", "wasm-host", "transport"],
-    &["protocol-sdk"],
+    &["derivation", "protocol-sdk"],
     &["journal"],
     &["coordination", "distribution"],
     &["agent", "journal-document"],
@@ -23,6 +23,9 @@ const LAYERS: [&[&str]; 7] = [
 
 /// A procedural macro is a crate of its own only because the language demands it.
 const SAME_LAYER_ALLOWED: [(&str, &str); 1] = [("choreography", "choreography-macros")];
+
+/// Choreographies that the program runs itself, and that are guests too.
+const SHARED_SCRIPTS: [&str; 1] = ["aura-derivation"];
 
 /// Crates that only tests and measurements may use, and what they are instead of a layer.
 const TEST_ONLY: [&str; 3] = ["testkit", "simulator", "benches"];
@@ -88,7 +91,7 @@ fn unplaced(package: &Package<'_>) -> Option<Finding> {
 /// Why `package` may not depend on `dependency`, if it may not.
 fn objection(package: &Package<'_>, dependency: &str) -> Option<String> {
     if package.is_guest() {
-        let allowed = dependency == "aura-protocol-sdk";
+        let allowed = dependency == "aura-protocol-sdk" || SHARED_SCRIPTS.contains(&dependency);
         return (!allowed)
             .then(|| format!("a guest may depend on aura-protocol-sdk alone, not {dependency}"));
     }
@@ -262,6 +265,7 @@ mod tests {
     #[test]
     fn a_guest_sees_only_the_sdk() {
         check_manifest("protocols/counter", "[dependencies]\naura-protocol-sdk = {}", &[]);
+        check_manifest("protocols/dkd", "[dependencies]\naura-derivation = {}", &[]);
         check_manifest(
             "protocols/counter",
             "[dependencies]\nborsh = \"1\"",

@@ -3,6 +3,7 @@
 //! One thread owns node and store. It takes inputs, commits what the node wants stored, and only then
 //! carries out the rest, in order. Everything slow runs elsewhere and comes back as an input.
 
+mod fetch;
 mod links;
 mod modules;
 mod network;
@@ -23,6 +24,7 @@ use aura_coordination::execution::{
 };
 use aura_journal::{LedgerStore, StoreBatch, control::CertifiedEntry, store::DiskStore};
 use aura_protocol_core::SessionId;
+use aura_transport::Locations;
 use aura_wasm_host::ModuleHost;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -62,6 +64,8 @@ pub(crate) struct World {
     pub(crate) inputs: mpsc::Sender<Message>,
     pub(crate) network: Network,
     pub(crate) host: Arc<ModuleHost>,
+    /// Fetches modules from where their references say.
+    pub(crate) locations: Locations,
     pub(crate) built_ins: BuiltInProtocols,
     pub(crate) events: broadcast::Sender<AgentEvent>,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -132,6 +136,7 @@ impl World {
             inputs,
             network,
             host,
+            locations: Locations::default(),
             built_ins,
             time,
             events: broadcast::Sender::new(EVENTS_MAX),

@@ -37,14 +37,14 @@ pub enum Effect {
     },
     /// Who may connect, and where everybody can be reached.
     Roster(Roster),
-    /// Make a module ready to run: from the cache, from the bytes at hand, or from a device.
+    /// Make a module ready to run: from the bytes at hand, from the cache, or from elsewhere.
     Obtain {
         /// Which module.
         module: ModuleRef,
         /// Its bytes, if they were brought along.
         offered: Option<Vec<u8>>,
-        /// Which devices to ask, in this order.
-        providers: Vec<DeviceId>,
+        /// Which devices to ask.
+        providers: Providers,
     },
     /// Run one step of a session.
     Step {
@@ -101,6 +101,15 @@ pub enum Effect {
     Notify(AgentEvent),
     /// Put a line into the log.
     Log(String),
+}
+
+/// Which connected devices to ask for a module.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Providers {
+    /// Those that announce it, or proposed it. Asked first.
+    pub known: Vec<DeviceId>,
+    /// The others. Asked after the locations that the reference names.
+    pub others: Vec<DeviceId>,
 }
 
 /// Who may connect, and where everybody can be reached.
@@ -179,6 +188,22 @@ pub enum AgentEvent {
         proposal: String,
         /// Its state on this device.
         state: String,
+    },
+    /// A module is being fetched.
+    ModuleProgress {
+        /// Its digest.
+        module: String,
+        /// Bytes that are here.
+        held_bytes: u32,
+        /// Its length.
+        total_bytes: u32,
+    },
+    /// A module was fetched as a whole.
+    ModuleFetched {
+        /// Its digest.
+        module: String,
+        /// What brought its last byte: a device, or the locations that its reference names.
+        from: String,
     },
     /// A session waits for the quorum clock in vain. It goes on when enough devices are awake.
     SessionStalled {

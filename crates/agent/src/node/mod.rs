@@ -60,7 +60,7 @@ use aura_protocol_core::{AppId, DeviceId, Digest, SessionId, UnixTime};
 
 pub use clock::INTERVAL_SECONDS;
 pub use derive::CONTEXT_BYTES_MAX;
-pub use effect::{AgentEvent, Contact, Effect, MigrateJob, RehearseJob, Roster};
+pub use effect::{AgentEvent, Contact, Effect, MigrateJob, Providers, RehearseJob, Roster};
 pub use input::{Files, Input, MigratedRecords, RequestId};
 pub use lenses::{Back, Group};
 pub use restore::NodeKeys;

@@ -15,7 +15,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     error::{AgentError, Whose},
-    node::{Effect, Node, restore::prefixed},
+    node::{Effect, Node, Providers, restore::prefixed},
 };
 
 /// Longest pause between two attempts to get a module, in seconds.
@@ -110,9 +110,9 @@ impl Node {
         self.out.push(Effect::Obtain { module: module.clone(), offered, providers });
     }
 
-    /// The connected devices, those first that are known to have the module: they announce it, or
+    /// The connected devices, and which of them are known to have the module: they announce it, or
     /// they proposed it.
-    fn providers(&self, digest: &Digest) -> Vec<DeviceId> {
+    fn providers(&self, digest: &Digest) -> Providers {
         let state = self.ledger.state();
         let proposed = state.proposals.values().filter(|it| {
             let migration = it.release.migration.as_ref().map(|it| it.module.digest);
@@ -123,9 +123,8 @@ impl Node {
         let announced =
             state.metadata.iter().filter(|(_, (_, it))| announces(&it.manifest, digest));
         known.extend(announced.map(|(device, _)| *device));
-        let (first, rest): (Vec<DeviceId>, Vec<DeviceId>) =
-            self.peers.iter().partition(|device| known.contains(device));
-        first.into_iter().chain(rest).collect()
+        let (known, others) = self.peers.iter().partition(|device| known.contains(device));
+        Providers { known, others }
     }
 
     pub(super) fn obtained(&mut self, digest: Digest, result: Result<Descriptor, AgentError>) {

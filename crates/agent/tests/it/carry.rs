@@ -2,7 +2,7 @@
 
 use aura_agent::{
     AgentError, Whose, engine,
-    node::{Effect, Entropy, Group, Input, MigrateJob, RehearseJob, VOTE_KEYS_ROW},
+    node::{Effect, Entropy, Group, Input, MigrateJob, Providers, RehearseJob, VOTE_KEYS_ROW},
 };
 use aura_protocol_core::{
     DeviceId, Digest, ModuleRef, ProtocolCapabilities, ProtocolInput, SessionId, encode,
@@ -12,7 +12,7 @@ use crate::{publisher::HOST, world::World};
 
 /// Something slow that a node wants done.
 pub enum Job {
-    Obtain { module: ModuleRef, offered: Option<Vec<u8>>, providers: Vec<DeviceId> },
+    Obtain { module: ModuleRef, offered: Option<Vec<u8>>, providers: Providers },
     Step(Step),
     Draw(SessionId, u64),
     DrawVoteKey,
@@ -80,7 +80,9 @@ impl World {
         let input = match job {
             Job::Obtain { module, offered, providers } => {
                 let digest = module.digest;
-                let result = self.obtain(index, &module, offered, &providers);
+                let Providers { known, others } = providers;
+                let devices: Vec<DeviceId> = known.into_iter().chain(others).collect();
+                let result = self.obtain(index, &module, offered, &devices);
                 if result.is_ok() {
                     self.devices[index].prepared.insert(digest);
                 }

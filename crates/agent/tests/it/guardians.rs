@@ -196,6 +196,7 @@ fn a_crash_at_any_commit_delays_a_recovery() {
         world.approve(1);
         world.approve(2);
         world.until(120, "the account goes on", |it| it.recovers(2).generation == 1);
+        world.settle(3);
         assert_eq!(world.let_in(1, &request), new);
         let begin: Vec<usize> = world.devices.iter().map(|it| it.commits).collect();
         if let Some((victim, nth)) = crash {

@@ -22,6 +22,7 @@ mod hostile;
 mod joins;
 mod keys;
 mod leaving;
+mod locations;
 mod main_job;
 mod motions;
 mod publisher;

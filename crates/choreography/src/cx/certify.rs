@@ -4,32 +4,30 @@
 //! share 2m − N devices, so with fewer liars than that no two decisions get one.
 
 use crate::{
-    Ask, Body, Cx, Label, LabelSet, Payload, Reason, Reply, RoleIx, Stop, Want, cx::stalled,
+    Ask, Body, Cx, Event, Label, LabelSet, Reason, Reply, RoleIx, Stop, Want, cx::stalled,
 };
 
 impl Cx {
     /// Votes for what this device heard, and waits for a quorum of equal votes. A device that heard
     /// nothing, or what cannot be, votes for giving up: a dead decider stops nobody for ever.
-    pub(super) async fn certify<T: Payload>(
+    ///
+    /// `said` is the encoding of a `Result<T, Reason>`, and so is what the event carries.
+    pub(super) async fn certify(
         &self,
         vote: Label,
         unless: Option<Label>,
-        said: Result<Result<T, Reason>, Stop>,
-    ) -> Result<Result<T, Reason>, Stop> {
+        said: Result<Body, Stop>,
+    ) -> Result<Event, Stop> {
         let heard = match said {
             Ok(decided) => decided,
-            Err(Stop::Stalled { .. }) => Err(Reason::Timeout),
+            Err(Stop::Stalled { .. }) => given_up(Reason::Timeout),
             Err(Stop::Byzantine { culprit, .. }) => {
-                let culprits = crate::DeviceSet::one(culprit);
-                Err(Reason::Byzantine { culprits })
+                given_up(Reason::Byzantine { culprits: crate::DeviceSet::one(culprit) })
             }
             Err(other) => return Err(other),
         };
-        let heard = match self.vetoed(unless).await {
-            Some(reason) => Err(reason),
-            None => heard,
-        };
-        self.say(vote, Body::of(&heard))?.await;
+        let heard = self.vetoed(unless).await.map_or(heard, given_up);
+        self.say(vote, heard)?.await;
         let all = self.members(RoleIx::ALL);
         let want = Want {
             same: true,
@@ -37,10 +35,7 @@ impl Cx {
         };
         let ask = Ask::Await { want, unless: None, within: self.scope.ttl, signals: false };
         match self.ask(ask).await {
-            Reply::Events(events) => {
-                let event = events.first().ok_or_else(|| stalled(&want))?;
-                super::read(event.author, event.body.bytes())
-            }
+            Reply::Events(events) => events.into_first().ok_or_else(|| stalled(&want)),
             _ => Err(stalled(&want)),
         }
     }
@@ -52,4 +47,9 @@ impl Cx {
         let Reply::Events(events) = self.ask(Ask::Peek(want)).await else { return None };
         events.first().map(|it| Reason::Vetoed { by: it.author })
     }
+}
+
+/// What a vote for giving up says: an `Err` is written alike, whatever `Ok` would be.
+fn given_up(reason: Reason) -> Body {
+    Body::of(&Err::<(), Reason>(reason))
 }

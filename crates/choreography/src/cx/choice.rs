@@ -35,16 +35,18 @@ impl Cx {
     ) -> Result<(Label, Body, Each<X>), Stop> {
         let chooser = self.holder(step.by)?;
         if chooser == self.dev() {
-            return match self.choose_here(step, at_chooser).await? {
-                Ok(((label, body), kept)) => {
-                    self.say(label, body.clone())?.await;
-                    Ok((label, body, Each::new(Some(kept))))
-                }
+            let chosen = self.choose_here(step, at_chooser).await?;
+            let (label, body) = match &chosen {
+                Ok(((label, body), _)) => (*label, body.clone()),
                 Err(reason) => {
-                    let Some(no) = step.no else { return Err(Stop::Failed(reason)) };
-                    self.say_value(no, &reason)?.await;
-                    Err(Stop::Aborted(reason))
+                    let Some(no) = step.no else { return Err(Stop::Failed(reason.clone())) };
+                    (no, Body::of(reason))
                 }
+            };
+            self.say(label, body)?.await;
+            return match chosen {
+                Ok(((label, body), kept)) => Ok((label, body, Each::new(Some(kept)))),
+                Err(reason) => Err(Stop::Aborted(reason)),
             };
         }
         let shifted = step

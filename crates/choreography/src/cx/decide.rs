@@ -3,8 +3,8 @@
 use alloc::string::ToString;
 
 use crate::{
-    Ask, Cx, Dev, DeviceSet, Each, Event, Events, Label, LabelSet, Me, Payload, Pub, Reason, Reply,
-    RoleIx, Stop,
+    Ask, Body, Cx, Dev, DeviceSet, Each, Event, Events, Label, LabelSet, Me, Payload, Pub, Reason,
+    Reply, RoleIx, Stop,
     cx::{Group, Quorum, read, read_all},
 };
 
@@ -36,6 +36,17 @@ pub struct Decide<T> {
 /// What may stop a decision: the closure that turns what the person says into the event.
 pub type Unless<'a, V> = &'a (dyn Fn(&Me, &[u8]) -> Option<V> + Send + Sync);
 
+/// The same for code that is the same for all payloads.
+type UnlessBody<'a> = &'a (dyn Fn(&Me, &[u8]) -> Option<Body> + Send + Sync);
+
+impl<T> Decide<T> {
+    /// All but what depends on the payload, so that waiting is one piece of code in a module.
+    const fn without_names(&self) -> Decide<()> {
+        let Self { by, on, from, quorum, within, yes, no, vote, unless, names: _ } = *self;
+        Decide { by, on, from, quorum, within, yes, no, vote, unless, names: None }
+    }
+}
+
 /// How a wait ended.
 enum Waited {
     Enough(Events),
@@ -51,19 +62,26 @@ impl Cx {
         at_decider: impl Fn(&Me, &[(Dev, I)]) -> Result<(T, X), Reason> + Send,
         unless: Option<Unless<'_, V>>,
     ) -> Result<(Pub<T>, Each<X>), Stop> {
-        let waited = self.wait(step, unless).await;
+        let veto = unless.map(|it| move |me: &Me, said: &[u8]| it(me, said).as_ref().map(Body::of));
+        let waited = self.wait(step.without_names(), veto.as_ref().map(|it| it as UnlessBody<'_>));
+        let waited = waited.await;
         let (said, kept) = if self.holder(step.by)? == self.dev() {
             let (decided, kept) = self.decided_here(&waited?, at_decider)?;
-            match &decided {
-                Ok(value) => self.say_value(step.yes, value)?.await,
-                Err(reason) => self.say_value(step.no, reason)?.await,
+            let (label, body) = match &decided {
+                Ok(value) => (step.yes, Body::of(value)),
+                Err(reason) => (step.no, Body::of(reason)),
             };
+            self.say(label, body)?.await;
             (Ok(decided), kept)
         } else {
             (self.decided_there(step, waited), None)
         };
         let decided = match step.vote {
-            Some(vote) => self.certify(vote, step.unless, said).await?,
+            Some(vote) => {
+                let said = said.map(|it| Body::of(&it));
+                let event = self.certify(vote, step.unless, said).await?;
+                read(event.author, event.body.bytes())?
+            }
             None => said?,
         };
         let value = decided.map_err(Stop::Aborted)?;
@@ -76,7 +94,7 @@ impl Cx {
 
     /// What this device asks: at the decider for what its decision rests on, elsewhere for the
     /// decision.
-    fn awaited<T>(&self, step: &Decide<T>, signals: bool) -> Result<Ask, Stop> {
+    fn awaited(&self, step: &Decide<()>, signals: bool) -> Result<Ask, Stop> {
         let decider = self.holder(step.by)?;
         if decider == self.dev() {
             let want = self.quorum_of(step.on, step.from, step.quorum);
@@ -90,13 +108,9 @@ impl Cx {
     }
 
     /// Waits for that, and listens to the person at this device.
-    async fn wait<T, V: Payload>(
-        &self,
-        step: &Decide<T>,
-        unless: Option<Unless<'_, V>>,
-    ) -> Result<Waited, Stop> {
+    async fn wait(&self, step: Decide<()>, unless: Option<UnlessBody<'_>>) -> Result<Waited, Stop> {
         loop {
-            match self.ask(self.awaited(step, unless.is_some())?).await {
+            match self.ask(self.awaited(&step, unless.is_some())?).await {
                 Reply::Events(events) => {
                     let is_veto = |it: &&Event| Some(self.own_label(it)) == step.unless;
                     return Ok(match events.first().filter(is_veto) {
@@ -105,8 +119,8 @@ impl Cx {
                     });
                 }
                 Reply::Signal(said) => {
-                    if let Some((label, value)) = self.veto(step.unless, unless, &said) {
-                        self.say_value(label, &value)?.await;
+                    if let Some((label, body)) = self.veto(step.unless, unless, &said) {
+                        self.say(label, body)?.await;
                         if self.holder(step.by)? == self.dev() {
                             return Ok(Waited::Vetoed(self.dev()));
                         }
@@ -118,12 +132,12 @@ impl Cx {
     }
 
     /// What stops the decision, if what the person said means that.
-    fn veto<V>(
+    fn veto(
         &self,
         label: Option<Label>,
-        unless: Option<Unless<'_, V>>,
+        unless: Option<UnlessBody<'_>>,
         said: &[u8],
-    ) -> Option<(Label, V)> {
+    ) -> Option<(Label, Body)> {
         Some((label?, unless?(&self.me(), said)?))
     }
 

@@ -75,13 +75,8 @@ pub trait Steps: Sized + Send {
         capability: Capability,
         argument: impl Fn(&Me) -> Result<Vec<u8>, Reason> + Send,
     ) -> impl Future<Output = Result<FromHost<Vec<u8>>, Stop>> + Send {
-        async move {
-            let bytes = argument(&self.cx().me()).map_err(Stop::Failed)?;
-            Ok(Each::new(Some(match self.cx().host(HostCall::Use { capability, bytes }).await {
-                EffectReply::Used(bytes) => Ok(bytes),
-                other => Err(denied(other)),
-            })))
-        }
+        let bytes = argument(&self.cx().me());
+        self.cx().used(capability, bytes)
     }
 
     /// Reads one record of this app, as it is when the host answers: not as it was when the session or
@@ -192,6 +187,19 @@ pub trait Steps: Sized + Send {
 }
 
 impl Cx {
+    // Not in the trait: there it is written once for each state and question of a module.
+    async fn used(
+        &self,
+        capability: Capability,
+        bytes: Result<Vec<u8>, Reason>,
+    ) -> Result<FromHost<Vec<u8>>, Stop> {
+        let bytes = bytes.map_err(Stop::Failed)?;
+        Ok(Each::new(Some(match self.host(HostCall::Use { capability, bytes }).await {
+            EffectReply::Used(bytes) => Ok(bytes),
+            other => Err(denied(other)),
+        })))
+    }
+
     async fn host(&self, call: HostCall) -> EffectReply {
         match self.ask(Ask::Host(call)).await {
             Reply::Host(reply) => reply,

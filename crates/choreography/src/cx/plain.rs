@@ -36,17 +36,13 @@ impl Cx {
         if !self.group(group).devices.contains(self.dev()) {
             return Ok(Each::new(None));
         }
-        match (at_each(&self.me()), no) {
-            (Ok((value, kept)), _) => {
-                self.say_value(label, &value)?.await;
-                Ok(Each::new(Some(kept)))
-            }
-            (Err(reason), Some(no)) => {
-                self.say_value(no, &reason)?.await;
-                Ok(Each::new(None))
-            }
-            (Err(reason), None) => Err(Stop::Failed(reason)),
-        }
+        let (label, body, kept) = match (at_each(&self.me()), no) {
+            (Ok((value, kept)), _) => (label, Body::of(&value), Some(kept)),
+            (Err(reason), Some(no)) => (no, Body::of(&reason), None),
+            (Err(reason), None) => return Err(Stop::Failed(reason)),
+        };
+        self.say(label, body)?.await;
+        Ok(Each::new(kept))
     }
 
     /// `scatter`: every device of `from` says `label` once to each device of `to`. The body begins

@@ -173,3 +173,16 @@ fn two_sessions_derive_one_key() {
     };
     assert_eq!(claim(&first), claim(second.end(0)));
 }
+
+/// What the script hands to its host is what a key store is asked.
+#[test]
+fn a_question_of_the_script_is_one_to_the_key_store() {
+    use aura_coordination::{
+        choreography::dkd::{Record, Request, Step, Table},
+        keystore,
+    };
+    let table = Table { session: derived_session(), me: Dev(1), devices: vec![] };
+    let record = Record::default();
+    let request = Request { table, terms: terms(b"photos", 2), step: Step::Commit, record };
+    assert_eq!(request.question(), encode(&keystore::Request::Derive(request)));
+}

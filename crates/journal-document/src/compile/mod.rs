@@ -14,7 +14,7 @@ mod units;
 use std::collections::BTreeMap;
 
 use aura_journal::{Ledger, unit::UnitBody};
-use aura_protocol_core::{AccountId, DeviceId, Digest};
+use aura_protocol_core::{AccountId, DeviceId, Digest, Epoch};
 
 pub(crate) use entries::Waits;
 
@@ -56,8 +56,19 @@ pub(crate) struct Fork {
     pub(crate) seq: u64,
 }
 
+/// What the ledger says of a unit that its causal past does not show.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told {
+    /// Whether it is left out for a cut.
+    pub(crate) is_cut_off: bool,
+    /// Where the quorum clock stood in what it rests on, if that is told to everybody.
+    pub(crate) epoch: Option<Epoch>,
+}
+
 /// What a unit's change is made of.
 struct Scope<'a> {
+    /// Where the quorum clock stood in what the unit rests on.
+    epoch: Option<Epoch>,
     unit: Digest,
     body: &'a UnitBody,
     author: AuthorId,
@@ -70,6 +81,11 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
+    /// Whether the unit came after a deadline, by the rule of the fold.
+    fn is_overdue(&self, until: Option<Epoch>) -> bool {
+        until.is_some_and(|until| self.epoch.is_some_and(|it| until <= it))
+    }
+
     fn container(&self, container: Container) -> Object {
         container.object(self.control)
     }
@@ -121,6 +137,15 @@ impl Compiler {
         self.since.is_some_and(|k| ledger.segment(unit).is_some_and(|it| it <= k))
     }
 
+    /// Where the quorum clock stood in what a unit rests on. None of one whose author had not heard of the
+    /// snapshot that the document begins with: of that not everybody can tell.
+    pub(crate) fn epoch(&self, ledger: &Ledger, unit: &Digest, config: u64) -> Option<Epoch> {
+        let mut snapshots = ledger.chain().snapshots().iter();
+        let base = snapshots.find(|it| Some(it.k) == self.since);
+        let may_tell = base.is_none_or(|it| it.config <= config);
+        if may_tell { ledger.clock_before(unit) } else { None }
+    }
+
     /// The changes since the last call, each after those that it rests on.
     pub(crate) fn take_changes(&mut self) -> Vec<Compiled> {
         std::mem::take(&mut self.changes)
@@ -137,25 +162,24 @@ impl Compiler {
 
     /// Compiles a unit whose parents were compiled, or leaves it out where it is cut off. A unit that was
     /// compiled already changes nothing.
-    pub(crate) fn unit(
-        &mut self,
-        unit: Digest,
-        body: &UnitBody,
-        is_cut_off: bool,
-    ) -> Result<(), Fork> {
+    pub(crate) fn unit(&mut self, unit: Digest, body: &UnitBody, told: Told) -> Result<(), Fork> {
         if self.past.contains(&unit) {
             return Ok(());
         }
         let author = self.past.author(body.author);
         let excluded =
-            is_cut_off || self.forked.get(&body.author).is_some_and(|from| *from <= body.seq);
+            told.is_cut_off || self.forked.get(&body.author).is_some_and(|from| *from <= body.seq);
         if !excluded && body.seq < self.authors.next_seq(author) {
             return Err(Fork { author: body.author, seq: body.seq });
         }
         let parents: Vec<NodeId> = body.parents().filter_map(|it| self.past.id(&it)).collect();
         let clock = self.past.clock_of(&parents);
         let below = self.past.with_changes(&parents);
-        let change = if excluded { None } else { self.change(unit, body, author, &clock, &below) };
+        let change = if excluded {
+            None
+        } else {
+            self.change((unit, told.epoch), body, author, &clock, &below)
+        };
         let outcome = match change {
             Some(change) => {
                 let hash = change.hash();
@@ -173,7 +197,7 @@ impl Compiler {
 
     fn change(
         &mut self,
-        unit: Digest,
+        (unit, epoch): (Digest, Option<Epoch>),
         body: &UnitBody,
         author: AuthorId,
         clock: &Clock,
@@ -183,7 +207,7 @@ impl Compiler {
         let mut draft = Draft::new(actor_of(self.account, body.author), start);
         let node = self.past.len();
         let control = self.control.actor();
-        let scope = Scope { unit, body, author, clock, past: &self.past, node, control };
+        let scope = Scope { epoch, unit, body, author, clock, past: &self.past, node, control };
         units::compile(
             &scope,
             &mut draft,
@@ -310,11 +334,11 @@ mod tests {
         let second = named(&ledger, 1, 1, Some(name("first")), "second");
         let twin = named(&ledger, 1, 1, Some(name("first")), "twin");
         let mut compiler = begun(&ledger, BTreeMap::new());
-        assert_eq!(compiler.unit(name("first"), &first, false), Ok(()));
-        assert_eq!(compiler.unit(name("second"), &second, false), Ok(()));
-        assert_eq!(compiler.unit(name("second"), &second, false), Ok(()));
+        assert_eq!(compiler.unit(name("first"), &first, Told::default()), Ok(()));
+        assert_eq!(compiler.unit(name("second"), &second, Told::default()), Ok(()));
+        assert_eq!(compiler.unit(name("second"), &second, Told::default()), Ok(()));
         let fork = Fork { author: first.author, seq: 1 };
-        assert_eq!(compiler.unit(name("twin"), &twin, false), Err(fork));
+        assert_eq!(compiler.unit(name("twin"), &twin, Told::default()), Err(fork));
         // Anew with the fork known, in any order.
         let mut other = named(&ledger, 2, 0, None, "other");
         other.deps = vec![name("second")];
@@ -322,12 +346,12 @@ mod tests {
         let orders = [["second", "twin"], ["twin", "second"]];
         let heads = orders.map(|order| {
             let mut compiler = begun(&ledger, BTreeMap::from([(fork.author, fork.seq)]));
-            assert_eq!(compiler.unit(name("first"), &first, false), Ok(()));
+            assert_eq!(compiler.unit(name("first"), &first, Told::default()), Ok(()));
             for unit in order {
                 let body = if unit == "twin" { &twin } else { &second };
-                assert_eq!(compiler.unit(name(unit), body, false), Ok(()));
+                assert_eq!(compiler.unit(name(unit), body, Told::default()), Ok(()));
             }
-            assert_eq!(compiler.unit(name("other"), &other, false), Ok(()));
+            assert_eq!(compiler.unit(name("other"), &other, Told::default()), Ok(()));
             assert_eq!(compiler.pending(), 3);
             let last = compiler.changes.last().unwrap().hash();
             assert_eq!(names(&mut compiler), ["first", "other"]);
@@ -347,10 +371,10 @@ mod tests {
             let mut compiler = begun(&ledger, BTreeMap::new());
             let mut body = named(&ledger, 1, 0, None, "high");
             body.lamport = Lamport(height);
-            assert_eq!(compiler.unit(name("high"), &body, false), Ok(()));
+            assert_eq!(compiler.unit(name("high"), &body, Told::default()), Ok(()));
             let mut next = named(&ledger, 1, 1, Some(name("high")), "low");
             next.lamport = Lamport(2);
-            assert_eq!(compiler.unit(name("low"), &next, false), Ok(()));
+            assert_eq!(compiler.unit(name("low"), &next, Told::default()), Ok(()));
             assert_eq!(compiler.pending(), 2 + changes, "{height}");
             assert_eq!(names(&mut compiler), ["low"]);
         }

@@ -2,7 +2,7 @@
 //!
 //! Each key of a session is written by one device alone, so nothing of a session is ever in conflict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aura_journal::{
     child_session_id,
@@ -10,7 +10,7 @@ use aura_journal::{
     session_id,
 };
 use aura_protocol_core::{
-    AppId, DeviceId, Outcome, SessionId,
+    AppId, DeviceId, Epoch, Outcome, SessionId,
     limits::{BATCH_RECORDS_MAX, DEVICES_MAX},
 };
 
@@ -57,23 +57,40 @@ struct Run {
     status: Cell,
     messages: BTreeMap<AuthorId, (u64, Cell)>,
     is_closed: bool,
+    until: Option<Epoch>,
+    /// The other participants that said that it timed out.
+    timed_out: BTreeSet<AuthorId>,
 }
 
 impl Sessions {
-    pub(crate) fn open(&mut self, scope: &Scope<'_>, draft: &mut Draft, open: &OpenSession) {
+    pub(crate) fn open(
+        &mut self,
+        scope: &Scope<'_>,
+        draft: &mut Draft,
+        open: &OpenSession,
+        until: Option<Epoch>,
+    ) {
         let body = scope.body;
         let id = session_id(body.account, body.author, body.seq);
         let is_ours = open.agreement.runs.contains_key(&body.author);
         if body.session == Some(id) && is_ours && !self.sessions.contains_key(&id) {
-            self.begin(scope, draft, id, open);
+            self.begin(scope, draft, id, (open, until));
         }
     }
 
-    pub(crate) fn open_child(&mut self, scope: &Scope<'_>, draft: &mut Draft, child: &OpenChild) {
+    pub(crate) fn open_child(
+        &mut self,
+        scope: &Scope<'_>,
+        draft: &mut Draft,
+        child: &OpenChild,
+        until: Option<Epoch>,
+    ) {
         let id = child_session_id(child.parent, child.part);
         let Some(parent) = self.sessions.get(&child.parent) else { return };
         let Some(run) = parent.run.as_ref().filter(|it| !it.is_closed) else { return };
-        let is_allowed = parent.opener == scope.author && scope.body.session == Some(id);
+        let is_allowed = parent.opener == scope.author
+            && scope.body.session == Some(id)
+            && !scope.is_overdue(run.until);
         if !is_allowed || self.sessions.contains_key(&id) {
             return;
         }
@@ -82,7 +99,7 @@ impl Sessions {
             ChildOpening::Opened(open)
                 if run.participants.iter().eq(open.agreement.runs.keys()) =>
             {
-                self.begin(scope, draft, id, open)
+                self.begin(scope, draft, id, (open, until))
             }
             ChildOpening::Opened(_) => return,
             ChildOpening::Refused(reason) => {
@@ -105,10 +122,10 @@ impl Sessions {
         scope: &Scope<'_>,
         draft: &mut Draft,
         id: SessionId,
-        open: &OpenSession,
+        (open, until): (&OpenSession, Option<Epoch>),
     ) -> Object {
         let opener = Opener::of(scope);
-        let run = self.show(&opener, draft, id, open);
+        let run = self.show(&opener, draft, id, (open, until));
         let object = run.object;
         let (opener, opened_seq) = (scope.author, Some(scope.body.seq));
         self.sessions.insert(id, Session { opener, opened_seq, app: open.app, run: Some(run) });
@@ -121,7 +138,7 @@ impl Sessions {
         opener: &Opener,
         draft: &mut Draft,
         id: SessionId,
-        open: &OpenSession,
+        (open, until): (&OpenSession, Option<Epoch>),
     ) -> Run {
         let object = self.place(opener, draft, id);
         let participants: Vec<DeviceId> = open.agreement.runs.keys().copied().collect();
@@ -132,10 +149,13 @@ impl Sessions {
         let shown = participants.iter().take(DEVICES_MAX);
         // A roster has no more, so what is left out is no device of the account.
         put(draft, object, "participants", text::list(shown.map(|it| text::id(it.as_bytes()))));
+        if let Some(Epoch(until)) = until {
+            draft.put(object, "until", Scalar::Number(until), &[]);
+        }
         let mut status = Cell::default();
         status.text(draft, object, "status", "open".to_owned());
-        let (messages, is_closed) = (BTreeMap::new(), false);
-        Run { object, participants, status, messages, is_closed }
+        let (messages, timed_out) = (BTreeMap::new(), BTreeSet::new());
+        Run { object, participants, status, messages, is_closed: false, until, timed_out }
     }
 
     /// Shows the sessions that a base keeps: those that are open.
@@ -144,7 +164,7 @@ impl Sessions {
             let author = standing.past.author(state.opener);
             let sessions = Container::Sessions.object(standing.control);
             let opener = Opener { author, device: state.opener, sessions };
-            let mut run = self.show(&opener, standing.draft, *id, &state.open);
+            let mut run = self.show(&opener, standing.draft, *id, (&state.open, state.until));
             if let Some((parent, part)) = state.parent {
                 put(standing.draft, run.object, "part_of", text::id(parent.as_bytes()));
                 standing.draft.put(run.object, "part", Scalar::Number(part), &[]);
@@ -217,14 +237,26 @@ impl Sessions {
         records: &mut Records,
     ) {
         let session = scope.body.session.and_then(|id| self.sessions.get_mut(&id));
-        let is_ours = |it: &&mut Session| it.opener == scope.author && it.is_in(scope);
-        let Some(session) = session.filter(is_ours) else { return };
-        let app = session.app;
-        let Some(run) = session.run.as_mut().filter(|it| !it.is_closed) else { return };
-        if !is_well_formed(close) {
+        let Some(session) = session.filter(|it| it.is_in(scope)) else { return };
+        let (app, is_ours) = (session.app, session.opener == scope.author);
+        let Some(run) = session.run.as_mut().filter(|_| is_well_formed(close)) else { return };
+        let is_overdue = scope.is_overdue(run.until);
+        if !is_ours {
+            // What others say of its end stands under their own names, so that nothing is in conflict.
+            let takes_part = run.participants.contains(&scope.body.author);
+            if is_overdue && takes_part && run.timed_out.insert(scope.author) {
+                let key = timed_out_key(scope.body.author);
+                draft.put(run.object, key, Scalar::Yes, &[]);
+            }
+            return;
+        }
+        if run.is_closed {
             return;
         }
         run.is_closed = true;
+        if is_overdue {
+            return run.status.text(draft, run.object, "status", "timed out".to_owned());
+        }
         match &close.outcome {
             Outcome::Aborted { reason } | Outcome::Left { reason } => {
                 run.status.text(draft, run.object, "status", "aborted".to_owned());
@@ -271,6 +303,10 @@ impl Opener {
 
 fn messages_key(author: DeviceId) -> String {
     format!("messages {}", text::id(author.as_bytes()))
+}
+
+fn timed_out_key(author: DeviceId) -> String {
+    format!("timed out {}", text::id(author.as_bytes()))
 }
 
 fn put(draft: &mut Draft, object: Object, key: &str, text: String) {

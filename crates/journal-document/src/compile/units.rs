@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aura_journal::event::{DeviceMetadata, Event};
+use aura_journal::event::{DeviceMetadata, Event, Opening};
 use aura_protocol_core::{AppId, DeviceId};
 
 use crate::{
@@ -69,8 +69,12 @@ pub(super) fn compile(
 ) {
     match &scope.body.event {
         Event::PublishManifest(metadata) => authors.publish(scope, draft, metadata),
-        Event::OpenSession(open) => sessions.open(scope, draft, open),
-        Event::OpenChild(child) => sessions.open_child(scope, draft, child),
+        Event::OpenSession(open) => sessions.open(scope, draft, open, None),
+        Event::OpenChild(child) => sessions.open_child(scope, draft, child, None),
+        Event::OpenUntil(it) => match &it.opening {
+            Opening::Session(open) => sessions.open(scope, draft, open, Some(it.until)),
+            Opening::Child(child) => sessions.open_child(scope, draft, child, Some(it.until)),
+        },
         Event::SessionMessage(_) => sessions.message(scope, draft),
         Event::CloseSession(close) => sessions.close(scope, draft, close, records),
         Event::ProposeUpgrade(proposal) => proposals.propose(scope, draft, proposal),

@@ -37,6 +37,7 @@ fn sessions(state: &AccountState) -> Value {
             SessionStatus::Pending | SessionStatus::Active => "open",
             SessionStatus::Completed => "completed",
             SessionStatus::Aborted => "aborted",
+            SessionStatus::TimedOut => "timed out",
         };
         let opener = session.opener.to_string();
         let parent = session.parent.map(|(it, _)| it.to_string());

@@ -101,7 +101,7 @@ pub(crate) fn check<S: UnitScheme>(
     if let Some(need) = check_snapshot(dag, chain, segments, unit)? {
         return Ok(Check::Wait(need));
     }
-    if dag.spent(unit, config).is_none() {
+    if dag.spent(chain, unit).is_none() {
         return Err(Reject::Quota { author, config: unit.config() });
     }
     if trust == Trust::Verify {

@@ -28,7 +28,7 @@ pub use waiting::PeerTag;
 pub(crate) use waiting::{Need, Refusals, Waiting};
 
 use crate::{
-    control::Configuration,
+    control::ControlChain,
     encoded::{Encoded, NamedUnit},
     error::Missing,
     ticks::Ticks,
@@ -88,18 +88,15 @@ impl Dag {
         self.units.reserve(more);
     }
 
-    /// Adds a unit that passed every check, so that its parents are here. `config` is its own
-    /// configuration. One that is on account covers nothing: nobody else may rest on it.
-    pub(crate) fn insert(
-        &mut self,
-        candidate: &NamedUnit,
-        config: &Configuration,
-        on_account: bool,
-    ) {
+    /// Adds a unit that passed every check, so that its parents are here. One that is on account covers
+    /// nothing: nobody else may rest on it.
+    pub(crate) fn insert(&mut self, candidate: &NamedUnit, chain: &ControlChain, on_account: bool) {
         let unit = candidate.encoded();
         let hash = candidate.name();
-        let spent = self.spent(&unit, config).unwrap_or_else(|| self.spent_before(&unit));
-        let ticks = Ticks::with(self.ticks_of(unit.parents()), &unit, config);
+        // Checked before: a unit of an unknown configuration waits.
+        let config = chain.config_at(unit.config()).unwrap_or_else(|| chain.config());
+        let spent = self.spent(chain, &unit).unwrap_or_else(|| self.spent_before(&unit));
+        let ticks = Ticks::with(self.ticks_before(chain, &unit), &unit, config);
         // By the unit's own configuration, so that a restart finds what was.
         let arrived_at = self.ticks.stand(config);
         self.ticks = Ticks::join(Arc::clone(&self.ticks), &ticks);
@@ -125,9 +122,10 @@ impl Dag {
     }
 
     /// What its author has used up with this unit, if the quota allows it. Its parents are here.
-    pub(crate) fn spent(&self, unit: &Encoded<'_>, config: &Configuration) -> Option<Spent> {
+    pub(crate) fn spent(&self, chain: &ControlChain, unit: &Encoded<'_>) -> Option<Spent> {
         let moves_clock = unit.is_tick() && {
-            let past = self.ticks_of(unit.parents());
+            let config = chain.config_at(unit.config()).unwrap_or_else(|| chain.config());
+            let past = self.ticks_before(chain, unit);
             !Arc::ptr_eq(&past, &Ticks::with(Arc::clone(&past), unit, config))
         };
         Spent::next(self.spent_before(unit), unit.kind(), unit.bytes(), moves_clock)
@@ -158,6 +156,20 @@ impl Dag {
             None if self.below.place(&tip).is_some() => Ticks::join(ticks, self.below.ticks()),
             None => ticks,
         })
+    }
+
+    /// What the ticks come to in what a unit rests on, and in what the newest snapshot closes over that its
+    /// configuration knows: the same whether those units are here or only the snapshot.
+    fn ticks_before(&self, chain: &ControlChain, unit: &Encoded<'_>) -> Arc<Ticks> {
+        let ticks = self.ticks_of(unit.parents());
+        let Some(point) = chain.snapshots_until(unit.config()).last() else { return ticks };
+        // Its author's units of the same configuration had the snapshot in their past.
+        let before = unit.prev().and_then(|it| self.place(&it)).map(|it| it.config);
+        if before == Some(unit.config()) {
+            return ticks;
+        }
+        let past = chain.entry(point.k).map(|it| it.value.past.as_slice());
+        Ticks::join(ticks, &self.ticks_of(past.unwrap_or_default().iter().copied()))
     }
 
     /// A unit that can be read.

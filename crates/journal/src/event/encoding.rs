@@ -33,6 +33,7 @@ impl BorshSerialize for Event {
             Self::CloseSession(it) => (tag, it).serialize(writer),
             Self::EpochTick { epoch } => (tag, epoch).serialize(writer),
             Self::OpenChild(it) => (tag, it).serialize(writer),
+            Self::OpenUntil(it) => (tag, it).serialize(writer),
             Self::Unread(bytes) => writer.write_all(bytes),
         }
     }
@@ -57,6 +58,7 @@ impl BorshDeserialize for Event {
             8 => Self::CloseSession(read(from)?),
             TICK => Self::EpochTick { epoch: read(from)? },
             10 => Self::OpenChild(read(from)?),
+            11 => Self::OpenUntil(read(from)?),
             tag => {
                 return Err(Error::new(ErrorKind::InvalidData, format!("unknown event {tag}")));
             }
@@ -84,6 +86,7 @@ impl Event {
             Self::CloseSession(_) => 8,
             Self::EpochTick { .. } => TICK,
             Self::OpenChild(_) => 10,
+            Self::OpenUntil(_) => 11,
             Self::Unread(bytes) => bytes.first().copied().unwrap_or(u8::MAX),
         }
     }

@@ -31,6 +31,8 @@ pub enum EventKind {
     EpochTick,
     /// [`Event::OpenChild`].
     OpenChild,
+    /// [`Event::OpenUntil`].
+    OpenUntil,
     /// [`Event::Unread`].
     Unread,
 }
@@ -51,6 +53,7 @@ impl Event {
             Self::CloseSession(_) => EventKind::CloseSession,
             Self::EpochTick { .. } => EventKind::EpochTick,
             Self::OpenChild(_) => EventKind::OpenChild,
+            Self::OpenUntil(_) => EventKind::OpenUntil,
             Self::Unread(_) => EventKind::Unread,
         }
     }

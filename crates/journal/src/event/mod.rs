@@ -7,6 +7,6 @@ pub mod v1;
 
 pub use kind::EventKind;
 pub use v1::{
-    ChildOpening, CloseSession, DeviceMetadata, Event, OpenChild, OpenSession, ProposeUpgrade,
-    Receipt, RecordPut, SessionMessage,
+    ChildOpening, CloseSession, DeviceMetadata, Event, OpenChild, OpenSession, OpenUntil, Opening,
+    ProposeUpgrade, Receipt, RecordPut, SessionMessage,
 };

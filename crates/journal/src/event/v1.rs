@@ -47,7 +47,9 @@ pub enum Event {
     OpenSession(Box<OpenSession>),
     /// A participant writes an event of the session.
     SessionMessage(SessionMessage),
-    /// The opener publishes how the session ended. Only the opener's first one counts.
+    /// The opener publishes how the session ended. Only the opener's first one counts. Where the quorum
+    /// clock has come to the session's deadline in what this unit rests on, it says that the session timed
+    /// out, and any participant can.
     CloseSession(CloseSession),
     /// A device says that an interval has passed since it saw the epoch before this one. It counts
     /// only where a quorum's ticks of that epoch are in the causal past of this unit.
@@ -58,6 +60,9 @@ pub enum Event {
     /// A session begins as a part of another, or does not. Its id is [`crate::child_session_id`]. Only
     /// the first of the parent's opener counts.
     OpenChild(Box<OpenChild>),
+    /// A session begins, by itself or as a part of another, that is over once the quorum clock has come to
+    /// an epoch: from there on its opener can only say that it timed out, and so can each participant.
+    OpenUntil(Box<OpenUntil>),
     /// What this build cannot read, as its author encoded it: most likely a newer version can. It is kept,
     /// linked, sent on and counted like any other, and means nothing here.
     Unread(Vec<u8>),
@@ -147,6 +152,36 @@ pub enum ChildOpening {
     Opened(OpenSession),
     /// It does not, for this reason: the parent goes on without it everywhere.
     Refused(String),
+}
+
+/// The beginning of a session with a deadline.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OpenUntil {
+    /// The epoch at which it is over.
+    pub until: Epoch,
+    /// What begins.
+    pub opening: Opening,
+}
+
+/// What begins with a deadline.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum Opening {
+    /// A session by itself, as [`Event::OpenSession`].
+    Session(OpenSession),
+    /// A part of another, as [`Event::OpenChild`].
+    Child(OpenChild),
+}
+
+impl OpenUntil {
+    /// The session that what begins is a part of.
+    #[must_use]
+    pub const fn parent(&self) -> Option<SessionId> {
+        match &self.opening {
+            Opening::Session(_) => None,
+            Opening::Child(child) => Some(child.parent),
+        }
+    }
 }
 
 /// A participant's event of a session.

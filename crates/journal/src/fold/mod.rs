@@ -7,6 +7,7 @@
 
 mod entries;
 mod proved;
+mod sessions;
 mod skips;
 pub mod state;
 mod undo;
@@ -14,7 +15,7 @@ mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aura_protocol_core::{AppId, Digest, Lamport};
+use aura_protocol_core::{AppId, Digest, Epoch, Lamport};
 
 pub(crate) use proved::Proved;
 pub(crate) use skips::{Lowered, Skips};
@@ -219,6 +220,13 @@ impl Fold {
     }
 }
 
+/// Where the quorum clock stood in what a unit rests on, by the configuration that it names.
+pub(crate) fn clock_before(dag: &Dag, chain: &ControlChain, unit: &Digest) -> Option<Epoch> {
+    let held = dag.held(unit)?;
+    // A unit is no part of its own past, but one that is no tick adds nothing to it.
+    chain.config_at(held.unit().config()).map(|it| held.ticks.stand(it))
+}
+
 /// An app's records as a causal closure alone has them, sorted, deletions included.
 ///
 /// The same fold, but over the closure only and in one segment: which entries a replica holds is not
@@ -256,7 +264,12 @@ fn writes(
         if skips.skips(&unit, &parts, OPEN_SEGMENT) {
             continue;
         }
-        let writes = [EventKind::OpenSession, EventKind::OpenChild, EventKind::CloseSession];
+        let writes = [
+            EventKind::OpenSession,
+            EventKind::OpenChild,
+            EventKind::OpenUntil,
+            EventKind::CloseSession,
+        ];
         if parts.kind().is_some_and(|it| writes.contains(&it)) {
             let lamport = parts.lamport();
             places.push(Place::Unit(Position { segment: OPEN_SEGMENT, lamport, unit }));

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_protocol_core::{
-    AppId, DeviceId, Digest, Lamport, Outcome, ProtocolName, ProtocolVersion, Record, RecordKey,
-    SchemaId, SessionId,
+    AppId, DeviceId, Digest, Epoch, Lamport, Outcome, ProtocolName, ProtocolVersion, Record,
+    RecordKey, SchemaId, SessionId,
 };
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     control::{ActivateVersion, Install, Release, RevertVersion, UpgradePolicy, merkle::Mountains},
-    event::{DeviceMetadata, OpenSession, ProposeUpgrade, Receipt},
+    encoded::decoded,
+    event::{DeviceMetadata, Event, OpenSession, ProposeUpgrade, Receipt},
+    unit::Unit,
 };
 
 /// What a record is known by: one key may hold one record of each layout.
@@ -180,6 +182,8 @@ pub enum SessionStatus {
     Completed,
     /// Its opener gave it up, and it wrote nothing.
     Aborted,
+    /// The quorum clock came to its deadline before its opener had closed it, and it wrote nothing.
+    TimedOut,
 }
 
 /// A session.
@@ -195,6 +199,9 @@ pub struct SessionState {
     pub open: OpenSession,
     /// The unit that opened it.
     pub opened_by: Digest,
+    /// The epoch at which it is over, if it has a deadline. A snapshot has it in the unit that opened it.
+    #[borsh(skip)]
+    pub until: Option<Epoch>,
     /// Where it stands.
     pub status: SessionStatus,
     /// The units with its participants' messages, in fold order.
@@ -251,6 +258,7 @@ impl SessionState {
             opener,
             open: open.clone(),
             opened_by,
+            until: None,
             status: SessionStatus::Pending,
             messages: Vec::new(),
             outcome: None,
@@ -260,6 +268,21 @@ impl SessionState {
 }
 
 impl AccountState {
+    /// Reads the deadlines of sessions in the units that opened them, where the state was read from a
+    /// snapshot.
+    pub(crate) fn read_deadlines<'a>(&mut self, kept: impl Iterator<Item = &'a [u8]>) {
+        let opened_by: BTreeMap<Digest, SessionId> =
+            self.sessions.values().map(|it| (it.opened_by, it.id)).collect();
+        for bytes in kept {
+            let Some(session) = opened_by.get(&Unit::hash_of(bytes)) else { continue };
+            if let Some(Event::OpenUntil(opening)) = decoded(bytes).map(|it| it.event)
+                && let Some(session) = self.sessions.get_mut(session)
+            {
+                session.until = Some(opening.until);
+            }
+        }
+    }
+
     /// The release that this account published under that name and version.
     #[must_use]
     pub fn release(

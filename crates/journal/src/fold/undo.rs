@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aura_protocol_core::{AppId, DeviceId, Digest, SessionId};
+use aura_protocol_core::{AppId, DeviceId, Digest, Outcome, SessionId};
 
 use crate::{
     event::{DeviceMetadata, Receipt},
@@ -22,11 +22,35 @@ pub(crate) enum Undo {
     Opened(SessionId),
     RefusedChild(SessionId),
     Message(SessionId, SessionStatus),
-    Closed(SessionId, SessionStatus),
+    Closed(SessionId, Box<Closing>),
     Record(Box<RecordId>, Option<Box<RawRecord>>),
     Released,
     Reconfigured(u64),
     Ended(Box<(EndedSessions, Vec<(SessionId, SessionState)>)>),
+}
+
+/// The part of a session that changes when it ends.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    status: SessionStatus,
+    outcome: Option<Outcome>,
+    closed_by: Option<Digest>,
+}
+
+impl Closing {
+    /// Ends the session. Returns what was before.
+    pub(crate) fn end(
+        session: &mut SessionState,
+        status: SessionStatus,
+        outcome: Outcome,
+        by: Digest,
+    ) -> Box<Self> {
+        Box::new(Self {
+            status: std::mem::replace(&mut session.status, status),
+            outcome: session.outcome.replace(outcome),
+            closed_by: session.closed_by.replace(by),
+        })
+    }
 }
 
 /// The part of a proposal that changes.
@@ -77,10 +101,11 @@ impl Undo {
                 session.messages.pop();
                 session.status = status;
             }),
-            Self::Closed(id, status) => with_session(state, id, |session| {
+            Self::Closed(id, before) => with_session(state, id, |session| {
+                let Closing { status, outcome, closed_by } = *before;
                 session.status = status;
-                session.outcome = None;
-                session.closed_by = None;
+                session.outcome = outcome;
+                session.closed_by = closed_by;
             }),
             Self::Record(id, before) => put_back(&mut state.records, *id, before.map(|it| *it)),
             Self::Released => {

@@ -5,21 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aura_protocol_core::{Digest, Outcome, Record, SessionId, Tag, limits::BATCH_RECORDS_MAX};
+use aura_protocol_core::{Digest, Record, SessionId, Tag};
 
 use crate::{
     control::Configuration,
-    encoded::{Encoded, decoded},
-    event::{
-        ChildOpening, CloseSession, DeviceMetadata, Event, EventKind, OpenChild, OpenSession,
-        ProposeUpgrade, RecordPut,
-    },
+    encoded::decoded,
+    event::{CloseSession, DeviceMetadata, Event, EventKind, Opening, ProposeUpgrade, RecordPut},
     fold::{
         Fold, Sources,
-        state::{Position, ProposalState, RawRecord, SessionState, SessionStatus},
+        state::{Position, ProposalState, RawRecord},
         undo::{Marks, Undo},
     },
-    session::{child_session_id, session_id},
     unit::UnitBody,
 };
 
@@ -63,8 +59,19 @@ impl Fold {
                     it.declined.insert(body.author, (code.clone(), reason.clone()));
                 });
             }
-            Event::OpenSession(open) => self.open(position.unit, body, open, undo),
-            Event::OpenChild(child) => self.open_child(position.unit, body, child, undo),
+            Event::OpenSession(open) => self.open(position.unit, body, open, None, undo),
+            Event::OpenChild(child) => {
+                self.open_child(sources, position.unit, body, child, None, undo);
+            }
+            Event::OpenUntil(it) => {
+                let (unit, until) = (position.unit, Some(it.until));
+                match &it.opening {
+                    Opening::Session(open) => self.open(unit, body, open, until, undo),
+                    Opening::Child(child) => {
+                        self.open_child(sources, unit, body, child, until, undo);
+                    }
+                }
+            }
             Event::CloseSession(close) => self.close(sources, position, body, close, undo),
         }
     }
@@ -132,91 +139,7 @@ impl Fold {
         }
     }
 
-    fn open(&mut self, unit: Digest, body: &UnitBody, open: &OpenSession, undo: &mut Vec<Undo>) {
-        let id = session_id(body.account, body.author, body.seq);
-        if body.session != Some(id) || !open.agreement.runs.contains_key(&body.author) {
-            return;
-        }
-        self.begin(SessionState::new(id, None, unit, body.author, open), undo);
-    }
-
-    fn begin(&mut self, session: SessionState, undo: &mut Vec<Undo>) {
-        undo.push(Undo::Opened(session.id));
-        self.state.sessions.insert(session.id, session);
-    }
-
-    fn open_child(
-        &mut self,
-        unit: Digest,
-        body: &UnitBody,
-        child: &OpenChild,
-        undo: &mut Vec<Undo>,
-    ) {
-        let id = child_session_id(child.parent, child.part);
-        let is_known =
-            self.state.sessions.contains_key(&id) || self.state.refused_children.contains_key(&id);
-        let Some(parent) = self.state.sessions.get(&child.parent) else { return };
-        let may = parent.opener == body.author && parent.closed_by.is_none();
-        if is_known || body.session != Some(id) || !may {
-            return;
-        }
-        match &child.opening {
-            ChildOpening::Opened(open) => {
-                if open.agreement.runs.keys().eq(parent.open.agreement.runs.keys()) {
-                    let parent = Some((child.parent, child.part));
-                    self.begin(SessionState::new(id, parent, unit, body.author, open), undo);
-                }
-            }
-            ChildOpening::Refused(reason) => {
-                self.state.refused_children.insert(id, reason.clone());
-                undo.push(Undo::RefusedChild(id));
-            }
-        }
-    }
-
-    fn message(&mut self, unit: Digest, parts: &Encoded<'_>, undo: &mut Vec<Undo>) {
-        let Some(session) = parts.session().and_then(|id| self.state.sessions.get_mut(&id)) else {
-            return;
-        };
-        if !session.open.agreement.runs.contains_key(&parts.author()) {
-            return;
-        }
-        undo.push(Undo::Message(session.id, session.status));
-        session.messages.push(unit);
-        if session.status == SessionStatus::Pending {
-            session.status = SessionStatus::Active;
-        }
-    }
-
-    fn close(
-        &mut self,
-        sources: Sources<'_>,
-        position: Position,
-        body: &UnitBody,
-        close: &CloseSession,
-        undo: &mut Vec<Undo>,
-    ) {
-        let Some(id) = body.session.filter(|_| is_well_formed(close)) else { return };
-        let Some(session) = self.state.sessions.get_mut(&id) else { return };
-        if session.opener != body.author || session.closed_by.is_some() {
-            return;
-        }
-        undo.push(Undo::Closed(id, session.status));
-        session.status = match close.outcome {
-            Outcome::Completed { .. } => SessionStatus::Completed,
-            // An opener that left decides no more: to everybody else the session is over without a result.
-            Outcome::Aborted { .. } | Outcome::Left { .. } => SessionStatus::Aborted,
-        };
-        session.outcome = Some(close.outcome.clone());
-        session.closed_by = Some(position.unit);
-        if session.status == SessionStatus::Completed && !is_by_guardian(sources, body) {
-            for put in &close.batch {
-                self.put(id, position, close, put, undo);
-            }
-        }
-    }
-
-    fn put(
+    pub(super) fn put(
         &mut self,
         session: SessionId,
         position: Position,
@@ -243,20 +166,7 @@ impl Fold {
     }
 }
 
-/// Whether the batch keeps to the limits, names each key once, and stands where it belongs.
 /// Whether its author was a guardian when it wrote this.
-fn is_by_guardian(sources: Sources<'_>, body: &UnitBody) -> bool {
+pub(super) fn is_by_guardian(sources: Sources<'_>, body: &UnitBody) -> bool {
     sources.chain.config_at(body.config).is_some_and(|it| it.is_guardian(&body.author))
-}
-
-fn is_well_formed(close: &CloseSession) -> bool {
-    let keys: BTreeSet<_> = close.batch.iter().map(|it| &it.key).collect();
-    let inner_is_empty = match &close.outcome {
-        Outcome::Completed { batch, .. } => batch.is_empty(),
-        Outcome::Aborted { .. } | Outcome::Left { .. } => true,
-    };
-    inner_is_empty
-        && close.batch.len() <= BATCH_RECORDS_MAX
-        && keys.len() == close.batch.len()
-        && close.batch.iter().all(RecordPut::is_within_limits)
 }

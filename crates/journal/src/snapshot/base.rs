@@ -64,7 +64,9 @@ impl Base {
     /// # Errors
     /// [`DecodeError`], the sender's fault.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode(bytes, usize::try_from(BASE_BYTES_MAX).unwrap_or(usize::MAX))
+        let mut base: Self = decode(bytes, usize::try_from(BASE_BYTES_MAX).unwrap_or(usize::MAX))?;
+        base.state.read_deadlines(base.kept.iter().map(Vec::as_slice));
+        Ok(base)
     }
 
     /// The canonical encoding.

@@ -18,6 +18,8 @@ use crate::support::*;
 pub enum Step {
     Manifest(Index, u8),
     Open(Index),
+    /// A session that is over so many epochs later.
+    OpenUntil(Index, u8),
     Say(Index, Index),
     Close(Index, Index, u8),
     Abort(Index, Index),
@@ -72,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => (i(), any::<u8>()).prop_map(|(a, b)| Step::Manifest(a, b)),
         2 => i().prop_map(Step::Open),
+        2 => (i(), 0u8..3).prop_map(|(a, n)| Step::OpenUntil(a, n)),
         4 => (i(), i()).prop_map(|(a, b)| Step::Say(a, b)),
         3 => (i(), i(), any::<u8>()).prop_map(|(a, b, c)| Step::Close(a, b, c)),
         1 => (i(), i()).prop_map(|(a, b)| Step::Abort(a, b)),
@@ -149,6 +152,7 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
         Step::Open(a) => {
             open_session(&mut ledgers[who(a)], &devices[who(a)], devices);
         }
+        Step::OpenUntil(a, n) => begin_until(devices, &mut ledgers[who(a)], &devices[who(a)], *n),
         Step::Say(a, s) => in_session(devices, ledgers, a, s, message("hello")),
         Step::Close(a, s, n) => {
             let (key, text) = (format!("key {}", n % 4), n.to_string());
@@ -204,6 +208,12 @@ fn act(devices: &[Device], ledgers: &mut [Ledger], decided: &mut ControlChain, s
     }
 }
 
+fn begin_until(devices: &[Device], ledger: &mut Ledger, device: &Device, epochs: u8) {
+    let until = ledger.epoch().0.saturating_add(u64::from(epochs));
+    let id = aura_journal::session_id(ledger.account(), device.id, ledger.next_seq(device.id));
+    write_in(ledger, device, id, open_until(devices, until));
+}
+
 fn take_back(devices: &[Device], ledger: &mut Ledger, decided: &mut ControlChain) {
     if let Some(body) = ledger.state().apps.get(&app()).and_then(revert) {
         decide(devices, ledger, decided, body);
@@ -252,6 +262,7 @@ fn actor(step: &Step) -> &Index {
     match step {
         Step::Manifest(a, _)
         | Step::Open(a)
+        | Step::OpenUntil(a, _)
         | Step::Say(a, _)
         | Step::Close(a, _, _)
         | Step::Abort(a, _)

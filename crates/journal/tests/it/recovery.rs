@@ -249,6 +249,41 @@ fn a_vetoed_request_is_not_granted() {
     assert_eq!(chain.append(entry), Ok(Appended::New));
 }
 
+/// A veto, and a recovery that was signed without it, part an account: whoever has one refuses the other, and
+/// goes on. The recovery role leads out from the side of the veto: its next recovery meets the first, which
+/// freezes both sides, and the generation after that begins where they parted.
+#[test]
+fn a_veto_and_a_recovery_that_missed_it_come_together() {
+    let (roster, begun) = account(3);
+    let asked = request(&begun, only(&begun, &[&roster[2]]));
+    let first = granted(&begun, &asked, &[0, 1]);
+    let (mut vetoed, mut recovered) = (begun.clone(), begun.clone());
+    let body = EntryBody::VetoRecovery { request: asked.id() };
+    decide(&mut vetoed, Entry { past: vec![], body }, &roster[..2]);
+    recovered.append(first.clone()).unwrap();
+    assert_eq!(vetoed.append(first.clone()), Err(ChainError::Vetoed));
+    let veto = vetoed.entries()[3].clone();
+    assert_eq!(recovered.append(veto).unwrap_err().code(), "WrongGeneration");
+    assert!(vetoed.frozen().is_none() && recovered.frozen().is_none());
+    decide(&mut vetoed, value(1), &roster[..2]);
+    decide(&mut recovered, value(2), &roster[2..]);
+
+    let again = request(&vetoed, only(&vetoed, &[&roster[0], &roster[1]]));
+    let second = granted(&vetoed, &again, &[0, 1]);
+    vetoed.append(second.clone()).unwrap();
+    assert!(matches!(recovered.append(second), Err(ChainError::Conflict { .. })));
+    assert!(matches!(vetoed.append(first), Err(ChainError::Conflict { k: 3 })));
+    let all: Vec<&Device> = roster.iter().collect();
+    let last = request(&vetoed, only(&begun, &all));
+    assert_eq!(last.generation, 2);
+    let out = granted(&vetoed, &last, &[0, 1]);
+    for chain in [&mut vetoed, &mut recovered] {
+        assert_eq!(chain.append(out.clone()), Ok(Appended::New));
+        assert!(chain.frozen().is_none());
+    }
+    assert_eq!(vetoed.head(), recovered.head());
+}
+
 /// INV-J4: two certificates for one slot end the generation: nothing is certified after them, also after a
 /// restart, until a recovery says with which of them the account goes on.
 #[test]

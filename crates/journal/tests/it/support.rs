@@ -11,8 +11,8 @@ use aura_journal::{
         RevertVersion, Role, RosterEntry, UpgradePolicy, Vote,
     },
     event::{
-        ChildOpening, CloseSession, DeviceMetadata, OpenChild, OpenSession, ProposeUpgrade,
-        Receipt, RecordPut, SessionMessage,
+        ChildOpening, CloseSession, DeviceMetadata, OpenChild, OpenSession, OpenUntil, Opening,
+        ProposeUpgrade, Receipt, RecordPut, SessionMessage,
     },
     session_id,
     sync::{BaseInbox, Gathered, SyncMessage, answer, base_part, hello},
@@ -236,6 +236,24 @@ pub fn open_child(parent: SessionId, part: u64, participants: Option<&[Device]>)
         None => ChildOpening::Refused("no".to_owned()),
     };
     Event::OpenChild(Box::new(OpenChild { parent, part, opening }))
+}
+
+/// A session begins that is over at an epoch.
+pub fn open_until(participants: &[Device], until: u64) -> Event {
+    let opening = Opening::Session(opening(participants));
+    Event::OpenUntil(Box::new(OpenUntil { until: Epoch(until), opening }))
+}
+
+/// A part of a session begins that is over at an epoch.
+pub fn open_child_until(
+    parent: SessionId,
+    part: u64,
+    participants: &[Device],
+    until: u64,
+) -> Event {
+    let opening = ChildOpening::Opened(opening(participants));
+    let opening = Opening::Child(OpenChild { parent, part, opening });
+    Event::OpenUntil(Box::new(OpenUntil { until: Epoch(until), opening }))
 }
 
 fn opening(participants: &[Device]) -> OpenSession {

@@ -9,8 +9,8 @@ use aura_journal::{
     Event, EventKind, Unit, UnitBody, child_session_id,
     control::ControlMessage,
     event::{
-        ChildOpening, CloseSession, DeviceMetadata, OpenChild, OpenSession, ProposeUpgrade,
-        Receipt, RecordPut, SessionMessage,
+        ChildOpening, CloseSession, DeviceMetadata, OpenChild, OpenSession, OpenUntil, Opening,
+        ProposeUpgrade, Receipt, RecordPut, SessionMessage,
     },
     session_id, state_root,
     unit::UNIT_VERSION,
@@ -90,6 +90,15 @@ fn open_child(opening: ChildOpening) -> Event {
     Event::OpenChild(Box::new(OpenChild { parent, part: 26, opening }))
 }
 
+fn open_until(opening: Opening) -> Event {
+    Event::OpenUntil(Box::new(OpenUntil { until: Epoch(27), opening }))
+}
+
+fn child() -> OpenChild {
+    let parent = SessionId::from_bytes([25; 32]);
+    OpenChild { parent, part: 26, opening: ChildOpening::Opened(opening()) }
+}
+
 fn opening() -> OpenSession {
     OpenSession {
         app: app(),
@@ -132,6 +141,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("open_session", open()),
         ("open_child_session", open_child(ChildOpening::Opened(opening()))),
         ("refuse_child_session", open_child(ChildOpening::Refused("no app".to_owned()))),
+        ("open_session_until", open_until(Opening::Session(opening()))),
+        ("open_child_session_until", open_until(Opening::Child(child()))),
         ("session_message", Event::SessionMessage(message)),
         ("close_session", close(completed)),
         ("epoch_tick", Event::EpochTick { epoch: Epoch(24) }),
@@ -172,7 +183,7 @@ fn the_catalogue_has_every_event() {
         assert_eq!(encode(&event).first(), Some(&event.tag()));
     }
     let tags: BTreeSet<u8> = events().iter().map(|(_, event)| event.tag()).collect();
-    assert_eq!(tags, (0..=10).collect(), "one kind was forgotten");
+    assert_eq!(tags, (0..=11).collect(), "one kind was forgotten");
 }
 
 fn check(lines: &[(String, Vec<u8>)]) {

@@ -18,7 +18,7 @@ enum Older {}
 
 impl UnitScheme for Older {
     fn reads(tag: u8) -> bool {
-        !matches!(tag, 5..=8 | 10)
+        !matches!(tag, 5..=8 | 10 | 11)
     }
 
     fn sign(key: &SecretKey, context: &Context, body: &[u8]) -> Signature {

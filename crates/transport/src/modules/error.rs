@@ -5,6 +5,7 @@ use std::time::Duration;
 use aura_protocol_core::Digest;
 use thiserror::Error;
 
+use super::{Slow, locations::LocationFailure};
 use crate::{Culprit, TransportError};
 
 /// A transfer that did not bring, or did not give, a module.
@@ -98,9 +99,33 @@ pub enum ModuleError {
         /// The module.
         digest: Digest,
     },
+    /// The reference names no location.
+    #[error("module {digest} is released without a location")]
+    NoLocation {
+        /// The module.
+        digest: Digest,
+    },
+    /// No location gave the module. Each says why.
+    #[error("no location gave module {digest}{}", list(failures))]
+    LocationsFailed {
+        /// The module.
+        digest: Digest,
+        /// What went wrong, in the order in which they were tried.
+        failures: Vec<LocationFailure>,
+    },
     /// The channel failed.
     #[error("channel failed")]
     Transport(#[from] TransportError),
+}
+
+fn list(failures: &[LocationFailure]) -> String {
+    failures.iter().map(|it| format!("; {}: {}", it.url, it.error)).collect()
+}
+
+impl From<Slow> for ModuleError {
+    fn from(Slow { bytes, window }: Slow) -> Self {
+        Self::TooSlow { bytes, window }
+    }
 }
 
 impl ModuleError {
@@ -108,7 +133,7 @@ impl ModuleError {
     #[must_use]
     pub fn culprit(&self) -> Option<Culprit> {
         match self {
-            Self::NotOffered { .. } | Self::SizeMismatch { .. } => None,
+            Self::NotOffered { .. } | Self::SizeMismatch { .. } | Self::NoLocation { .. } => None,
             Self::DigestMismatch { .. }
             | Self::TooMuchData { .. }
             | Self::TruncatedTransfer { .. }
@@ -119,6 +144,7 @@ impl ModuleError {
                 Some(Culprit::Publisher)
             }
             Self::PartialDamaged { .. } | Self::SourceDamaged { .. } => Some(Culprit::Machine),
+            Self::LocationsFailed { failures, .. } => failures.last().map(|it| it.error.culprit()),
             Self::Transport(error) => Some(error.culprit()),
         }
     }
@@ -140,6 +166,8 @@ impl ModuleError {
             Self::PartialOfAnother { .. } => "PartialOfAnother",
             Self::PartialDamaged { .. } => "PartialDamaged",
             Self::SourceDamaged { .. } => "SourceDamaged",
+            Self::NoLocation { .. } => "NoLocation",
+            Self::LocationsFailed { .. } => "LocationsFailed",
             Self::Transport(_) => "Transport",
         }
     }

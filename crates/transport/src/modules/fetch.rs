@@ -2,10 +2,11 @@
 
 use aura_protocol_core::ModuleRef;
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::{
     DATA_FRAME_BYTES_MAX, ModuleError, ModuleRequest, PartialModule, TransferLimits,
+    pace::Pace,
     tree::{Unverified, Verifier},
     wire::ModuleAnswer,
 };
@@ -14,8 +15,8 @@ use crate::Channel;
 /// How far a transfer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Verified so far, what earlier providers brought included.
-    pub verified_bytes: u32,
+    /// What is here so far, what earlier providers brought included.
+    pub held_bytes: u32,
     /// The module's length.
     pub total_bytes: u32,
 }
@@ -41,23 +42,24 @@ pub async fn fetch_module(
     }
     partial.check_belongs_to(module)?;
     if !partial.is_complete() {
-        let mut watchdog = Watchdog::new(limits);
-        request(channel, module, partial, &mut watchdog).await?;
-        receive(channel, module, partial, &mut watchdog, &mut progress).await?;
+        partial.align();
+        let mut pace = Pace::new(limits);
+        let request = ModuleRequest::FetchV1 { digest, from_byte: partial.held_bytes() };
+        send(channel, request.encode(), limits).await?;
+        answered(channel, module, partial, &mut pace).await?;
+        receive(channel, module, partial, &mut pace, &mut progress).await?;
     }
     partial.take_whole(module)
 }
 
-async fn request(
+async fn answered(
     channel: &mut dyn Channel,
     module: &ModuleRef,
     partial: &PartialModule,
-    watchdog: &mut Watchdog<'_>,
+    pace: &mut Pace<'_>,
 ) -> Result<(), ModuleError> {
     let digest = module.digest;
-    let request = ModuleRequest::FetchV1 { digest, from_byte: partial.verified_bytes() };
-    watchdog.send(channel, request.encode()).await?;
-    let Some(answer) = watchdog.recv(channel).await? else {
+    let Some(answer) = recv(channel, pace).await? else {
         return Err(truncated(module, partial));
     };
     match ModuleAnswer::decode(&answer)? {
@@ -77,14 +79,14 @@ async fn receive(
     channel: &mut dyn Channel,
     module: &ModuleRef,
     partial: &mut PartialModule,
-    watchdog: &mut Watchdog<'_>,
+    pace: &mut Pace<'_>,
     progress: &mut (impl FnMut(Progress) + Send),
 ) -> Result<(), ModuleError> {
     let mut verifier =
-        Verifier::new(&module.digest, module.size as usize, partial.verified_bytes() as usize);
+        Verifier::new(&module.digest, module.size as usize, partial.held_bytes() as usize);
     let mut unread = BytesMut::new();
     while verifier.next_bytes().is_some() {
-        let Some(frame) = watchdog.recv(channel).await? else {
+        let Some(frame) = recv(channel, pace).await? else {
             return Err(truncated(module, partial));
         };
         if !(1..=DATA_FRAME_BYTES_MAX).contains(&frame.len()) {
@@ -92,10 +94,10 @@ async fn receive(
         }
         unread.extend_from_slice(&frame);
         verify(&mut unread, &mut verifier, partial).map_err(|Unverified| {
-            let at_byte = partial.verified_bytes();
+            let at_byte = partial.held_bytes();
             ModuleError::DigestMismatch { digest: module.digest, at_byte }
         })?;
-        progress(Progress { verified_bytes: partial.verified_bytes(), total_bytes: module.size });
+        progress(Progress { held_bytes: partial.held_bytes(), total_bytes: module.size });
     }
     if unread.is_empty() {
         return Ok(());
@@ -112,7 +114,7 @@ fn verify(
     while let Some(length) = verifier.next_bytes() {
         let Some(item) = unread.get(..length) else { break };
         if let Some(group) = verifier.verify(item)? {
-            partial.append(group);
+            partial.append_verified(group);
         }
         unread.advance(length);
     }
@@ -120,68 +122,33 @@ fn verify(
 }
 
 fn truncated(module: &ModuleRef, partial: &PartialModule) -> ModuleError {
-    let at_byte = partial.verified_bytes();
+    let at_byte = partial.held_bytes();
     ModuleError::TruncatedTransfer { at_byte, declared: module.size }
 }
 
-/// Watches silence and rate.
-struct Watchdog<'a> {
-    limits: &'a TransferLimits,
-    window_ends: Instant,
-    window_bytes: usize,
+/// Even a request can be held up, by a peer that grants no window.
+async fn send(
+    channel: &mut dyn Channel,
+    frame: Bytes,
+    limits: &TransferLimits,
+) -> Result<(), ModuleError> {
+    let sent = async {
+        channel.send(frame).await?;
+        channel.finish().await
+    };
+    match timeout(limits.idle_timeout, sent).await {
+        Ok(sent) => Ok(sent?),
+        Err(_) => Err(ModuleError::TooSlow { bytes: 0, window: limits.idle_timeout }),
+    }
 }
 
-impl<'a> Watchdog<'a> {
-    fn new(limits: &'a TransferLimits) -> Self {
-        Self { limits, window_ends: Instant::now() + limits.window, window_bytes: 0 }
-    }
-
-    /// Even a request can be held up, by a peer that grants no window.
-    async fn send(&self, channel: &mut dyn Channel, frame: Bytes) -> Result<(), ModuleError> {
-        let idle_timeout = self.limits.idle_timeout;
-        let sent = async {
-            channel.send(frame).await?;
-            channel.finish().await
-        };
-        match timeout(idle_timeout, sent).await {
-            Ok(sent) => Ok(sent?),
-            Err(_) => Err(ModuleError::TooSlow { bytes: 0, window: idle_timeout }),
-        }
-    }
-
-    async fn recv(&mut self, channel: &mut dyn Channel) -> Result<Option<Bytes>, ModuleError> {
-        let idle_ends = Instant::now() + self.limits.idle_timeout;
-        loop {
-            let deadline = idle_ends.min(self.window_ends);
-            match timeout_at(deadline, channel.recv()).await {
-                Ok(frame) => {
-                    let frame = frame?;
-                    self.window_bytes += frame.as_ref().map_or(0, Bytes::len);
-                    self.roll()?;
-                    return Ok(frame);
-                }
-                Err(_) if idle_ends <= Instant::now() => {
-                    return Err(ModuleError::TooSlow {
-                        bytes: 0,
-                        window: self.limits.idle_timeout,
-                    });
-                }
-                Err(_) => self.roll()?,
-            }
-        }
-    }
-
-    /// Begins the next window if this one is over and brought enough.
-    fn roll(&mut self) -> Result<(), ModuleError> {
-        let now = Instant::now();
-        if now < self.window_ends {
-            return Ok(());
-        }
-        if self.window_bytes < self.limits.window_bytes_min {
-            let (bytes, window) = (self.window_bytes, self.limits.window);
-            return Err(ModuleError::TooSlow { bytes, window });
-        }
-        (self.window_ends, self.window_bytes) = (now + self.limits.window, 0);
-        Ok(())
-    }
+async fn recv(
+    channel: &mut dyn Channel,
+    pace: &mut Pace<'_>,
+) -> Result<Option<Bytes>, ModuleError> {
+    let bytes = |it: &crate::Result<Option<Bytes>>| match it {
+        Ok(Some(frame)) => frame.len(),
+        _ => 0,
+    };
+    Ok(pace.next(channel.recv(), bytes).await??)
 }

@@ -33,7 +33,7 @@ async fn a_flipped_bit_is_found_within_its_group() {
     let bytes = bytes(20 * GROUP + 77);
     for at in [0, 63, 64 * 6, 5 * GROUP, 200_000, 20 * GROUP + 300] {
         let (error, partial) = scene.lie(&bytes, tamper(at)).await;
-        let kept = partial.verified_bytes();
+        let kept = partial.held_bytes();
         assert_eq!(
             error,
             ModuleError::DigestMismatch { digest: Digest::of(&bytes), at_byte: kept }
@@ -56,7 +56,7 @@ async fn another_module_of_the_same_size_is_refused_at_once() {
     });
     let (error, partial) = scene.lie(&bytes, liar).await;
     assert_eq!(error, ModuleError::DigestMismatch { digest: Digest::of(&bytes), at_byte: 0 });
-    assert_eq!(partial.verified_bytes(), 0);
+    assert_eq!(partial.held_bytes(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,7 +67,7 @@ async fn a_provider_that_stops_is_resumed_by_the_next() {
         let liar: Liar =
             Box::new(move |count, frame| if count < stop { Lie::Say(frame) } else { Lie::Stop });
         let (error, partial) = scene.lie(&bytes, liar).await;
-        let (at_byte, declared) = (partial.verified_bytes(), bytes.len() as u32);
+        let (at_byte, declared) = (partial.held_bytes(), bytes.len() as u32);
         assert_eq!(error, ModuleError::TruncatedTransfer { at_byte, declared });
         assert_eq!(error.culprit(), Some(Culprit::Peer));
         assert!(stop.saturating_sub(1) * 3 * GROUP <= at_byte as usize, "{at_byte} after {stop}");

@@ -10,8 +10,10 @@
 mod conformance;
 mod hostile;
 mod lies;
+mod locations;
 mod memory;
 mod modules;
 mod provider;
 mod quic;
+mod server;
 mod world;

@@ -101,7 +101,7 @@ async fn a_stored_part_is_taken_up_and_never_believed() {
     let error = fetched.unwrap_err();
     assert_eq!(error, ModuleError::PartialDamaged { digest: module.digest });
     assert_eq!(error.culprit(), Some(Culprit::Machine));
-    assert_eq!(damaged.verified_bytes(), 0);
+    assert_eq!(damaged.held_bytes(), 0);
     scene.assert_completes(&bytes, damaged).await;
 }
 

@@ -119,10 +119,10 @@ impl Scene {
         let mut ours = self.pair.dialled.open().await.unwrap();
         let source: BTreeMap<_, _> =
             held.iter().map(|it| (Digest::of(it), (*it).clone())).collect();
-        let mut seen = partial.verified_bytes();
+        let mut seen = partial.held_bytes();
         let progress = |it: Progress| {
-            assert!(seen <= it.verified_bytes && it.verified_bytes <= it.total_bytes);
-            seen = it.verified_bytes;
+            assert!(seen <= it.held_bytes && it.held_bytes <= it.total_bytes);
+            seen = it.held_bytes;
         };
         // A liar waits for nobody but itself.
         let limits = if liar.is_some() { slow_limits() } else { self.limits };

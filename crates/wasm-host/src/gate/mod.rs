@@ -7,6 +7,7 @@
 mod body;
 mod exports;
 mod feature;
+mod findings;
 pub mod fuel;
 mod instrument;
 mod meter;
@@ -158,7 +159,7 @@ pub fn survey(bytes: &[u8]) -> Survey {
         return Survey { refusals: vec![refused], usage: Vec::new(), descriptor: None };
     }
     let (shape, mut all) = scan::survey(bytes);
-    let is_module = !matches!(all.last(), Some(Refused::Malformed { .. }));
+    let is_module = !all.ends_malformed();
     if is_module || !shape.exports.is_empty() {
         all.extend(exports::survey(&shape));
     }
@@ -166,14 +167,7 @@ pub fn survey(bytes: &[u8]) -> Survey {
     if is_module || shape.descriptor.is_some() {
         all.extend(descriptor.as_ref().err().cloned());
     }
-    let mut refusals: Vec<Refused> = Vec::new();
-    for refused in all {
-        match refusals.iter_mut().find(|it| it.is_same_rule(&refused)) {
-            Some(known) if known.found() < refused.found() => *known = refused,
-            Some(_) => {}
-            None => refusals.push(refused),
-        }
-    }
+    let refusals = all.into_refusals();
     Survey { refusals, usage: shape.tally.usage(), descriptor: descriptor.ok() }
 }
 

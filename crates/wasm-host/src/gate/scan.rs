@@ -9,6 +9,7 @@ use wasmparser::{
 use super::{
     body::{self, Body},
     feature,
+    findings::Findings,
     usage::Tally,
 };
 use crate::{limits, refused::Refused};
@@ -41,29 +42,29 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Shape<'_>, Refused> {
     Ok(scanner.shape)
 }
 
-/// The same checks, but goes on after a refusal where what follows can still be judged: everything that
-/// the module breaks, in the order in which it was found.
-pub(super) fn survey(bytes: &[u8]) -> (Shape<'_>, Vec<Refused>) {
+/// The same checks, but goes on after a refusal where what follows can still be judged: every rule that
+/// the module breaks, in the order in which they were broken first.
+pub(super) fn survey(bytes: &[u8]) -> (Shape<'_>, Findings) {
     let mut scanner = Scanner::new();
-    let (mut refusals, mut is_valid) = (Vec::new(), true);
+    let (mut found, mut is_valid) = (Findings::default(), true);
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = match payload {
             Ok(payload) => payload,
             Err(error) => {
-                refusals.push(error.into());
+                found.note(error.into());
                 break; // What follows cannot be found.
             }
         };
         let checked = scanner.check(&payload);
         let is_in_order = checked.is_ok();
-        refusals.extend(checked.err());
+        found.extend(checked.err());
         // The validator knows what came before; behind what it did not take, it says nothing sensible.
         if is_valid && let Err(refused) = scanner.validate(&payload) {
             is_valid = matches!(payload, Payload::CodeSectionEntry(_));
-            refusals.extend(is_in_order.then_some(refused));
+            found.extend(is_in_order.then_some(refused));
         }
     }
-    (scanner.shape, refusals)
+    (scanner.shape, found)
 }
 
 /// Keeps the descriptor's section, of which there must be at most one.

@@ -78,7 +78,10 @@ fn held(seed: u64) -> Script {
 }
 
 /// Demands equal replies, and counts the sessions that ended.
-fn replies<P: ProtocolLifecycle>(name: &str, scripts: impl Iterator<Item = Script>) -> usize {
+pub(crate) fn replies<P: ProtocolLifecycle>(
+    name: &str,
+    scripts: impl Iterator<Item = Script>,
+) -> usize {
     let host = ModuleHost::in_memory();
     let bytes = guest(name);
     assert_eq!(host.prepare(&bytes, &reference(&bytes)).unwrap(), P::descriptor());

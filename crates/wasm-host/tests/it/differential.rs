@@ -100,12 +100,14 @@ pub fn compare(name: &str, bytes: &[u8], engines: &[Box<dyn Engine>]) -> Counted
 /// Compares the engines on what passes the gate of the hostile corpus, on what goes to the limits, and on
 /// the guests.
 pub fn compare_corpus() -> Counted {
-    const GUESTS: [&str; 7] = [
+    const GUESTS: [&str; 9] = [
         "counter-1-0-0",
         "counter-1-0-0-c",
         "counter-1-1-0",
         "counter-2-0-0",
         "counter-migration-2-0-0",
+        "dkd-1-0-0",
+        "hello-1-0-0",
         "motion-1-0-0",
         "poll-1-0-0",
     ];

@@ -14,6 +14,7 @@ mod choreography;
 mod conformance;
 mod cost;
 mod counter;
+mod derivation;
 mod determinism;
 mod differential;
 mod engines;

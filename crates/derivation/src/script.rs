@@ -1,14 +1,15 @@
 //! The text of a key derivation.
 
+use alloc::vec::Vec;
+
 use aura_choreography::{
     DeviceSet, FromHost, Me, Opening, Pub, Reason, Steps, Stop, choreography, session,
 };
-use aura_protocol_core::{Capability, encode};
+use aura_protocol_core::Capability;
 
-use super::work::{Commitment, Derived, Made, Record, Request, Step, Terms};
 use crate::{
-    choreography::table::{Seats, answer, heard, table},
-    keystore,
+    table::{Seats, answer, heard, table},
+    work::{Commitment, Derived, Made, Record, Request, Step, Terms},
 };
 
 session! {
@@ -49,18 +50,21 @@ struct Desk {
 }
 
 impl Desk {
-    async fn ask(
-        &self,
-        state: &mut impl Steps,
+    fn ask<'a>(
+        &'a self,
+        state: &'a mut impl Steps,
         step: Step,
-        record: impl Fn(&Me) -> Result<Record, Reason> + Send + Sync,
-    ) -> Result<FromHost<Vec<u8>>, Stop> {
-        let question = |me: &Me| {
-            let (table, terms) = (table(&self.seats, me), (*self.terms).clone());
-            let request = Request { table, terms, step, record: record(me)? };
-            Ok(encode(&keystore::Request::Derive(request)))
-        };
-        state.invoke(Capability::DeriveKey, question).await
+        record: impl Fn(&Me) -> Result<Record, Reason> + Send + Sync + 'a,
+    ) -> impl Future<Output = Result<FromHost<Vec<u8>>, Stop>> + Send {
+        let question = move |me: &Me| Ok(self.question(me, step, record(me)?));
+        state.invoke(Capability::DeriveKey, question)
+    }
+
+    // Apart: what depends on the closure is written once for each question of a module.
+    #[inline(never)]
+    fn question(&self, me: &Me, step: Step, record: Record) -> Vec<u8> {
+        let (table, terms) = (table(&self.seats, me), (*self.terms).clone());
+        Request { table, terms, step, record }.question()
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a key derivation asks of a device's key store, and what it says to the others.
 
-use std::collections::BTreeMap;
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use aura_choreography::{Cast, Dev, DeviceSet, Opening, Payload, Reason};
 use aura_protocol_core::{Digest, decode, encode, limits::UNIT_BODY_BYTES_MAX};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::choreography::table::{Heard, Table};
+use crate::table::{Heard, Table};
 
 /// Whom a key is for: one's keys are never another's. Its encoding is the context of [`Terms`].
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -36,8 +36,8 @@ impl Terms {
         Digest::of(&encode(&(&self.context, self.key_version)))
     }
 
-    pub(super) fn cast(opening: &Opening<'_>) -> Result<Cast, Reason> {
-        let other = |error| Reason::Other(format!("the terms of a derivation: {error}"));
+    pub(crate) fn cast(opening: &Opening<'_>) -> Result<Cast, Reason> {
+        let other = |error| Reason::Other(alloc::format!("the terms of a derivation: {error}"));
         let terms: Self = decode(opening.params, UNIT_BODY_BYTES_MAX).map_err(other)?;
         Ok(opening.with_threshold(terms.devices))
     }
@@ -56,6 +56,7 @@ pub struct Commitment {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Payload)]
 pub struct Derived {
     /// The blind, sealed for each device that helped.
+    #[borsh(deserialize_with = "crate::table::read_heard")]
     pub blinds: BTreeMap<Dev, Vec<u8>>,
     /// The derived public key, and a proof that the opener has the key.
     pub claim: Vec<u8>,
@@ -114,4 +115,15 @@ pub struct Request {
     pub step: Step,
     /// What was heard.
     pub record: Record,
+}
+
+impl Request {
+    /// This question among all that a key store is asked: the third kind of them.
+    pub const KIND: u8 = 2;
+
+    /// What a script hands to its host.
+    #[must_use]
+    pub fn question(&self) -> Vec<u8> {
+        encode(&(Self::KIND, self))
+    }
 }
