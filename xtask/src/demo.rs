@@ -19,6 +19,7 @@ mod timeline;
 mod world;
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -108,6 +109,43 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// A host of its own for a device: a network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// The namespace's file.
+    pub namespace: PathBuf,
+    /// The address that the device listens at.
+    pub address: Ipv4Addr,
+}
+
+/// Is told of each step before it begins.
+pub trait Watch {
+    /// The step's key.
+    fn step(&mut self, key: &str);
+}
+
+/// Nobody looks on.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn step(&mut self, _key: &str) {}
+}
+
+/// Runs the main job with each device on a host of its own.
+pub fn run_on(program: &Path, modules: &Path, sites: &[Site], watch: &mut dyn Watch) -> Result<()> {
+    let place = Place::make(None)?;
+    let modules = Modules::find(modules)?;
+    let world = World::new(program.to_owned(), place.path(), modules, sites.len());
+    let mut world = world.on(sites);
+    let mut summary = Summary::default();
+    let outcome = play(&mut world, &mut summary, watch);
+    let facts = world.end();
+    if outcome.is_ok() {
+        println!("{}", summary.table(&facts));
+    }
+    place.close(outcome)
+}
+
 /// Runs the demo.
 pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()> {
     if options.job == Job::Recovery {
@@ -118,7 +156,7 @@ pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()
     let modules = Modules::find(&workspace.modules())?;
     let mut world = World::new(binary, place.path(), modules, usize::from(options.devices));
     let mut summary = Summary::default();
-    let outcome = play(&mut world, &mut summary);
+    let outcome = play(&mut world, &mut summary, &mut Unwatched);
     // The devices end here, whatever happened, and before their stores may be removed.
     let facts = world.end();
     if options.json {
@@ -142,7 +180,7 @@ fn run_recovery(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 /// The guests and the `aura` program, built.
-fn prepare(workspace: &Workspace, choice: Choice) -> Result<PathBuf> {
+pub fn prepare(workspace: &Workspace, choice: Choice) -> Result<PathBuf> {
     protocols::ensure(workspace, choice)?;
     eprintln!("demo: building the aura program");
     program(workspace)
@@ -184,10 +222,11 @@ impl fmt::Display for Stopped {
 impl std::error::Error for Stopped {}
 
 /// Each step in turn, with its time.
-fn play(world: &mut World, summary: &mut Summary) -> Result<(), Stopped> {
+fn play(world: &mut World, summary: &mut Summary, watch: &mut dyn Watch) -> Result<(), Stopped> {
     let timeline = Timeline::start();
     for (index, step) in STEPS.iter().enumerate() {
         let number = index + 1;
+        watch.step(step.key);
         timeline.begin(number, STEPS.len(), step.title);
         let start = Instant::now();
         let outcome = (step.run)(world, &timeline);

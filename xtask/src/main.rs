@@ -12,6 +12,8 @@ mod ci;
 mod command;
 mod demo;
 mod lint;
+#[cfg_attr(not(target_os = "linux"), path = "net/elsewhere.rs")]
+mod net;
 mod protocols;
 mod sim;
 mod soak;
@@ -75,6 +77,9 @@ fn main() -> ExitCode {
         return outcome.unwrap_or_else(|error| report(&error.into()));
     }
     if let Some(outcome) = demo::leash::run_as_leash() {
+        return outcome.unwrap_or_else(|error| report(&error));
+    }
+    if let Some(outcome) = net::run_as_inside() {
         return outcome.unwrap_or_else(|error| report(&error));
     }
     run().map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::browser;
 use crate::command::{Invocation, Shell, Streams, demand};
+use crate::net;
 use crate::protocols;
 use crate::provision::Choice;
 use crate::workspace::Workspace;
@@ -29,6 +30,8 @@ const GUESTS: &str = "guests";
 const MODEL: &str = "model";
 /// The suite that drives the page of `cargo xtask web` in a real browser.
 const BROWSER: &str = "browser";
+/// The suite that runs the main job on hosts of their own.
+const NET: &str = "net";
 /// The crate whose program explores.
 const SIMULATOR: &str = "simulator";
 
@@ -41,6 +44,7 @@ pub struct Suite {
     guests: bool,
     model: bool,
     browser: bool,
+    net: bool,
 }
 
 /// Every suite of this repository.
@@ -73,6 +77,7 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
             guests,
             model: false,
             browser: false,
+            net: false,
         }
     });
     let single = |name: &String| Suite {
@@ -82,6 +87,7 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         guests: false,
         model: false,
         browser: false,
+        net: false,
     };
     let guests = Suite {
         name: GUESTS.to_owned(),
@@ -90,6 +96,7 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         guests: true,
         model: false,
         browser: false,
+        net: false,
     };
     let model = Suite {
         name: MODEL.to_owned(),
@@ -98,6 +105,7 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         guests: false,
         model: true,
         browser: false,
+        net: false,
     };
     let browser = Suite {
         name: BROWSER.to_owned(),
@@ -106,6 +114,16 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         guests: false,
         model: false,
         browser: true,
+        net: false,
+    };
+    let net = Suite {
+        name: NET.to_owned(),
+        about: "the main job on hosts of their own, across a bad network (minutes)".to_owned(),
+        packages: Vec::new(),
+        guests: false,
+        model: false,
+        browser: false,
+        net: true,
     };
     let model = crates.iter().any(|it| it == SIMULATOR).then_some(model);
     let xtask = Suite {
@@ -115,12 +133,13 @@ fn suites_of(crates: &[String]) -> Vec<Suite> {
         guests: false,
         model: false,
         browser: false,
+        net: false,
     };
     groups
         .filter(|it| !it.packages.is_empty())
         .chain(crates.iter().map(single))
         .chain(model)
-        .chain([browser, guests, xtask])
+        .chain([browser, net, guests, xtask])
         .collect()
 }
 
@@ -149,6 +168,9 @@ pub fn run(workspace: &Workspace, choice: Choice, name: Option<&str>) -> Result<
     }
     if suite.as_ref().is_some_and(|it| it.browser) {
         return Ok(());
+    }
+    if suite.as_ref().is_some_and(|it| it.net) {
+        return net::test(workspace, choice);
     }
     protocols::ensure(workspace, choice)?;
     if suite.as_ref().is_none_or(|it| it.guests) {
@@ -255,7 +277,7 @@ mod tests {
     fn an_unknown_suite_is_answered_with_the_known_ones() {
         let error = find(suites(), "jurnal").unwrap_err().to_string();
         let known = "modules, ledger, cli, crypto, journal, simulator, wasm-host, model, \
-                     browser, guests, xtask";
+                     browser, net, guests, xtask";
         assert_eq!(error, format!("there is no suite \"jurnal\"; there are {known}"));
     }
 
@@ -302,6 +324,13 @@ mod tests {
         let model = find(suites(), "model").unwrap();
         assert!(model.model && runs(Some(&model)).is_empty());
         assert!(suites_of(&["cli".to_owned()]).iter().all(|it| !it.model));
+    }
+
+    /// It takes minutes, so it runs when it is asked for.
+    #[test]
+    fn the_network_is_a_run_of_its_own() {
+        let net = find(suites(), "net").unwrap();
+        assert!(net.net && !net.guests && runs(Some(&net)).is_empty());
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! The `aura` command, asked as a person would ask it, answered in JSON.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::deadline;
+use super::{Site, deadline, leash};
 
 /// How long one command may take. The longest fetches, compiles and rehearses nothing itself; it
 /// waits for a quorum, and is given its own shorter `--wait`.
@@ -42,12 +43,41 @@ impl fmt::Display for NoAnswer {
 #[derive(Debug, Clone)]
 pub struct Aura {
     binary: PathBuf,
+    site: Option<Site>,
 }
 
 impl Aura {
     /// The program at `binary`.
     pub fn new(binary: PathBuf) -> Self {
-        Self { binary }
+        Self { binary, site: None }
+    }
+
+    /// The same on a host of its own.
+    pub fn on(self, site: Site) -> Self {
+        Self { site: Some(site), ..self }
+    }
+
+    /// Its host, if it has one of its own.
+    pub fn site(&self) -> Option<&Site> {
+        self.site.as_ref()
+    }
+
+    /// `--bind` and where to listen, if that is not what `aura` chooses.
+    pub fn bind(&self) -> Vec<OsString> {
+        let bind = |it: &Site| vec!["--bind".into(), format!("{}:0", it.address).into()];
+        self.site.as_ref().map(bind).unwrap_or_default()
+    }
+
+    /// What runs the program on its host, on a leash.
+    pub fn leashed(&self) -> io::Result<Command> {
+        let mut program = leash::command(self.site.as_ref().map(|it| &*it.namespace))?;
+        program.arg(&self.binary);
+        Ok(program)
+    }
+
+    /// What runs the program on its host.
+    fn program(&self) -> io::Result<Command> {
+        if self.site.is_some() { self.leashed() } else { Ok(Command::new(&self.binary)) }
     }
 
     /// `aura --store STORE --json`, ready for a command, started through `program` (the binary
@@ -64,21 +94,16 @@ impl Aura {
         command
     }
 
-    /// Where the program is.
-    pub fn binary(&self) -> &Path {
-        &self.binary
-    }
-
     /// Runs one command on the store to its end.
     pub fn call(&self, store: &Path, args: &[&OsStr]) -> Result<Value, NoAnswer> {
         let shown: Vec<_> = args.iter().map(|it| it.to_string_lossy()).collect();
         let name = format!("`aura {}`", shortened(&shown.join(" ")));
         let broken = |reason: String| NoAnswer::Broken(format!("{name} {reason}"));
 
-        let mut command = self.prepared(Command::new(&self.binary), store);
+        let unstarted = |error: io::Error| broken(format!("could not be started ({error})"));
+        let mut command = self.prepared(self.program().map_err(unstarted)?, store);
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child =
-            command.spawn().map_err(|error| broken(format!("could not be started ({error})")))?;
+        let mut child = command.spawn().map_err(unstarted)?;
         let stdout = child.stdout.take().map(deadline::read_aside);
         let stderr = child.stderr.take().map(deadline::read_aside);
         let ended = deadline::wait(&mut child, CALL_LIMIT);

@@ -1,15 +1,15 @@
 //! A device of the account (or a publisher): a store, and sometimes a process that serves it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Fault;
 use super::aura::{Aura, NoAnswer};
 use super::deadline;
 use super::process::Process;
+use super::{Fault, Site};
 
 /// One store with the command that drives it.
 #[derive(Debug)]
@@ -26,6 +26,21 @@ impl Device {
     pub fn new(aura: Aura, dir: &Path, name: &str) -> Self {
         let log = dir.join(format!("{name}.log"));
         Self { name: name.to_owned(), store: dir.join(name), log, aura, process: None }
+    }
+
+    /// Has the device run on a host of its own from now on.
+    pub fn live_on(&mut self, site: &Site) {
+        self.aura = self.aura.clone().on(site.clone());
+    }
+
+    /// Whether it runs on a host of its own.
+    pub fn is_elsewhere(&self) -> bool {
+        self.aura.site().is_some()
+    }
+
+    /// `--bind` and where the device listens, if that is not what `aura` chooses.
+    pub fn bind(&self) -> Vec<OsString> {
+        self.aura.bind()
     }
 
     /// Its name.

@@ -17,10 +17,16 @@ use anyhow::{Context, Result, ensure};
 /// program a leash.
 const VARIABLE: &str = "AURA_DEMO_LEASH";
 
-/// The program that runs the command appended to it on a leash.
-pub fn command() -> io::Result<Command> {
+/// Set beside it, to the network namespace that the device is to run in.
+const NAMESPACE: &str = "AURA_DEMO_NAMESPACE";
+
+/// The program that runs the command appended to it on a leash, in a network namespace if one is named.
+pub fn command(namespace: Option<&Path>) -> io::Result<Command> {
     let mut command = Command::new(this_program()?);
     command.env(VARIABLE, std::process::id().to_string());
+    if let Some(namespace) = namespace {
+        command.env(NAMESPACE, namespace);
+    }
     Ok(command)
 }
 
@@ -44,8 +50,15 @@ fn become_device(parent: &str) -> Result<ExitCode> {
     // The parent may have ended before the wish was known; then the wish comes too late.
     let now = rustix::process::getppid().map(|it| it.as_raw_nonzero().to_string());
     ensure!(now.as_deref() == Some(parent), "the parent has ended already");
+    #[cfg(target_os = "linux")]
+    if let Some(namespace) = env::var_os(NAMESPACE) {
+        let file = std::fs::File::open(namespace).context("the network namespace is gone")?;
+        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), kind)
+            .context("the network namespace was not entered")?;
+    }
     let mut args = env::args_os().skip(1);
     let program = args.next().context("no program was named")?;
-    let error = Command::new(&program).args(args).env_remove(VARIABLE).exec();
+    let error = Command::new(&program).args(args).env_remove(VARIABLE).env_remove(NAMESPACE).exec();
     Err(error).with_context(|| format!("{} could not be started", program.display()))
 }

@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use super::aura::Aura;
 use super::deadline;
-use super::leash;
 
 /// How long a device may take to open its store and bind its port on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -29,8 +28,7 @@ pub struct Process {
 impl Process {
     /// Starts a device on the leash and waits until it says that it is ready; its log goes to `log`.
     pub fn start(aura: &Aura, store: &Path, log: &Path) -> Result<Self, String> {
-        let mut program = leash::command().map_err(|it| it.to_string())?;
-        program.arg(aura.binary());
+        let program = aura.leashed().map_err(|it| it.to_string())?;
         Self::start_through(program, aura, store, log)
     }
 
@@ -47,7 +45,7 @@ impl Process {
             .open(log)
             .map_err(|error| format!("{} cannot be written ({error})", log.display()))?;
         let mut command = aura.prepared(program, store);
-        command.arg("run").stdout(Stdio::piped()).stderr(stderr);
+        command.arg("run").args(aura.bind()).stdout(Stdio::piped()).stderr(stderr);
         let child =
             command.spawn().map_err(|error| format!("it could not be started ({error})"))?;
         let mut process = Self { child };

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::Fault;
 use super::aura::Aura;
 use super::device::Device;
 use super::session::Session;
+use super::{Fault, Site};
 
 /// The names of the devices, in the order in which they join.
 const NAMES: [&str; 9] = ["anna", "bert", "cleo", "dora", "emil", "fine", "gert", "hana", "ivan"];
@@ -87,6 +87,14 @@ impl World {
         let publisher = device("publisher");
         let dir = dir.to_owned();
         Self { dir, aura, devices, publisher, modules, held: None, facts: Facts::default() }
+    }
+
+    /// Gives each device a host of its own, in their order.
+    pub fn on(mut self, sites: &[Site]) -> Self {
+        for (device, site) in self.devices.iter_mut().zip(sites) {
+            device.live_on(site);
+        }
+        self
     }
 
     /// A store beside the others, for someone who is not of the account.

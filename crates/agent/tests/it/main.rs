@@ -22,7 +22,6 @@ mod hostile;
 mod joins;
 mod keys;
 mod leaving;
-mod locations;
 mod main_job;
 mod motions;
 mod publisher;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::await_each;
 use crate::demo::Fault;
 use crate::demo::timeline::Timeline;
-use crate::demo::world::World;
+use crate::demo::world::{World, args};
 
 /// Runs the step.
 pub fn run(world: &mut World, timeline: &Timeline) -> Result<(), Fault> {
@@ -52,7 +52,9 @@ fn join(world: &mut World, index: usize, account: &str) -> Result<(), Fault> {
     let ticket = founder.text(&invitation, "/ticket")?;
     let device = world.device_mut(index)?;
     let name = device.name().to_owned();
-    let joined = device.tell(&["device", "join", &ticket, "--name", &name])?;
+    let mut join = args([&"device", &"join", &ticket, &"--name", &name]);
+    join.extend(device.bind());
+    let joined = device.tell(&join)?;
     let joined = device.text(&joined, "/account")?;
     if joined != account {
         return Err(device.fault(format!("it joined {joined}, not {account}")));
