@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job, on real parts.
+//! `cargo xtask demo`: the main job, on real parts; `cargo xtask demo recovery`: guardians.
 //!
 //! Five `aura run` processes on loopback make one account, run a protocol together, and change it
 //! while they run. Everything is asked of them through the `aura` command, as a person would; what
@@ -8,6 +8,7 @@ mod aura;
 mod deadline;
 mod device;
 mod files;
+mod guarded;
 pub mod hostile;
 pub mod leash;
 mod process;
@@ -35,9 +36,21 @@ use summary::Summary;
 use timeline::Timeline;
 use world::{Modules, World};
 
+/// What a demo shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Job {
+    /// Devices run a protocol together, and change it while they run
+    Main,
+    /// Two of three devices are lost, and guardians bring the account back
+    Recovery,
+}
+
 /// How the demo is run.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
+    /// What is shown
+    #[arg(value_enum, default_value_t = Job::Main)]
+    job: Job,
     /// How many devices the account has
     #[arg(long, default_value_t = DEVICES_DEFAULT, value_parser = clap::value_parser!(u8).range(4..=9))]
     devices: u8,
@@ -60,7 +73,7 @@ const DEVICES_DEFAULT: u8 = 5;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { devices: DEVICES_DEFAULT, keep: None, json: false }
+        Self { job: Job::Main, devices: DEVICES_DEFAULT, keep: None, json: false }
     }
 }
 
@@ -135,6 +148,9 @@ pub fn run_on(program: &Path, modules: &Path, sites: &[Site], watch: &mut dyn Wa
 
 /// Runs the demo.
 pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()> {
+    if options.job == Job::Recovery {
+        return run_recovery(workspace, &options);
+    }
     let binary = prepare(workspace, choice)?;
     let place = Place::make(options.keep.as_deref())?;
     let modules = Modules::find(&workspace.modules())?;
@@ -147,6 +163,18 @@ pub fn run(workspace: &Workspace, choice: Choice, options: Options) -> Result<()
         println!("{}", summary.json(&facts, outcome.as_ref().err())?);
     } else if outcome.is_ok() {
         println!("{}", summary.table(&facts));
+    }
+    place.close(outcome)
+}
+
+/// Runs the demo of a recovery, which needs no guests.
+fn run_recovery(workspace: &Workspace, options: &Options) -> Result<()> {
+    eprintln!("demo: building the aura program");
+    let binary = program(workspace)?;
+    let place = Place::make(options.keep.as_deref())?;
+    let (shown, outcome) = guarded::play(binary, place.path());
+    if options.json {
+        println!("{}", shown.json(outcome.as_ref().err()));
     }
     place.close(outcome)
 }

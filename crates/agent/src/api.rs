@@ -3,6 +3,7 @@
 //! All of it is plain data that travels as JSON. Field names once published stay. Digests, ids and
 //! tickets are hexadecimal text.
 
+mod keys;
 mod recovery;
 mod revert;
 
@@ -12,8 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::AgentError;
 
+pub use keys::{DerivedKey, Keys, Lock, Locks, ThresholdSet};
 pub use recovery::{
-    RecoveryCompleted, RecoveryRequested, RecoveryRow, RecoveryStatus, RecoveryVetoed,
+    Guardian, Guardians, RecoveryApproved, RecoveryCancelled, RecoveryCompleted, RecoveryNudged,
+    RecoveryRequested, RecoveryRow, RecoverySetUp, RecoveryStatus, RecoveryVetoed,
 };
 pub use revert::VersionReverted;
 
@@ -132,6 +135,53 @@ pub enum Command {
         /// The request, by the beginning of its id; needed where there is more than one.
         request: Option<String>,
     },
+    /// The account's guardians.
+    Guardians,
+    /// An invitation for one more guardian.
+    AddGuardian {
+        /// For how long it can be used, in seconds.
+        valid_seconds: u64,
+    },
+    /// Let the account's guardians be those who recover it. The persons at m devices say so.
+    SetUpRecovery {
+        /// How many of them it takes; more than half where it is not said.
+        #[serde(default)]
+        needed: Option<u16>,
+        /// How long each waits after its person approved, in seconds.
+        delay_seconds: u64,
+    },
+    /// An invitation for a new device that guardians let in when they recover the account.
+    InviteRecovered {
+        /// For how long it can be used, in seconds.
+        valid_seconds: u64,
+    },
+    /// As a guardian, ask that the account goes on without its lost devices.
+    AskGuardians {
+        /// The devices that stay, by name or id.
+        keep: Vec<String>,
+        /// The new devices, by the beginnings of their ids; all that asked where there is none.
+        new: Vec<String>,
+    },
+    /// As a guardian, approve a request: its person confirmed whose devices the new ones are.
+    ApproveRecovery {
+        /// The request, by the beginning of its id; needed where there is more than one.
+        request: Option<String>,
+    },
+    /// Ask guardians for an answer.
+    NudgeGuardians {
+        /// The request, by the beginning of its id; needed where there is more than one.
+        request: Option<String>,
+    },
+    /// Take a request back.
+    CancelRecovery {
+        /// The request, by the beginning of its id; needed where there is more than one.
+        request: Option<String>,
+    },
+    /// Whether guardians have recovered the account.
+    CompleteByGuardians {
+        /// The request, by the beginning of its id; needed where there is more than one.
+        request: Option<String>,
+    },
     /// A piece of the ledger as its authors encoded it, for [`crate::copy::LedgerCopy`].
     Copy {
         /// How many entries are there already.
@@ -228,7 +278,7 @@ pub enum Response {
     Status(Box<Status>),
     /// To [`Command::Devices`].
     Devices(Devices),
-    /// To [`Command::Invite`].
+    /// To [`Command::Invite`], [`Command::AddGuardian`] and [`Command::InviteRecovered`].
     Ticket(TicketIssued),
     /// To [`Command::Install`], [`Command::Upgrade`] and [`Command::App`].
     App(App),
@@ -260,7 +310,7 @@ pub enum Response {
     Locks(Locks),
     /// To [`Command::TrustClock`].
     ClockTrusted(ClockTrusted),
-    /// To [`Command::RequestRecovery`].
+    /// To [`Command::RequestRecovery`] and [`Command::AskGuardians`].
     RecoveryRequested(RecoveryRequested),
     /// To [`Command::RecoveryStatus`].
     RecoveryStatus(RecoveryStatus),
@@ -268,8 +318,18 @@ pub enum Response {
     VersionReverted(VersionReverted),
     /// To [`Command::VetoRecovery`].
     RecoveryVetoed(RecoveryVetoed),
-    /// To [`Command::CompleteRecovery`].
+    /// To [`Command::CompleteRecovery`] and [`Command::CompleteByGuardians`].
     RecoveryCompleted(RecoveryCompleted),
+    /// To [`Command::Guardians`].
+    Guardians(Guardians),
+    /// To [`Command::SetUpRecovery`].
+    RecoverySetUp(RecoverySetUp),
+    /// To [`Command::ApproveRecovery`].
+    RecoveryApproved(RecoveryApproved),
+    /// To [`Command::NudgeGuardians`].
+    RecoveryNudged(RecoveryNudged),
+    /// To [`Command::CancelRecovery`].
+    RecoveryCancelled(RecoveryCancelled),
 }
 
 /// What goes over the socket in return, as one line.
@@ -346,56 +406,6 @@ pub struct ClockTrusted {
     pub now: u64,
 }
 
-/// The account's keys, which no device holds, and this device's share of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keys {
-    /// The group key; empty while the account has none.
-    pub group_key: String,
-    /// Shares that are needed to use it.
-    pub needed: u16,
-    /// Whether this device holds a share; unknown while no process runs it.
-    pub share: Option<bool>,
-    /// What this device's secrets are sealed under: `a key file`, `a passphrase`; empty before it has any.
-    pub sealed_under: String,
-}
-
-/// How many devices it takes from now on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ThresholdSet {
-    /// Votes that decide.
-    pub votes: u16,
-    /// Shares that use the account's keys.
-    pub shares: u16,
-    /// Devices that vote.
-    pub devices: usize,
-    /// The height of the decision, or a later one.
-    pub k: u64,
-}
-
-/// The account's locks: what must not run beside each other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Locks {
-    /// One row each.
-    pub locks: Vec<Lock>,
-}
-
-/// One lock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lock {
-    /// Its name.
-    pub lock: String,
-    /// The name of the device that holds it.
-    pub holder: Option<String>,
-    /// The number of the last grant; an order under a lower one is not taken. 0 before the first.
-    pub number: u64,
-    /// Until which epoch it is held, unless it is released before.
-    pub until: Option<u64>,
-    /// The epoch of now, by the quorum clock.
-    pub epoch: u64,
-    /// The names of the devices that wait for it.
-    pub waiting: Vec<String>,
-}
-
 /// How much a ledger holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerSize {
@@ -440,7 +450,7 @@ pub struct DeviceRow {
     pub device: String,
     /// Its name; empty before it has published one.
     pub name: String,
-    /// `voter` or `reader`.
+    /// `voter`, `reader` or `guardian`.
     pub role: String,
     /// Whether it is the one that answers.
     pub this: bool,
@@ -536,19 +546,6 @@ pub struct Started {
     pub spoken: String,
     /// Participant's name → the version that it runs.
     pub runs: BTreeMap<String, String>,
-}
-
-/// A derived key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DerivedKey {
-    /// What it is for.
-    pub context: String,
-    /// The key: 32 secret bytes.
-    pub key: SecretHex,
-    /// The public half of the key pair that was derived with it. Everybody who reads the ledger can see it.
-    pub public_key: String,
-    /// The session in which it was derived.
-    pub session: String,
 }
 
 /// Secret bytes in hexadecimal digits. Never printed by mistake, and wiped when dropped.

@@ -30,6 +30,8 @@ use crate::{
 
 /// Largest encoded reply, in bytes.
 const JOIN_REPLY_BYTES_MAX: usize = 4096;
+/// The account's guardians have not let the device in yet.
+pub(crate) const RECOVERY_WAITS: &str = "RecoveryWaits";
 /// How long the account may take to decide. It waits for people's devices.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(330);
 /// Largest encoded request, in bytes.
@@ -187,7 +189,8 @@ async fn converse(
     };
     let count = match reply {
         JoinReply::Refused { code, message, next } => {
-            let whose = if code == "NoQuorum" { Whose::Nobody } else { Whose::Caller };
+            let waits = ["NoQuorum", RECOVERY_WAITS].contains(&code.as_str());
+            let whose = if waits { Whose::Nobody } else { Whose::Caller };
             // Whoever answers chose the words, and may not be whom the ticket names.
             let [code, message, next] =
                 [code, message, next].map(|it| printable(&it, JOIN_REPLY_BYTES_MAX));
@@ -221,7 +224,9 @@ fn check_chain(
         return Err(bad_chain(&"its chain is not the one that the ticket names"));
     }
     let entry = identity.roster_entry();
-    if chain.config().roster.get(&entry.device) != Some(&entry) {
+    // Which role it has is the invitation's to say.
+    let role = chain.config().roster.get(&entry.device).map_or(entry.role, |it| it.role);
+    if chain.config().roster.get(&entry.device) != Some(&RosterEntry { role, ..entry }) {
         return Err(bad_chain(&"its chain does not let this device in"));
     }
     Ok(chain)

@@ -195,7 +195,11 @@ fn says(statement: &Statement) -> String {
 fn fact_says(fact: &Fact) -> String {
     match fact {
         Fact::Device { device, role } => {
-            let role = if *role == Role::Voter { "voter" } else { "reader" };
+            let role = match role {
+                Role::Voter => "voter",
+                Role::Reader => "reader",
+                Role::Guardian => "guardian",
+            };
             format!("device {device} is a {role}")
         }
         Fact::App { alias, version, digest, policy, .. } => {

@@ -16,6 +16,7 @@ mod ask;
 mod context;
 mod device;
 mod exit;
+mod guardian;
 mod installer;
 mod key;
 mod ledger;
@@ -89,7 +90,10 @@ enum Group {
     /// Propose that the account activates a release.
     #[command(subcommand)]
     Upgrade(upgrade::Upgrade),
-    /// Come back from a lost majority with the printed code.
+    /// Say who helps to bring the account back.
+    #[command(subcommand)]
+    Guardian(guardian::Guardian),
+    /// Come back from a lost majority, with guardians or with the printed code.
     #[command(subcommand)]
     Recovery(recovery::Recovery),
     /// Read and check the ledger.
@@ -112,6 +116,7 @@ impl Group {
             Self::Lock(command) => command.run(context).await?,
             Self::Session(command) => command.run(context).await?,
             Self::Upgrade(command) => command.run(context).await?,
+            Self::Guardian(command) => command.run(context).await?,
             Self::Recovery(command) => command.run(context).await?,
             Self::Ledger(command) => command.run(context).await?,
         }

@@ -14,7 +14,8 @@ use aura_journal::{
     AccountState, AppState, Ledger, ProposalState, SnapshotError,
     control::{
         ActivateVersion, Configuration, Denied, Entry, EntryBody, EntryPolicy, Install, ReAdmit,
-        Release, RevertVersion, Revoke, RosterChange, RosterEntry, Slot, Snapshot, Verdict,
+        RecoveryRole, Release, RevertVersion, Revoke, RosterChange, RosterEntry, Slot, Snapshot,
+        Verdict,
     },
 };
 use aura_protocol_core::{
@@ -38,6 +39,8 @@ pub struct Consent<'a> {
     pub leaving: &'a BTreeSet<DeviceId>,
     /// What else the person at this device wants to be changed.
     pub wanted: &'a BTreeSet<Change>,
+    /// The guardians that the person at this device wants, if there are any to be set up.
+    pub guardians: Option<&'a WantedGuardians>,
     /// The activations that the person at this device wants to be taken back: app and height.
     pub unwanted_activations: &'a BTreeSet<(AppId, u64)>,
     /// The requests to recover the account that the person at this device does not want to be granted.
@@ -50,6 +53,19 @@ pub struct Consent<'a> {
     pub now: UnixTime,
     /// Whether it is sure of the time. If not, it votes for nothing that depends on it.
     pub clock_is_sure: bool,
+}
+
+/// Who is to recover the account from now on, as the person at a device said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedGuardians {
+    /// How many guardians bring the account back.
+    pub threshold: u16,
+    /// How long they wait, in seconds.
+    pub delay_seconds: u64,
+    /// Whether those who recover the account now could have recovered it since the person said so.
+    pub is_due: bool,
+    /// The sharings that all guardians are known to have their parts of, by name, with those guardians.
+    pub shared: BTreeMap<Digest, BTreeSet<DeviceId>>,
 }
 
 /// Keys that a device holds a share of, as the account would certify them.
@@ -318,6 +334,9 @@ impl Consent<'_> {
         if let Some(plan) = wanted.next() {
             return self.check_wanted(current, &plan, next);
         }
+        if next.recovery != current.recovery {
+            return self.check_role(&current.with_vote_keys(&keys), next);
+        }
         let same = next.roster.keys().eq(current.roster.keys());
         if same && next.group_key != current.group_key {
             return self.check_keys(&current.with_vote_keys(&keys), next);
@@ -362,6 +381,38 @@ impl Consent<'_> {
             Some(_) => Verdict::Accept,
             None => Verdict::Wait("the keys are not known to be among those who stay".to_string()),
         }
+    }
+
+    /// Who recovers the account changes when the persons at m devices said so, nothing else changes with it,
+    /// all guardians have their shares, and whoever recovers it now had the time to (INV-D9).
+    fn check_role(&self, current: &Configuration, next: &Configuration) -> Verdict {
+        let RecoveryRole::Guardians { keys, threshold, delay_seconds, sharing } = &next.recovery
+        else {
+            return deny("NotWanted", "nobody here wants others to recover the account");
+        };
+        if *next != (Configuration { recovery: next.recovery.clone(), ..current.clone() }) {
+            return deny("RoleChange", "a change of who recovers the account changes nothing else");
+        }
+        let wanted = self
+            .guardians
+            .filter(|it| (it.threshold, it.delay_seconds) == (*threshold, *delay_seconds));
+        let Some(wanted) = wanted else {
+            return deny("NotWanted", "nobody here wants these guardians");
+        };
+        let guardians: BTreeSet<DeviceId> = current.guardians().map(|it| it.device).collect();
+        if *keys != current.guardians().map(|it| it.vote_key).collect() {
+            return deny("RoleChange", "the guardians are all those of the account");
+        }
+        if wanted.shared.get(sharing) != Some(&guardians) {
+            return Verdict::Wait("the guardians are not known to have their shares".to_string());
+        }
+        if !self.clock_is_sure {
+            return Verdict::Wait("this device is not sure of the time".to_string());
+        }
+        if !wanted.is_due {
+            return Verdict::Wait("whoever recovers the account now still may object".to_string());
+        }
+        Verdict::Accept
     }
 
     /// Keys count once every voter holds a share of them. Others take their place only while nobody has

@@ -10,12 +10,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use aura_crypto::PublicKey;
+use aura_crypto::{PublicKey, Signature};
 use aura_protocol_core::{DeviceId, Digest};
 
 use crate::{
     Ledger, UnitScheme,
-    control::{ControlMessage, RecoveryRequest, RecoveryRole, Slot},
+    control::{ControlMessage, RecoveryRequest, RecoverySays, RecoveryWord, Slot},
     error::Missing,
     event::Event,
     unit::UnitBody,
@@ -23,16 +23,42 @@ use crate::{
 
 /// Most pasts of one slot for which the keys are remembered: those of a few proposals.
 const COMPUTED_MAX: usize = 16;
+/// Most requests to recover the account of which something was said.
+const WORDS_MAX: usize = 256;
 
 /// For one slot: past → the keys that an entry with it has to name.
 type Computed = (Option<Slot>, BTreeMap<Vec<Digest>, BTreeMap<DeviceId, PublicKey>>);
+
+/// A request to recover the account, and where it stands.
+#[derive(Debug, Clone)]
+struct Asked {
+    request: RecoveryRequest,
+    unit: Digest,
+}
+
+/// What was said of a request to recover the account, by whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecoveryWords {
+    /// Whose persons confirmed the new devices.
+    pub approvals: BTreeSet<DeviceId>,
+    /// Who does not want it.
+    pub objections: BTreeSet<DeviceId>,
+    /// Who takes it back: counts only of whoever asked.
+    pub cancelled: BTreeSet<DeviceId>,
+    /// Who asked for an answer, and how often.
+    pub nudges: BTreeMap<DeviceId, u32>,
+    /// Parts of its certificate, unverified.
+    pub signatures: BTreeMap<DeviceId, (PublicKey, Signature)>,
+}
 
 /// The announcements that are here, by unit, and what was made of them.
 #[derive(Debug, Default)]
 pub(crate) struct Announced {
     units: BTreeMap<Digest, (DeviceId, PublicKey)>,
     /// Requests to recover the account, by their ids.
-    requests: BTreeMap<Digest, RecoveryRequest>,
+    requests: BTreeMap<Digest, Asked>,
+    /// What was said of them, also of those that are not here yet.
+    words: BTreeMap<Digest, RecoveryWords>,
     computed: Mutex<Computed>,
 }
 
@@ -41,8 +67,13 @@ impl Announced {
     pub(crate) fn unit(&mut self, hash: Digest, body: &UnitBody) {
         if let Event::Control(ControlMessage::RequestRecovery(it)) = &body.event {
             if it.verify(body.account).is_ok() {
-                self.requests.insert(it.id(), RecoveryRequest::clone(it));
+                let asked = || Asked { request: RecoveryRequest::clone(it), unit: hash };
+                self.requests.entry(it.id()).or_insert_with(asked);
             }
+            return;
+        }
+        if let Event::Control(ControlMessage::Recovery(it)) = &body.event {
+            self.word(body.author, it);
             return;
         }
         let Event::Control(ControlMessage::Announce(said)) = &body.event else { return };
@@ -57,7 +88,47 @@ impl Announced {
     }
 }
 
+impl Announced {
+    fn word(&mut self, author: DeviceId, word: &RecoveryWord) {
+        let known = self.requests.contains_key(&word.request);
+        if !known && !self.words.contains_key(&word.request) && WORDS_MAX <= self.words.len() {
+            return;
+        }
+        let words = self.words.entry(word.request).or_default();
+        match &word.says {
+            RecoverySays::Approve => {
+                words.approvals.insert(author);
+            }
+            RecoverySays::Object => {
+                words.objections.insert(author);
+            }
+            RecoverySays::Cancel => {
+                words.cancelled.insert(author);
+            }
+            RecoverySays::Nudge => {
+                let count = words.nudges.entry(author).or_default();
+                *count = count.saturating_add(1);
+            }
+            RecoverySays::Sign { key, signature } => {
+                words.signatures.insert(author, (*key, *signature));
+            }
+        }
+    }
+}
+
 impl<S: UnitScheme> Ledger<S> {
+    /// What was said of a request to recover the account.
+    #[must_use]
+    pub fn recovery_words(&self, request: &Digest) -> RecoveryWords {
+        self.announced.words.get(request).cloned().unwrap_or_default()
+    }
+
+    /// The unit that a request stands in.
+    #[must_use]
+    pub fn recovery_request_unit(&self, request: &Digest) -> Option<Digest> {
+        self.announced.requests.get(request).map(|it| it.unit)
+    }
+
     /// The vote keys that an entry for the next slot has to name, if it closes over these units: of each
     /// device of the roster the one that it announced there since the last snapshot, that is not in
     /// force and never was. A device that announced several is not to be trusted, and keeps its key.
@@ -86,11 +157,9 @@ impl<S: UnitScheme> Ledger<S> {
     /// ask for it, that the account has not vetoed.
     pub fn recovery_requests(&self) -> impl Iterator<Item = (Digest, &RecoveryRequest)> {
         let (slot, config) = self.chain.recovers_from();
-        let may_ask = move |key: &PublicKey| match &config.recovery {
-            RecoveryRole::Keys { keys, .. } => keys.contains(key),
-            RecoveryRole::Nobody => false,
-        };
-        let requests = self.announced.requests.iter().map(|(id, it)| (*id, it));
+        let keys = config.recovery_keys();
+        let may_ask = move |key: &PublicKey| keys.contains(key);
+        let requests = self.announced.requests.iter().map(|(id, it)| (*id, &it.request));
         requests.filter(move |(id, it)| {
             it.generation == slot.generation
                 && it.config == slot.config

@@ -25,6 +25,7 @@ pub mod sync;
 mod ticks;
 pub mod unit;
 
+pub use announced::RecoveryWords;
 pub use dag::{QUOTA_BYTES, QUOTA_UNITS};
 pub use encoded::NamedUnit;
 pub use error::{AuthorError, Missing, Reject, RestoreError};

@@ -2,7 +2,7 @@
 
 use aura_distribution::{Change, Repository, repository::check_content};
 use aura_journal::{
-    control::{ChainProof, ControlChain, Install, Release, UpgradePolicy},
+    control::{ChainProof, ControlChain, Install, Release, Role, UpgradePolicy},
     event::{Event, OpenSession, ProposeUpgrade},
     session_id,
 };
@@ -54,6 +54,7 @@ impl Node {
         entropy: [u8; 32],
     ) {
         let result = match command {
+            it if self.is_guardian() && it.is_the_accounts() => Err(Self::not_for_guardians()),
             Command::Invite { valid_seconds, replaces } => {
                 match replaces.as_deref().map(|it| self.device_named(it)).transpose() {
                     Ok(replaces) => self.invite(id, valid_seconds, replaces, entropy),
@@ -67,7 +68,9 @@ impl Node {
                 None
             }),
             Command::Remove { device } => {
-                self.device_named(&device).and_then(|device| self.want(id, Change::Remove(device)))
+                let device = self.device_named(&device);
+                let checked = device.and_then(|it| self.check_guardian_leaves(it).map(|()| it));
+                checked.and_then(|device| self.want(id, Change::Remove(device)))
             }
             Command::SetThreshold { votes, shares } => self.set_threshold(id, votes, shares),
             Command::Snapshot => {
@@ -76,15 +79,6 @@ impl Node {
             }
             Command::TrustClock => self.trust_clock().map(Some),
             Command::Compact => self.compact().map(Some),
-            Command::RequestRecovery { code, keep } => {
-                self.request_recovery(&code.0, &keep, entropy).map(Some)
-            }
-            Command::VetoRecovery { request } => {
-                self.veto_recovery(id, request.as_deref()).map(|()| None)
-            }
-            Command::CompleteRecovery { code, request } => {
-                self.complete_recovery(&code.0, request.as_deref()).map(Some)
-            }
             Command::Install(request) => self.install(id, &request, files),
             Command::Upgrade(request) => self.upgrade(id, &request, files),
             Command::Propose(request) => self.propose(id, &request, files),
@@ -101,7 +95,7 @@ impl Node {
                 self.derive_key(id, context, Entropy::new(entropy)).map(|()| None)
             }
             Command::Signal { session, input } => self.signal(id, &session, input),
-            read => self.read_command(&read).map(Some),
+            other => self.recovery_command(id, other, entropy),
         };
         match result {
             Ok(Some(response)) => self.out.push(Effect::Answer { id, result: Ok(response) }),
@@ -383,7 +377,8 @@ impl Node {
     fn participants(&self, with: &[String]) -> Result<Vec<DeviceId>, AgentError> {
         let roster = &self.ledger.chain().config().roster;
         if with.is_empty() {
-            return Ok(roster.keys().copied().collect());
+            let others = roster.values().filter(|it| it.role != Role::Guardian);
+            return Ok(others.map(|it| it.device).collect());
         }
         let mut devices = vec![self.me];
         for text in with {

@@ -3,7 +3,7 @@
 use aura_coordination::choreography::upgrade::{UpgradeCoordinator, UpgradeState};
 use aura_distribution::{
     Change, Consent,
-    consent::{OfferedKeys, activation, revert_of},
+    consent::{OfferedKeys, WantedGuardians, activation, revert_of},
 };
 use aura_journal::{
     control::{
@@ -89,8 +89,13 @@ pub(super) enum Intent {
     Veto {
         /// The request.
         request: Digest,
-        /// Who waits.
-        id: RequestId,
+        /// Who waits; nobody where somebody's objection was enough for an answer.
+        id: Option<RequestId>,
+    },
+    /// Let guardians recover the account that got their shares in a session.
+    Guard {
+        /// The session.
+        session: SessionId,
     },
     /// Take an activation back.
     Revert {
@@ -116,7 +121,7 @@ pub(super) enum Intent {
 impl Intent {
     /// Whether nobody asked for it: it takes the time that it takes.
     pub(super) const fn is_upkeep(&self) -> bool {
-        matches!(self, Self::Snapshot { id: None, .. })
+        matches!(self, Self::Snapshot { id: None, .. } | Self::Veto { id: None, .. })
     }
 }
 
@@ -167,11 +172,13 @@ impl Node {
     fn poll_voter(&mut self) -> bool {
         let chain = self.ledger.chain();
         let (offered, keys_used) = (self.offered_keys(), self.uses_keys());
+        let guardians = self.wanted_guardians();
         let consent = Consent {
             ledger: &self.ledger,
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
             wanted: &self.wanted,
+            guardians: guardians.as_ref(),
             unwanted_recoveries: &self.recoveries.unwanted,
             unwanted_activations: &self.unwanted_activations,
             offered_keys: &offered,
@@ -233,6 +240,9 @@ impl Node {
     /// Proposes the first intent that this device would vote for now, unless another value is under
     /// way. Those that can never be decided are dropped; those that have to wait hold nobody up.
     fn propose_next(&mut self) {
+        if self.is_guardian() {
+            return;
+        }
         let slot = self.ledger.chain().next_slot();
         let mut at = 0;
         while let Some(intent) = self.intents.get(at) {
@@ -262,15 +272,21 @@ impl Node {
             let (code, reason) = (error.code().to_string(), error.to_string());
             return Verdict::Deny(Denied { code, reason });
         }
-        self.consent(&self.offered_keys()).check(slot, value)
+        let guardians = self.wanted_guardians();
+        self.consent(&self.offered_keys(), guardians.as_ref()).check(slot, value)
     }
 
-    fn consent<'a>(&'a self, offered_keys: &'a [OfferedKeys]) -> Consent<'a> {
+    fn consent<'a>(
+        &'a self,
+        offered_keys: &'a [OfferedKeys],
+        guardians: Option<&'a WantedGuardians>,
+    ) -> Consent<'a> {
         Consent {
             ledger: &self.ledger,
             rehearsals: &self.rehearsals,
             leaving: &self.leaving,
             wanted: &self.wanted,
+            guardians,
             unwanted_recoveries: &self.recoveries.unwanted,
             unwanted_activations: &self.unwanted_activations,
             offered_keys,
@@ -285,7 +301,8 @@ impl Node {
     /// for ever, since anybody can propose one that nobody will ever be able to judge.
     fn is_under_way(&mut self, slot: &Slot, value: &Entry) -> bool {
         let offered = self.offered_keys();
-        let consent = self.consent(&offered);
+        let guardians = self.wanted_guardians();
+        let consent = self.consent(&offered, guardians.as_ref());
         let mut waits = false;
         for (_, other) in self.voter.proposals() {
             match consent.check(slot, other) {
@@ -327,6 +344,9 @@ impl Node {
             let (past, body) = self.with_keys(*session)?;
             return Some(Entry { past, body });
         }
+        if let Intent::Guard { session } = intent {
+            return self.guarded_by(*session);
+        }
         let heads = self.ledger.heads();
         let body = self.body(intent, &heads)?;
         let past = match &body {
@@ -363,6 +383,7 @@ impl Node {
                 (revert.activation == *activation).then_some(EntryBody::RevertVersion(revert))
             }
             Intent::AdoptKeys { session } => self.with_keys(*session).map(|it| it.1),
+            Intent::Guard { session } => self.guarded_by(*session).map(|it| it.body),
             // What moves the keys is certified with them.
             Intent::Change { change, .. } if self.wish_for_keys(*change).is_some() => None,
             Intent::Change { change, .. } => {
@@ -394,13 +415,17 @@ impl Node {
             Some(
                 Intent::Install { id, .. }
                 | Intent::Snapshot { id: Some(id), .. }
-                | Intent::Veto { id, .. }
+                | Intent::Veto { id: Some(id), .. }
                 | Intent::Revert { id, .. }
                 | Intent::Revoke { id, .. },
             ) => {
                 self.out.push(Effect::Answer { id, result: Err(error) });
             }
             Some(Intent::Snapshot { id: None, .. }) => self.snapshot_put_off(&error),
+            Some(Intent::Veto { id: None, .. }) => {}
+            Some(Intent::Guard { .. }) => {
+                self.log(format!("the guardians do not recover the account yet: {error}"));
+            }
             Some(Intent::Activate { proposal }) => {
                 self.log(format!("proposal {} is not activated: {error}", proposal.short()));
             }
@@ -434,9 +459,13 @@ impl Node {
                     self.ledger.state().apps.contains_key(&install.app)
                 }
                 Intent::Snapshot { known, .. } => *known < self.ledger.chain().snapshots().len(),
-                Intent::Veto { request, .. } => self.ledger.chain().is_vetoed(*request),
+                Intent::Veto { request, id } => {
+                    let is_open = || self.ledger.recovery_requests().any(|it| it.0 == *request);
+                    self.ledger.chain().is_vetoed(*request) || (id.is_none() && !is_open())
+                }
                 Intent::Revert { app, activation, .. } => self.is_taken_back(*app, *activation),
                 Intent::AdoptKeys { session } => self.with_keys(*session).is_none(),
+                Intent::Guard { session } => self.is_guard_met(*session),
                 Intent::Change { change, .. } => change.of(self.ledger.chain().config()).is_err(),
                 Intent::Activate { proposal } => {
                     let upgrade = self.upgrades.get(proposal);
@@ -476,12 +505,14 @@ impl Node {
                 let result = Ok(self.reverted(app, activation));
                 self.out.push(Effect::Answer { id, result });
             }
-            Intent::Veto { request, id } => {
+            Intent::Veto { request, id: Some(id) } => {
                 let result = Ok(self.vetoed(request));
                 self.out.push(Effect::Answer { id, result });
             }
             Intent::Snapshot { id: None, .. }
+            | Intent::Veto { id: None, .. }
             | Intent::Activate { .. }
+            | Intent::Guard { .. }
             | Intent::AdoptKeys { .. } => {}
         }
     }

@@ -66,17 +66,22 @@ impl Node {
 
     /// A device that is alone makes the account's keys when they are first needed: until then others may
     /// join, and make them with it.
-    fn make_sole_keys(&mut self, rng: &mut DualRng) -> Result<(), AgentError> {
+    pub(super) fn make_sole_keys(&mut self, rng: &mut DualRng) -> Result<(), AgentError> {
         let voters = self.voters();
         if voters.len() != 1 || !voters.contains(&self.me) {
             return Err(no_keys("the devices of the account have not made its keys together yet"));
         }
-        let (account, me) = (self.ledger.account(), self.me);
-        let name = Digest::tagged("aura sole keys v1", &[account.as_bytes(), me.as_bytes()]);
+        let name = self.sole_name();
         let Some(vault) = &mut self.vault else { return Err(no_keys("it has no key store")) };
-        vault.store.make_sole(name.into(), rng).map_err(|it| no_keys(&it.to_string()))?;
+        vault.store.make_sole(name, rng).map_err(|it| no_keys(&it.to_string()))?;
         self.keep_vault();
         Ok(())
+    }
+
+    /// Under which name keys wait that this device made alone.
+    pub(super) fn sole_name(&self) -> SessionId {
+        let (account, me) = (self.ledger.account(), self.me);
+        Digest::tagged("aura sole keys v1", &[account.as_bytes(), me.as_bytes()]).into()
     }
 
     fn begin_derivation(&mut self, id: RequestId, context: String) -> Result<(), AgentError> {

@@ -1,7 +1,7 @@
 //! Letting new devices in: invitations, and the requests that redeem them.
 
 use aura_crypto::PublicKey;
-use aura_journal::control::{ChainError, Entry, EntryBody, ReAdmit, RosterEntry};
+use aura_journal::control::{ChainError, Entry, EntryBody, ReAdmit, Role, RosterEntry};
 use aura_protocol_core::{DeviceId, Digest, UnixTime};
 use aura_transport::{PeerAddr, PeerId};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -10,7 +10,7 @@ use crate::{
     api::{Response, TicketIssued},
     error::{AgentError, Whose},
     join::JoinRequest,
-    node::{Effect, Node, RequestId, control::Intent},
+    node::{Effect, Node, RequestId, control::Intent, recovery::SEAT_ROWS},
     ticket::Ticket,
 };
 
@@ -27,7 +27,31 @@ pub(super) struct Invitation {
     replaces: Option<DeviceId>,
 }
 
+/// What an invitation is for, where it is not for a device that votes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub(super) enum Seat {
+    /// A guardian.
+    Guardian,
+    /// A new device that guardians let in when they recover the account.
+    Recovered,
+}
+
 impl Node {
+    /// An invitation for something else than a device that votes.
+    pub(super) fn invite_as(
+        &mut self,
+        id: RequestId,
+        valid_seconds: u64,
+        seat: Seat,
+        secret: [u8; 32],
+    ) {
+        let name = Ticket::secret_id(&secret);
+        self.recoveries.seats.insert(name, seat);
+        self.keep(&format!("{SEAT_ROWS}{name}"), &seat);
+        self.invite(id, valid_seconds, None, secret);
+    }
+
     /// Strangers may ask to join while an invitation has not expired, also one that has been used:
     /// whoever comes with it is to be told so.
     pub(super) fn has_open_invitation(&self) -> bool {
@@ -68,7 +92,8 @@ impl Node {
 
     pub(super) fn join_requested(&mut self, id: RequestId, request: &JoinRequest) {
         let ticket = Ticket::secret_id(&request.secret);
-        if let Err(error) = self.check_join(ticket, request) {
+        let seat = self.recoveries.seats.get(&ticket).copied();
+        if let Err(error) = self.check_join(ticket, request, seat) {
             self.log(format!("a request to join was refused: {error}"));
             self.out.push(Effect::AnswerJoin { id, result: Err(error) });
             return;
@@ -92,13 +117,18 @@ impl Node {
         }
         let used_by = Some(request.entry.unit_key);
         let mut replaces = None;
+        if let Some(Seat::Recovered) = seat {
+            let error = self.newcomer(request.entry.clone());
+            self.out.push(Effect::AnswerJoin { id, result: Err(error) });
+            return;
+        }
         if let Some(invitation) = self.invitations.get_mut(&ticket) {
             invitation.used_by = used_by;
             let invitation = *invitation;
             replaces = invitation.replaces;
             self.keep(&format!("ticket/{ticket}"), &invitation);
         }
-        let entry = request.entry.clone();
+        let entry = seated(&request.entry, seat);
         self.intents.push_back(match replaces {
             Some(device) => {
                 self.leaving.insert(device);
@@ -115,7 +145,12 @@ impl Node {
         ReAdmit { device, entry }
     }
 
-    fn check_join(&self, ticket: Digest, request: &JoinRequest) -> Result<(), AgentError> {
+    fn check_join(
+        &self,
+        ticket: Digest,
+        request: &JoinRequest,
+        seat: Option<Seat>,
+    ) -> Result<(), AgentError> {
         let refuse = |code: &str, message: &str, next: &str| {
             Err(AgentError::new(code, message, Whose::Caller, next))
         };
@@ -141,7 +176,7 @@ impl Node {
                     EntryBody::ReAdmit(Box::new(self.readmit(device, request.entry.clone())));
                 self.check_value(body)
             }
-            None => self.check_entry(&request.entry),
+            None => self.check_entry(&seated(&request.entry, seat)),
         }
     }
 
@@ -173,4 +208,13 @@ impl Node {
             Err(error) => bad(&error),
         }
     }
+}
+
+/// The entry in the role that the invitation is for.
+fn seated(entry: &RosterEntry, seat: Option<Seat>) -> RosterEntry {
+    let role = match seat {
+        Some(Seat::Guardian) => Role::Guardian,
+        Some(Seat::Recovered) | None => entry.role,
+    };
+    RosterEntry { role, ..entry.clone() }
 }

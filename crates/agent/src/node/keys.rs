@@ -14,7 +14,7 @@ use aura_coordination::{
 };
 use aura_crypto::PublicKey;
 use aura_distribution::consent::{OfferedKeys, Origin};
-use aura_journal::control::{Configuration, Entry, EntryBody};
+use aura_journal::control::{Configuration, Entry, EntryBody, RecoveryRole};
 use aura_protocol_core::{
     AppId, DeviceId, Digest, Outcome, ProtocolName, SessionId, UnixTime, decode, encode,
 };
@@ -58,9 +58,14 @@ impl Node {
         self.vault.as_ref()?.store.keys()
     }
 
-    /// Whether this device used the keys that are certified.
+    /// Whether guardians hold shares of the keys: then they are never made anew.
+    fn is_guarded(&self) -> bool {
+        matches!(self.ledger.chain().config().recovery, RecoveryRole::Guardians { .. })
+    }
+
+    /// Whether this device used the keys that are certified, or guardians hold shares of them.
     pub(super) fn uses_keys(&self) -> bool {
-        self.vault.as_ref().is_some_and(|it| it.store.is_used())
+        self.vault.as_ref().is_some_and(|it| it.store.is_used()) || self.is_guarded()
     }
 
     /// Keeps the key store in step with what is certified, and with the sessions that are over.
@@ -77,7 +82,7 @@ impl Node {
     fn compare_keys(&mut self) {
         let chain = self.ledger.chain();
         let (height, is_member) = (chain.height(), chain.config().roster.contains_key(&self.me));
-        let certified = chain.config().group_key.map(|it| it.1);
+        let certified = self.certified_sharing();
         let (roster, reshares) = (self.unit_keys(), self.reshares());
         let Some(vault) = &mut self.vault else { return };
         let seen = (height, vault.store.all_pending().count(), reshares);
@@ -131,6 +136,9 @@ impl Node {
 
     /// Whether the keys that a session led to may be certified yet.
     fn may_be_adopted(&self, session: SessionId) -> bool {
+        if self.is_regained(session) {
+            return self.granted_recovery().is_some();
+        }
         let keys = self.vault.as_ref().and_then(|it| it.store.pending(session));
         let Some(keys) = keys else { return false };
         let config = self.ledger.chain().config();
@@ -162,13 +170,13 @@ impl Node {
             config.and_then(|it| it.group_key).map(|it| it.0) == Some(key)
         };
         let mut sessions = self.ledger.state().sessions.values();
-        sessions.any(|it| Some(it.open.app) == derive && under(&it.opened_by))
+        self.is_guarded() || sessions.any(|it| Some(it.open.app) == derive && under(&it.opened_by))
     }
 
     /// Wants the keys certified that a session has led to.
     fn offer_keys(&mut self) {
         let Some(vault) = &self.vault else { return };
-        let made = vault.store.all_pending().map(|it| it.0).filter(|it| !self.is_resharing(*it));
+        let made = vault.store.all_pending().map(|it| it.0).filter(|it| self.is_made(*it));
         let sessions: Vec<SessionId> = made.chain(self.reshared_sessions()).collect();
         for session in sessions {
             let wanted =
@@ -178,6 +186,11 @@ impl Node {
                 self.intents.push_back(Intent::AdoptKeys { session });
             }
         }
+    }
+
+    /// Whether keys that wait were made anew in this session, and not given to others.
+    fn is_made(&self, session: SessionId) -> bool {
+        !self.is_resharing(session) && !self.is_regained(session)
     }
 
     /// Whether the session that led to keys ended well by its opener's word; keys that this device made
@@ -190,7 +203,7 @@ impl Node {
     /// The keys that this device would have certified.
     pub(super) fn offered_keys(&self) -> Vec<OfferedKeys> {
         let Some(vault) = &self.vault else { return Vec::new() };
-        let made = vault.store.all_pending().filter(|it| !self.is_resharing(it.0));
+        let made = vault.store.all_pending().filter(|it| self.is_made(it.0));
         let made = made.filter(|it| self.is_finished(it.0)).filter_map(|it| offered(it.1));
         let reshared = self.reshared_sessions().filter_map(|it| self.offered_resharing(it));
         made.chain(reshared).collect()
@@ -305,7 +318,7 @@ impl Node {
                     Err("this device signs nothing of the kind".to_string())
                 }
             }
-            Request::Recover(_) => Err("this device guards no account".to_string()),
+            Request::Recover(it) => self.allow_recovery(known, it),
         }
     }
 
@@ -356,7 +369,7 @@ impl Node {
             let known = self.ledger.state().sessions.get(it);
             known.is_some_and(|it| Some(it.open.app) == generate)
         };
-        let mut pending = vault.store.all_pending().filter(|it| !self.is_resharing(it.0));
+        let mut pending = vault.store.all_pending().filter(|it| self.is_made(it.0));
         pending.next().is_some() || vault.store.sessions().iter().any(entered)
     }
 }

@@ -19,6 +19,8 @@ use crate::{
 const GRANTED: &str = "lock/grant/Signed";
 /// Under which label its coordinator gives the lock back.
 const RELEASED: &str = "Release";
+/// What the labels of a resharing begin with where it is a part of a recovery.
+const RECOVERED: &str = "reshare/";
 /// By how much the numbers of grants rise with each sharing at least: then they rise also where the sessions
 /// of earlier ones are not in the ledger any more.
 const NUMBERS_BITS: u32 = 16;
@@ -39,7 +41,7 @@ impl Node {
 
     fn granted_in(&self, session: SessionId, unit: &Digest) -> Option<Grant> {
         let Event::SessionMessage(said) = &self.ledger.unit(unit)?.body.event else { return None };
-        if said.label != GRANTED {
+        if plain(&said.label) != GRANTED {
             return None;
         }
         let signature = Signature(said.payload.as_slice().try_into().ok()?);
@@ -65,11 +67,12 @@ impl Node {
         let Some(state) = self.ledger.state().sessions.get(&session) else { return true };
         let by_coordinator = |it: &Digest| {
             let Some(unit) = self.ledger.unit(it) else { return false };
-            let says =
-                matches!(&unit.body.event, Event::SessionMessage(it) if it.label == RELEASED);
+            let says = matches!(&unit.body.event, Event::SessionMessage(it) if plain(&it.label) == RELEASED);
             says && unit.body.author == state.opener
         };
-        state.outcome.is_some() || state.messages.iter().any(by_coordinator)
+        // Whoever is not in the account any more holds nothing of it.
+        let is_gone = !self.ledger.chain().config().roster.contains_key(&state.opener);
+        is_gone || state.outcome.is_some() || state.messages.iter().any(by_coordinator)
     }
 
     fn lock_book(&self) -> Book {
@@ -138,4 +141,9 @@ impl Node {
         }
         waiting
     }
+}
+
+/// A label as a resharing has it, also where that is a part of a recovery.
+fn plain(label: &str) -> &str {
+    label.strip_prefix(RECOVERED).unwrap_or(label)
 }

@@ -15,6 +15,8 @@ mod control;
 mod derive;
 mod derived;
 mod effect;
+mod guarded;
+mod guardians;
 mod input;
 mod joins;
 mod keys;
@@ -24,6 +26,7 @@ mod modules;
 mod peers;
 mod records;
 mod recovery;
+mod regain;
 mod resharing;
 mod restore;
 mod revert;
@@ -127,6 +130,8 @@ pub struct Node {
     rehearsals: BTreeMap<Digest, Rehearsal>,
     rehearsing: BTreeSet<Digest>,
     recoveries: recovery::Recoveries,
+    /// The guardians that the person here wants.
+    guarding: Option<guardians::Wish>,
     /// The value of the second certificate of a slot, once others were told.
     told_conflict: Option<Digest>,
     intents: VecDeque<Intent>,
@@ -215,6 +220,8 @@ impl Node {
         self.tick_clock();
         self.make_keys_when_due();
         self.reshare_when_due();
+        self.share_with_guardians_when_due();
+        self.regain_when_due();
         self.watch_patience();
         self.say_hello_when_due();
     }
@@ -235,7 +242,9 @@ impl Node {
             self.pump_sessions();
             self.pump_control();
             self.pump_vote_keys();
+            self.pump_guardians();
             self.note_requests();
+            self.pump_recovery();
             self.note_decisions();
             if self.progress() == before {
                 break;

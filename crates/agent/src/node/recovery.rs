@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aura_crypto::SecretKey;
 use aura_journal::{
-    Event,
+    Event, Stored,
     control::{
-        ChainError, Configuration, ControlMessage, RecoveryRequest, RecoveryRole, sign_recovery,
+        ChainError, Configuration, ControlMessage, RecoveryRequest, RecoveryRole, RosterEntry,
+        sign_recovery,
     },
     sync::{self, SyncMessage},
 };
@@ -22,12 +23,18 @@ use crate::{
         RecoveryCompleted, RecoveryRequested, RecoveryRow, RecoveryStatus, RecoveryVetoed, Response,
     },
     error::{AgentError, Whose},
-    node::{Effect, Node, RequestId, control::Intent},
+    node::{Effect, Node, RequestId, control::Intent, joins::Seat, restore::prefixed},
     recovery_code::RecoveryCode,
 };
 
 /// What the rows of the store begin with that say when a request was first seen.
-pub(super) const ROWS: &str = "recovery/";
+const ROWS: &str = "recovery/";
+/// What the rows begin with that say when a request was over here.
+pub(super) const ENDED_ROWS: &str = "recovery-ended/";
+/// What the rows begin with that hold new devices which wait for the account's recovery.
+pub(super) const NEWCOMER_ROWS: &str = "newcomer/";
+/// What the rows begin with that say what invitations are for.
+pub(super) const SEAT_ROWS: &str = "seat/";
 
 /// What this device knows of requests to recover the account.
 #[derive(Debug, Default)]
@@ -36,6 +43,26 @@ pub(super) struct Recoveries {
     pub(super) seen: BTreeMap<Digest, UnixTime>,
     /// Those that the person here does not want.
     pub(super) unwanted: BTreeSet<Digest>,
+    /// Those that came to nothing here: somebody objected, or whoever asked took them back.
+    pub(super) ended: BTreeMap<Digest, UnixTime>,
+    /// How often an answer was asked for, as far as it was said in the log.
+    pub(super) nudged: BTreeMap<Digest, u32>,
+    /// New devices that want into the account when it is recovered.
+    pub(super) newcomers: BTreeMap<DeviceId, RosterEntry>,
+    /// What invitations are for that are not for devices that vote.
+    pub(super) seats: BTreeMap<Digest, Seat>,
+}
+
+impl Recoveries {
+    pub(super) fn restore(stored: &Stored) -> Result<Self, AgentError> {
+        Ok(Self {
+            seen: prefixed(stored, ROWS)?,
+            ended: prefixed(stored, ENDED_ROWS)?,
+            newcomers: prefixed(stored, NEWCOMER_ROWS)?,
+            seats: prefixed(stored, SEAT_ROWS)?,
+            ..Self::default()
+        })
+    }
 }
 
 impl Node {
@@ -47,19 +74,20 @@ impl Node {
             let now = self.now;
             self.recoveries.seen.insert(request, now);
             self.keep(&format!("{ROWS}{request}"), &now);
+            let who = match self.has_guardians() {
+                true => "a guardian",
+                false => "somebody with the recovery code",
+            };
             self.log(format!(
-                "somebody with the recovery code asks that the account goes on without some of its devices: \
+                "{who} asks that the account goes on without some of its devices: \
                  see `aura recovery status`, and say `aura recovery veto {}` if you do not want that",
                 request.short()
             ));
         }
     }
 
-    fn recovery_delay(&self) -> u64 {
-        match &self.ledger.chain().recovers_from().1.recovery {
-            RecoveryRole::Keys { delay_seconds, .. } => *delay_seconds,
-            RecoveryRole::Nobody => 0,
-        }
+    pub(super) fn recovery_delay(&self) -> u64 {
+        self.ledger.chain().recovers_from().1.recovery.delay_seconds()
     }
 
     /// The code's key, if it alone may recover the account.
@@ -75,6 +103,12 @@ impl Node {
                 "this code does not recover this account",
                 Whose::Caller,
                 next,
+            )),
+            RecoveryRole::Guardians { .. } => Err(AgentError::new(
+                "GuardedAccount",
+                "guardians recover this account, and the printed code does not any more",
+                Whose::Caller,
+                "ask a guardian; `aura guardian list` names them",
             )),
             RecoveryRole::Nobody => Err(AgentError::new(
                 "NoRecoveryRole",
@@ -131,32 +165,65 @@ impl Node {
             RecoveryRole::Keys { keys, threshold, .. } => {
                 format!("{threshold} of {} keys", keys.len())
             }
+            RecoveryRole::Guardians { threshold, .. } => {
+                format!("{threshold} of {} guardians", self.role_guardians().len())
+            }
         };
         let delay = self.recovery_delay();
-        let requests = self.ledger.recovery_requests().map(|(id, request)| {
-            let seen = self.recoveries.seen.get(&id).copied().unwrap_or(self.now);
-            let ready_at = seen.saturating_add(delay);
-            let keep = request.next.roster.keys().map(|it| self.device_name(*it)).collect();
-            RecoveryRow {
-                request: id.to_string(),
-                keep,
-                votes: request.next.m,
-                ready_at: ready_at.0,
-                ready: ready_at <= self.now,
-            }
-        });
+        let requests =
+            self.open_requests().map(|(id, request)| self.recovery_row(id, request, delay));
         RecoveryStatus {
             generation: chain.generation(),
             frozen_at: chain.frozen().map(|it| it.slot.k),
             recovery_role: role,
             delay_seconds: delay,
             recovery_requests: requests.collect(),
+            new_devices: self.newcomers_waiting(),
+            keys_are_back: self.granted_recovery().is_none(),
+            objections_before: self.recovery_round(),
+        }
+    }
+
+    fn newcomers_waiting(&self) -> Vec<String> {
+        let roster = &self.ledger.chain().config().roster;
+        let waiting = self.recoveries.newcomers.keys().filter(|it| !roster.contains_key(it));
+        waiting.map(ToString::to_string).collect()
+    }
+
+    pub(super) fn recovery_row(
+        &self,
+        id: Digest,
+        request: &RecoveryRequest,
+        delay: u64,
+    ) -> RecoveryRow {
+        let seen = self.recoveries.seen.get(&id).copied().unwrap_or(self.now);
+        let guarded = self.has_guardians();
+        let agreed = self.vault.as_ref().and_then(|it| it.store.agreed(id));
+        let ready_at = if guarded { agreed } else { Some(seen.saturating_add(delay)) };
+        let voters = request.next.voters().map(|it| it.device);
+        let is_new = |it: &DeviceId| !self.ledger.chain().config().roster.contains_key(it);
+        let (new, keep): (Vec<DeviceId>, Vec<DeviceId>) = voters.partition(is_new);
+        let words = self.ledger.recovery_words(&id);
+        let named = |devices: BTreeSet<DeviceId>| -> Vec<String> {
+            devices.into_iter().map(|it| self.device_name(it)).collect()
+        };
+        RecoveryRow {
+            request: id.to_string(),
+            keep: keep.into_iter().map(|it| self.device_name(it)).collect(),
+            new: new.iter().map(ToString::to_string).collect(),
+            votes: request.next.m,
+            ready_at: ready_at.map_or(0, |it| it.0),
+            ready: ready_at.is_some_and(|it| it <= self.now),
+            approvals: named(self.approvals(&id)),
+            approvals_needed: if guarded { self.approvals_needed() } else { 0 },
+            signed: named(words.signatures.keys().copied().collect()),
+            objections: named(words.objections.clone()),
         }
     }
 
     /// The request that a text names; the only one where it names none.
-    fn request_named(&self, name: Option<&str>) -> Result<Digest, AgentError> {
-        let open = self.ledger.recovery_requests().map(|(id, _)| id);
+    pub(super) fn request_named(&self, name: Option<&str>) -> Result<Digest, AgentError> {
+        let open = self.open_requests().map(|(id, _)| id);
         let named = |it: &Digest| name.is_none_or(|name| it.to_string().starts_with(name));
         let found: Vec<Digest> = open.filter(named).collect();
         match found.as_slice() {
@@ -181,11 +248,21 @@ impl Node {
         &mut self,
         id: RequestId,
         request: Option<&str>,
-    ) -> Result<(), AgentError> {
+    ) -> Result<Option<Response>, AgentError> {
         let request = self.request_named(request)?;
-        self.recoveries.unwanted.insert(request);
-        self.intents.push_back(Intent::Veto { request, id });
-        Ok(())
+        let votes = !self.is_guardian();
+        if votes {
+            self.recoveries.unwanted.insert(request);
+        }
+        if !self.has_guardians() {
+            self.intents.push_back(Intent::Veto { request, id: Some(id) });
+            return Ok(None);
+        }
+        // Its word is heard at once; with enough others it is the account's.
+        if votes {
+            self.intents.push_back(Intent::Veto { request, id: None });
+        }
+        self.object_to_recovery(request).map(Some)
     }
 
     pub(super) fn vetoed(&self, request: Digest) -> Response {
@@ -239,6 +316,10 @@ impl Node {
         let (generation, height) = (self.ledger.chain().generation(), k);
         self.log(format!("the account was recovered: generation {generation} begins at {height}"));
         self.noted = self.noted.min(usize::try_from(k).unwrap_or(usize::MAX));
+        if let Some(vault) = &mut self.vault {
+            vault.store.recovered();
+            self.keep_vault();
+        }
         self.units_replaced();
         self.voter.advance(self.ledger.chain());
         self.stir_all();

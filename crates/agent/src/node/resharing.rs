@@ -12,6 +12,7 @@ use aura_coordination::{
     choreography::{
         built_in::KeyProtocol,
         locking::{self, KEYS},
+        recovery,
         resharing::{Request, Reshared, Sharings, Side, Step, Terms, Unchanged},
     },
     execution::SessionStatus,
@@ -23,7 +24,10 @@ use aura_distribution::{
     change::{shares_among, voters_of},
     consent::{OfferedKeys, Origin},
 };
-use aura_journal::{SessionState, control::Configuration};
+use aura_journal::{
+    SessionState,
+    control::{Configuration, RecoveryRole},
+};
 use aura_protocol_core::{
     DeviceId, Digest, Outcome, SessionId, UnixTime, decode, encode, limits::UNIT_BODY_BYTES_MAX,
 };
@@ -33,7 +37,7 @@ use crate::node::{Node, keys::key_app, locks::Grants};
 /// How long the roster has to have stayed as it is before its devices get their shares, in seconds.
 const QUIET_SECONDS: u64 = 2;
 /// How long a resharing that came to nothing is not tried again, in seconds.
-const RETRY_SECONDS: u64 = 20;
+pub(super) const RETRY_SECONDS: u64 = 20;
 /// How long a lock is asked for, in epochs: longer than a resharing lasts, so that it never outlives its lock.
 const GRANT_EPOCHS: u64 = 200;
 
@@ -49,7 +53,7 @@ pub(super) struct Resharings {
     /// What the roster leads to, and since when.
     since: Option<(Target, UnixTime)>,
     /// Not before.
-    due: UnixTime,
+    pub(super) due: UnixTime,
     /// How many came to nothing in a row.
     tries: u64,
 }
@@ -59,14 +63,14 @@ pub(super) struct Resharings {
 pub(super) struct Known {
     pub(super) terms: Terms,
     /// The name of the keys that it gives to others.
-    on: Digest,
+    pub(super) on: Digest,
 }
 
 /// Who is to hold the keys, and how many shares are to use them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
-    holders: BTreeSet<DeviceId>,
-    shares: u16,
+    pub(super) holders: BTreeSet<DeviceId>,
+    pub(super) shares: u16,
 }
 
 impl Target {
@@ -79,10 +83,15 @@ impl Node {
     /// A session was opened: remembers it if it is a resharing.
     pub(super) fn resharing_opened(&mut self, session: SessionId) {
         let Some(known) = self.ledger.state().sessions.get(&session) else { return };
-        if Some(known.open.app) != key_app(KeyProtocol::Reshare) {
-            return;
-        }
-        let Ok(terms) = decode::<Terms>(&known.open.params, UNIT_BODY_BYTES_MAX) else { return };
+        let (app, params) = (Some(known.open.app), &known.open.params);
+        let terms = if app == key_app(KeyProtocol::Reshare) {
+            decode::<Terms>(params, UNIT_BODY_BYTES_MAX).ok()
+        } else if app == key_app(KeyProtocol::Recover) {
+            decode::<recovery::Terms>(params, UNIT_BODY_BYTES_MAX).ok().map(|it| it.reshare)
+        } else {
+            None
+        };
+        let Some(terms) = terms else { return };
         if let Some(on) = terms.sharings.name() {
             self.resharing.known.insert(session, Known { terms, on });
         }
@@ -107,7 +116,7 @@ impl Node {
         self.ledger.state().sessions.get(&session).map(|it| it.opener)
     }
 
-    fn resharing_runs(&self, session: SessionId) -> bool {
+    pub(super) fn resharing_runs(&self, session: SessionId) -> bool {
         self.sessions.get(&session).is_some_and(|it| it.context.is_running())
     }
 
@@ -123,8 +132,15 @@ impl Node {
 
     /// Whether a resharing rests on the keys that are certified, so that it may still count.
     pub(super) fn may_count(&self, session: SessionId) -> bool {
-        let certified = self.ledger.chain().config().group_key.map(|it| it.1);
-        self.resharing.known.get(&session).is_some_and(|it| Some(it.on) == certified)
+        let config = self.ledger.chain().config();
+        let Some(known) = self.resharing.known.get(&session) else { return false };
+        match (known.terms.from.holders, &config.recovery) {
+            (Holders::Devices, _) => config.group_key.map(|it| it.1) == Some(known.on),
+            (Holders::Guardians, RecoveryRole::Guardians { sharing, .. }) => {
+                *sharing == known.on && self.granted_recovery().is_some()
+            }
+            (Holders::Guardians, _) => false,
+        }
     }
 
     /// What the roster leads to: every voter holds a share.
@@ -159,13 +175,13 @@ impl Node {
     }
 
     /// Everybody who has a part in it and is in the account.
-    fn parties(&self, from: &Side, holders: &BTreeSet<DeviceId>) -> BTreeSet<DeviceId> {
+    pub(super) fn parties(&self, from: &Side, holders: &BTreeSet<DeviceId>) -> BTreeSet<DeviceId> {
         let roster = &self.ledger.chain().config().roster;
         let old = from.devices.keys().filter(|it| roster.contains_key(it));
         old.chain(holders).copied().collect()
     }
 
-    fn is_there(&self, device: DeviceId) -> bool {
+    pub(super) fn is_there(&self, device: DeviceId) -> bool {
         device == self.me || self.peers.contains(&device)
     }
 
@@ -185,7 +201,7 @@ impl Node {
     /// Opens a resharing when there is one to be made. What the roster leads to is opened by the first holder
     /// that is there; what a person wants, by that person's device.
     pub(super) fn reshare_when_due(&mut self) {
-        let Some(keys) = self.keys() else { return };
+        let Some(keys) = self.keys().filter(|_| !self.is_guardian()) else { return };
         let (from, sharings) = (Side::of(keys), Sharings::of(keys));
         let Some(target) = self.next_target(&from) else {
             self.resharing.since = None;
@@ -214,7 +230,8 @@ impl Node {
         self.resharing.due = self.now.saturating_add(RETRY_SECONDS);
         // Whoever holds the lock is through soon, or loses it.
         let Ok(view) = self.lock_view() else { return };
-        let Some(terms) = self.resharing_terms(view, from, sharings, &target) else { return };
+        let to = from.next(&target.holders, target.shares);
+        let Some(terms) = self.resharing_terms(view, from, sharings, to) else { return };
         self.open_resharing(&terms, &target);
     }
 
@@ -230,12 +247,12 @@ impl Node {
         holders.find(|it| self.is_there(**it)).copied()
     }
 
-    fn resharing_terms(
+    pub(super) fn resharing_terms(
         &self,
         view: locking::View,
         from: Side,
         sharings: Sharings,
-        target: &Target,
+        to: Side,
     ) -> Option<Terms> {
         let store = &self.vault.as_ref()?.store;
         let next = store.next_number(KEYS, view.fence).saturating_add(self.resharing.tries);
@@ -248,11 +265,10 @@ impl Node {
             expires: self.ledger.epoch().saturating_add(GRANT_EPOCHS),
             signers: u8::try_from(from.threshold).ok()?,
         };
-        let to = from.next(&target.holders, target.shares);
         Some(Terms { coordinator: self.me, lock, from, to, sharings })
     }
 
-    fn open_resharing(&mut self, terms: &Terms, target: &Target) {
+    pub(super) fn open_resharing(&mut self, terms: &Terms, target: &Target) {
         let parties = self.parties(&terms.from, &target.holders);
         let participants: Vec<DeviceId> = parties.into_iter().collect();
         let Some(app) = key_app(KeyProtocol::Reshare) else { return };
@@ -294,6 +310,9 @@ impl Node {
 
     /// Whether the roster leads to this, or the person here wants it.
     fn may_deal(&self, terms: &Terms) -> bool {
+        if terms.to.holders == Holders::Guardians {
+            return self.wants_guardians(terms);
+        }
         let target = Target::of(&terms.to);
         target == self.rule(&terms.from) || self.wishes().any(|it| it.0 == target)
     }
@@ -305,7 +324,8 @@ impl Node {
         let said: Vec<(DeviceId, bool)> = units
             .filter_map(|it| match &it.body.event {
                 aura_journal::Event::SessionMessage(said) => {
-                    Some((it.body.author, said.label == "Decline"))
+                    let declines = ["Decline", "Refuse"].contains(&said.label.as_str());
+                    Some((it.body.author, declines))
                 }
                 _ => None,
             })
@@ -331,6 +351,9 @@ impl Node {
         request: &Request,
     ) -> Result<Option<Digest>, String> {
         let terms = &request.terms;
+        if terms.from.holders == Holders::Guardians {
+            return self.allow_regaining(known, request);
+        }
         match request.step {
             Step::Enter => self.check_terms(known, terms)?,
             Step::Offer | Step::Deal => {
@@ -353,11 +376,15 @@ impl Node {
         let parties: BTreeSet<DeviceId> = known.open.agreement.runs.keys().copied().collect();
         let config = self.ledger.chain().next_slot().config;
         let certified = self.ledger.chain().config().group_key.map(|it| it.1);
+        let is_target = match to.holders {
+            Holders::Devices => target.holders.is_subset(&voters) && leave <= 1,
+            Holders::Guardians => self.guards_next(terms),
+        };
         let is_fit = sharings.name().is_some_and(|it| Some(it) == certified)
-            && (from.holders, to.holders) == (Holders::Devices, Holders::Devices)
+            && from.holders == Holders::Devices
             && Some(to.epoch) == from.epoch.checked_add(1)
-            && target.holders.is_subset(&voters)
-            && leave <= 1
+            && is_target
+            && voters.contains(coordinator)
             && parties == self.parties(from, &target.holders)
             && *coordinator == known.opener
             && (lock.lock.as_slice(), lock.epoch) == (KEYS, config)
@@ -370,7 +397,7 @@ impl Node {
 
     /// What a resharing came to that ended well, here and by its opener's word, and rests on the keys that are
     /// certified.
-    fn reshared(&self, session: SessionId) -> Option<(&Terms, Reshared)> {
+    pub(super) fn reshared(&self, session: SessionId) -> Option<(&Terms, Reshared)> {
         let known = self.resharing.known.get(&session).filter(|_| self.may_count(session))?;
         let closed = self.ledger.state().sessions.get(&session)?.outcome.as_ref()?;
         let SessionStatus::Ended(Outcome::Completed { result, .. }) =
@@ -381,14 +408,20 @@ impl Node {
         let is_closed = matches!(closed, Outcome::Completed { .. });
         let reshared: Reshared = decode(&result, UNIT_BODY_BYTES_MAX).ok().filter(|_| is_closed)?;
         let receives = known.terms.to.devices.contains_key(&self.me);
-        let pending = self.vault.as_ref()?.store.pending(session).map(|it| it.name());
-        let holds = !receives || pending == Some(reshared.agreed.name);
+        let store = &self.vault.as_ref()?.store;
+        let pending = store.pending(reshared.session).or_else(|| store.keys());
+        let holds = !receives || pending.map(|it| it.name()) == Some(reshared.agreed.name);
         holds.then_some((&known.terms, reshared))
     }
 
     /// The resharings that may be certified as far as this device knows.
     pub(super) fn reshared_sessions(&self) -> impl Iterator<Item = SessionId> {
-        self.resharing.known.keys().copied().filter(|it| self.reshared(*it).is_some())
+        let to_devices = |it: &&SessionId| {
+            let known = self.resharing.known.get(it);
+            known.is_some_and(|it| it.terms.to.holders == Holders::Devices)
+        };
+        let sessions = self.resharing.known.keys().filter(to_devices).copied();
+        sessions.filter(|it| self.reshared(*it).is_some())
     }
 
     /// The keys among the holders that a resharing led to.
@@ -396,7 +429,10 @@ impl Node {
         let (terms, reshared) = self.reshared(session)?;
         let (key, _) = self.ledger.chain().config().group_key?;
         let Target { holders, shares } = Target::of(&terms.to);
-        let follows = self.rule(&terms.from) == Target::of(&terms.to);
+        let follows = match terms.from.holders {
+            Holders::Devices => self.rule(&terms.from) == Target::of(&terms.to),
+            Holders::Guardians => self.regained_target() == Target::of(&terms.to),
+        };
         let origin = Origin::Reshared { follows };
         Some(OfferedKeys { key, name: reshared.agreed.name, threshold: shares, holders, origin })
     }

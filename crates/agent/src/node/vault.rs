@@ -164,8 +164,14 @@ impl Node {
             _ => None,
         };
         let (epoch, wants) = (self.ledger.epoch(), self.resharing.mine.is_some());
+        let resumes = self.resumed_request(&request);
+        let now = self.sure_time();
         let store = &mut self.vault.as_mut().ok_or("it has no key store")?.store;
         store.observe_epoch(epoch);
+        now.into_iter().for_each(|it| store.observe_time(it));
+        if let Some(granted) = resumes {
+            store.resume(session, granted).map_err(|error| error.to_string())?;
+        }
         if let Some(view) = view {
             store.observe_lock(KEYS, view, wants).map_err(|error| error.to_string())?;
         }

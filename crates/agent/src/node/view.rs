@@ -6,7 +6,7 @@ use aura_coordination::{choreography::upgrade::UpgradeState, execution::SessionS
 use aura_crypto::PublicKey;
 use aura_journal::{
     Event, ProposalState, SessionState,
-    control::{Entry, EntryBody, Role, RosterChange, UpgradePolicy},
+    control::{Entry, EntryBody, RecoverySays, Role, RosterChange, UpgradePolicy},
     event::ChildOpening,
     state_root,
 };
@@ -39,6 +39,7 @@ impl Node {
     pub fn read_command(&self, command: &Command) -> Result<Response, AgentError> {
         match command {
             Command::Status => Ok(Response::Status(Box::new(self.status()))),
+            Command::Guardians => Ok(Response::Guardians(self.guardian_list())),
             Command::RecoveryStatus => Ok(Response::RecoveryStatus(self.recovery_status())),
             Command::Devices => Ok(Response::Devices(self.devices())),
             Command::App { alias } => self.app_response(alias),
@@ -170,6 +171,7 @@ impl Node {
             role: match entry.role {
                 Role::Voter => "voter".to_string(),
                 Role::Reader => "reader".to_string(),
+                Role::Guardian => "guardian".to_string(),
             },
             this: entry.device == self.me,
             connected: entry.device == self.me || self.peers.contains(&entry.device),
@@ -474,6 +476,16 @@ fn event_says(event: &Event) -> String {
         }
         Event::Control(aura_journal::control::ControlMessage::RequestRecovery(it)) => {
             format!("ask to recover the account with {} devices", it.next.roster.len())
+        }
+        Event::Control(aura_journal::control::ControlMessage::Recovery(it)) => {
+            let says = match it.says {
+                RecoverySays::Approve => "approve",
+                RecoverySays::Sign { .. } => "sign",
+                RecoverySays::Object => "object to",
+                RecoverySays::Cancel => "take back",
+                RecoverySays::Nudge => "ask again for",
+            };
+            format!("{says} recovery {}", it.request.short())
         }
         Event::Control(_) => "a control message of a newer version".to_string(),
         Event::ProposeUpgrade(it) => format!("propose upgrade from {}", it.from),

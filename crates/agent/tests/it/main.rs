@@ -17,6 +17,7 @@ mod clock;
 mod control;
 mod device;
 mod field;
+mod guardians;
 mod hostile;
 mod joins;
 mod keys;

@@ -19,7 +19,7 @@ use aura_protocol_core::{AppId, UnixTime};
 use crate::world::{Crash, World, chain_of, identity};
 
 /// How long the recovery role of these accounts waits, in seconds.
-const DELAY_SECONDS: u64 = 50;
+pub const DELAY_SECONDS: u64 = 50;
 
 fn code() -> RecoveryCode {
     RecoveryCode::of_seed([7; 20])
@@ -49,7 +49,7 @@ fn recoverable_chain(count: usize) -> ControlChain {
 }
 
 /// An account with a recovery code.
-fn recoverable(seed: u64, count: usize, has_keys: bool) -> World {
+pub fn recoverable(seed: u64, count: usize, has_keys: bool) -> World {
     let mut world = match has_keys {
         true => World::with_key_stores(seed, 0),
         false => World::new(seed, 0),
@@ -61,7 +61,7 @@ fn recoverable(seed: u64, count: usize, has_keys: bool) -> World {
     world
 }
 
-fn secret() -> Secret {
+pub fn secret() -> Secret {
     Secret(code().to_text().to_string())
 }
 

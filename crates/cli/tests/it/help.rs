@@ -3,7 +3,7 @@
 use crate::aura::run;
 
 /// The commands of the contract, each with words that its help must have.
-const COMMANDS: [(&str, &[&str]); 49] = [
+const COMMANDS: [(&str, &[&str]); 58] = [
     ("", &["account", "run", "device", "Exit codes:", "--store", "--json", "--verbose"]),
     ("account", &["create", "show"]),
     ("account create", &["--name", "--account-name", "--recovery-delay", "259200"]),
@@ -41,8 +41,17 @@ const COMMANDS: [(&str, &[&str]); 49] = [
     ("upgrade", &["propose", "status"]),
     ("upgrade propose", &["--migration", "--not-before", "--valid", "86400", "--grace", "3600"]),
     ("upgrade status", &["[ALIAS]", "--proposal", "--wait", "AwaitingQuorum", "--timeout", "60"]),
-    ("recovery", &["request", "status", "veto", "complete"]),
-    ("recovery request", &["--code", "--keep"]),
+    ("guardian", &["add", "list", "remove"]),
+    ("guardian add", &["--valid", "86400", "copy of the account's ledger"]),
+    ("guardian list", &["--json"]),
+    ("guardian remove", &["<GUARDIAN>", "aura recovery setup"]),
+    ("recovery", &["setup", "invite", "request", "approve", "nudge", "veto", "cancel", "complete"]),
+    ("recovery setup", &["--guardians", "--delay", "259200", "take the account over"]),
+    ("recovery invite", &["--valid"]),
+    ("recovery request", &["--code", "--keep", "--new"]),
+    ("recovery approve", &["[REQUEST]", "in person"]),
+    ("recovery nudge", &["[REQUEST]"]),
+    ("recovery cancel", &["[REQUEST]"]),
     ("recovery status", &["--json"]),
     ("recovery veto", &["[REQUEST]"]),
     ("recovery complete", &["--code", "[REQUEST]"]),

@@ -13,6 +13,7 @@ use crate::{
     choreography::{
         dkd::{Dkd, script::dkd},
         dkg::{Dkg, script::dkg},
+        recovery::{Recovery, script::recovery},
         resharing::{Resharing, script::resharing},
     },
     execution::{BuiltIn, NativeProtocol, NativeScript},
@@ -28,11 +29,13 @@ pub enum KeyProtocol {
     Derive,
     /// Gives them to other holders.
     Reshare,
+    /// Brings them back from guardians.
+    Recover,
 }
 
 impl KeyProtocol {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Generate, Self::Derive, Self::Reshare];
+    pub const ALL: [Self; 4] = [Self::Generate, Self::Derive, Self::Reshare, Self::Recover];
 
     /// Its name among protocols.
     #[must_use]
@@ -41,6 +44,7 @@ impl KeyProtocol {
             Self::Generate => dkg::GLOBAL.name,
             Self::Derive => dkd::GLOBAL.name,
             Self::Reshare => resharing::GLOBAL.name,
+            Self::Recover => recovery::GLOBAL.name,
         }
     }
 
@@ -50,10 +54,12 @@ impl KeyProtocol {
         const GENERATE: [u8; dkg::GLOBAL.text_len()] = dkg::GLOBAL.text();
         const DERIVE: [u8; dkd::GLOBAL.text_len()] = dkd::GLOBAL.text();
         const RESHARE: [u8; resharing::GLOBAL.text_len()] = resharing::GLOBAL.text();
+        const RECOVER: [u8; recovery::GLOBAL.text_len()] = recovery::GLOBAL.text();
         let (capabilities, text): (&[Capability], _) = match self {
             Self::Generate => (&[Capability::Seal], GENERATE.to_vec()),
             Self::Derive => (&[Capability::DeriveKey], DERIVE.to_vec()),
             Self::Reshare => (&[Capability::Seal, Capability::Sign], RESHARE.to_vec()),
+            Self::Recover => (&[Capability::Seal, Capability::Sign], RECOVER.to_vec()),
         };
         Some(Descriptor {
             protocol: self.name().parse::<ProtocolName>().ok()?,
@@ -76,6 +82,7 @@ impl KeyProtocol {
             Self::Generate => &Dkg,
             Self::Derive => &Dkd,
             Self::Reshare => &Resharing,
+            Self::Recover => &Recovery,
         };
         Some(Arc::new(NativeScript::new(script, self.descriptor()?)))
     }
@@ -105,6 +112,9 @@ mod tests {
             assert_eq!(protocol.protocol().unwrap().descriptor(), protocol.descriptor().unwrap());
         }
         assert_eq!(KeyProtocol::of_digest(&Digest::ZERO), None);
-        assert_eq!(KeyProtocol::ALL.map(KeyProtocol::name), ["dkg", "dkd", "resharing"]);
+        assert_eq!(
+            KeyProtocol::ALL.map(KeyProtocol::name),
+            ["dkg", "dkd", "resharing", "recovery"]
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aura_crypto::{Context, Domain, DualRng, Signature};
-use aura_protocol_core::{SessionId, UnixTime, encode};
+use aura_protocol_core::{Digest, SessionId, UnixTime, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{KeyStore, Refusal};
@@ -21,7 +21,8 @@ pub(super) struct Guard {
     now: u64,
     /// How often somebody has objected.
     vetoes: u32,
-    /// The recovery that it approved, and when its time is over.
+    /// What it approved, and when its time is over: sessions, and requests that its person agreed to before
+    /// there was a session, under ids made of theirs.
     pub(super) approved: BTreeMap<SessionId, u64>,
 }
 
@@ -54,6 +55,62 @@ impl KeyStore {
     #[must_use]
     pub fn recovery_ripe_at(&self, session: SessionId) -> Option<UnixTime> {
         self.guard.approved.get(&session).map(|it| UnixTime(*it))
+    }
+
+    /// This guardian's person agreed to a request to recover the account: its time begins to run, once. Says
+    /// when it is over.
+    ///
+    /// # Errors
+    /// [`Refusal::Recovering`] while it has agreed to another request.
+    pub fn agree(&mut self, request: Digest) -> Result<UnixTime, Refusal> {
+        let word = word(request);
+        let mut others = self.guard.approved.keys().filter(|it| !self.drawn.contains_key(it));
+        if others.any(|it| *it != word) {
+            return Err(Refusal::Recovering);
+        }
+        let ripe = self.ripe_after_now();
+        Ok(UnixTime(*self.guard.approved.entry(word).or_insert(ripe)))
+    }
+
+    /// When the time of a request is over that this guardian's person agreed to.
+    #[must_use]
+    pub fn agreed(&self, request: Digest) -> Option<UnixTime> {
+        self.guard.approved.get(&word(request)).map(|it| UnixTime(*it))
+    }
+
+    /// A request that this guardian's person agreed to leads to nothing any more, or has been granted.
+    pub fn withdraw(&mut self, request: Digest) {
+        self.guard.approved.remove(&word(request));
+    }
+
+    /// Whether the time of a request that this guardian's person agreed to is over by its own clock.
+    ///
+    /// # Errors
+    /// [`Refusal::NotYet`], or [`Refusal::NotPermitted`] where nobody agreed to it.
+    pub fn check_agreed(&self, request: Digest) -> Result<(), Refusal> {
+        self.check_time(word(request))
+    }
+
+    /// A session brings the keys back that a granted request is about: the time that ran since this
+    /// guardian's person agreed to that counts for the session.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`] where nobody agreed to it.
+    pub fn resume(&mut self, session: SessionId, request: Digest) -> Result<(), Refusal> {
+        let ripe = self.guard.approved.get(&word(request)).copied().ok_or(Refusal::NotPermitted)?;
+        self.guard.approved.entry(session).or_insert(ripe);
+        Ok(())
+    }
+
+    /// The account was recovered: who objected before says nothing of the next time.
+    pub const fn recovered(&mut self) {
+        self.guard.vetoes = 0;
+    }
+
+    const fn ripe_after_now(&self) -> u64 {
+        let Guard { delay, now, vetoes, .. } = self.guard;
+        let doublings = if vetoes < DOUBLINGS_MAX { vetoes } else { DOUBLINGS_MAX };
+        now.saturating_add(delay.saturating_mul(1 << doublings))
     }
 
     pub(super) fn recover(
@@ -95,14 +152,14 @@ impl KeyStore {
 
     fn approve(&mut self, request: &Request, rng: &mut DualRng) -> Result<Vec<u8>, Refusal> {
         let session = request.table.session;
-        if self.guard.approved.keys().any(|it| *it != session) {
+        let mut others = self.guard.approved.keys().filter(|it| self.drawn.contains_key(it));
+        if others.any(|it| *it != session) {
             return Err(Refusal::Recovering);
         }
         self.draw(session, rng)?;
         self.step(session, request.step as u8, request)?;
-        let Guard { delay, now, vetoes, .. } = self.guard;
-        let wait = delay.saturating_mul(1 << vetoes.min(DOUBLINGS_MAX));
-        self.guard.approved.entry(session).or_insert(now.saturating_add(wait));
+        let ripe = self.ripe_after_now();
+        self.guard.approved.entry(session).or_insert(ripe);
         let context = self.approval_context(&request.terms);
         let signature = self.owner.unit.sign(&context, &request.terms.approval(session));
         Ok(encode(&signature.0.to_vec()))
@@ -141,4 +198,10 @@ impl KeyStore {
         drawn.signs.insert(terms.reshare.digest());
         Ok(())
     }
+}
+
+/// Under which id a request is kept that a guardian's person agreed to: no session's.
+fn word(request: Digest) -> SessionId {
+    let id = Digest::tagged("aura recovery word v1", &[request.as_bytes()]);
+    SessionId::from_bytes(*id.as_bytes())
 }

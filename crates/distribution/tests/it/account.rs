@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_crypto::{HpkeSecretKey, SecretKey};
 use aura_distribution::{
     Change, Consent, Rehearsal,
-    consent::{OfferedKeys, activation},
+    consent::{OfferedKeys, WantedGuardians, activation},
     receipt::personal,
 };
 use aura_journal::{
@@ -65,6 +65,7 @@ pub struct Account {
     pub rehearsals: BTreeMap<Digest, Rehearsal>,
     pub leaving: BTreeSet<DeviceId>,
     pub wanted: BTreeSet<Change>,
+    pub guardians: Option<WantedGuardians>,
     pub unwanted_recoveries: BTreeSet<Digest>,
     pub unwanted_activations: BTreeSet<(AppId, u64)>,
     pub offered_keys: Vec<OfferedKeys>,
@@ -85,6 +86,7 @@ impl Account {
             rehearsals: BTreeMap::new(),
             leaving: BTreeSet::new(),
             wanted: BTreeSet::new(),
+            guardians: None,
             unwanted_recoveries: BTreeSet::new(),
             unwanted_activations: BTreeSet::new(),
             offered_keys: vec![],
@@ -206,6 +208,7 @@ impl Account {
             rehearsals,
             leaving,
             wanted,
+            guardians: self.guardians.as_ref(),
             unwanted_recoveries,
             unwanted_activations: &self.unwanted_activations,
             offered_keys,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_crypto::SecretKey;
 use aura_distribution::{
     Change, Consent,
-    consent::{OfferedKeys, Origin},
+    consent::{OfferedKeys, Origin, WantedGuardians},
 };
 use aura_journal::{
     Event, Ledger, Outcome, PeerTag,
@@ -146,7 +146,7 @@ fn thresholds_and_recovery_follow_their_rules() {
         let keys = [device(60).key.public()].into();
         it.recovery = RecoveryRole::Keys { keys, threshold: 1, delay_seconds: 0 };
     };
-    check_reconfigure(recovery, denied);
+    check_reconfigure(recovery, "NotWanted");
 }
 
 /// What an account has set beyond the defaults stays when a device comes.
@@ -162,7 +162,7 @@ fn a_new_device_does_not_undo_what_was_set() {
 
     let entries: Vec<_> = set.roster.values().cloned().chain([device(50).entry]).collect();
     let defaults = Configuration::with_defaults(entries);
-    account.check_body(EntryBody::Reconfigure(defaults.clone().into()), "RosterChange");
+    account.check_body(EntryBody::Reconfigure(defaults.clone().into()), "NotWanted");
     let kept = Configuration { recovery: set.recovery, group_key: set.group_key, ..defaults };
     let other_shares = Configuration { t_sign: set.t_sign + 1, ..kept.clone() };
     account.check_body(EntryBody::Reconfigure(other_shares.into()), "RosterChange");
@@ -284,6 +284,7 @@ fn a_release_follows_those_on_its_own_chain() {
         rehearsals: &rehearsals,
         leaving: &leaving,
         wanted: &BTreeSet::new(),
+        guardians: None,
         unwanted_recoveries: &unwanted_recoveries,
         unwanted_activations: &BTreeSet::new(),
         offered_keys: &[],
@@ -410,4 +411,51 @@ fn a_recovery_is_vetoed_by_people() {
     let config = account.ledger.chain().config().clone();
     let recover = Recover { generation: 1, config, request };
     account.check_body(EntryBody::Recover(Box::new(recover)), "NotByVotes");
+}
+
+/// INV-D9: other guardians recover the account when the person here wants exactly these, they have their shares, and
+/// whoever recovers it now had their time; and nothing else changes with it.
+#[test]
+fn who_recovers_the_account_changes_by_persons_after_its_delay() {
+    let mut account = Account::new();
+    let mut guardian = device(50).entry;
+    guardian.role = Role::Guardian;
+    let grown = account.ledger.chain().config().with_device(guardian.clone());
+    account.check_body(EntryBody::Reconfigure(grown.clone().into()), "accept");
+    account.decide(EntryBody::Reconfigure(grown.into()));
+    let config = account.ledger.chain().config().clone();
+    let sharing = Digest::of(b"sharing");
+    let role = |key, threshold, delay_seconds| RecoveryRole::Guardians {
+        keys: [key].into(),
+        threshold,
+        delay_seconds,
+        sharing,
+    };
+    let by = |recovery| Configuration { recovery, ..config.clone() };
+    let check = |account: &Account, next: &Configuration, expect: &str| {
+        account.check_body(EntryBody::Reconfigure(next.clone().into()), expect);
+    };
+    let next = by(role(guardian.vote_key, 1, 60));
+    check(&account, &next, "NotWanted");
+    let wanted = WantedGuardians {
+        threshold: 1,
+        delay_seconds: 60,
+        is_due: true,
+        shared: [(sharing, [guardian.device].into())].into(),
+    };
+    account.guardians = Some(wanted.clone());
+    check(&account, &next, "accept");
+    check(&account, &by(role(guardian.vote_key, 1, 59)), "NotWanted");
+    check(&account, &by(role(config.voters().next().unwrap().vote_key, 1, 60)), "RoleChange");
+    check(&account, &Configuration { m: config.m + 1, ..next.clone() }, "RoleChange");
+    let code =
+        RecoveryRole::Keys { keys: [guardian.vote_key].into(), threshold: 1, delay_seconds: 60 };
+    check(&account, &by(code), "NotWanted");
+    account.guardians = Some(WantedGuardians { shared: BTreeMap::new(), ..wanted.clone() });
+    check(&account, &next, "wait: the guardians are not known to have their shares");
+    account.guardians = Some(WantedGuardians { is_due: false, ..wanted.clone() });
+    check(&account, &next, "wait: whoever recovers the account now still may object");
+    account.guardians = Some(wanted);
+    account.clock_is_sure = false;
+    check(&account, &next, "wait: this device is not sure of the time");
 }

@@ -208,6 +208,7 @@ impl Control {
             let role = match entry.role {
                 Role::Voter => "voter",
                 Role::Reader => "reader",
+                Role::Guardian => "guardian",
             };
             self.text(draft, roster, &device.to_string(), role);
         }
@@ -472,6 +473,9 @@ fn recovery_text(recovery: &RecoveryRole) -> String {
         RecoveryRole::Nobody => "nobody".to_owned(),
         RecoveryRole::Keys { keys, threshold, delay_seconds } => {
             format!("{threshold} of {} keys after {delay_seconds} seconds", keys.len())
+        }
+        RecoveryRole::Guardians { keys, threshold, delay_seconds, .. } => {
+            format!("{threshold} of {} guardians after {delay_seconds} seconds", keys.len())
         }
     }
 }

@@ -15,6 +15,9 @@ pub enum Role {
     Voter,
     /// It takes part, but votes on nothing and blocks nothing: a tablet in a drawer.
     Reader,
+    /// It belongs to somebody else, who helps to bring the account back. It proposes nothing, decides nothing
+    /// and changes no record.
+    Guardian,
 }
 
 /// One device of an account. Four keys for four purposes, so that none stands in for another.
@@ -49,6 +52,41 @@ pub enum RecoveryRole {
         /// How long they wait.
         delay_seconds: u64,
     },
+    /// `threshold` of these guardians, after `delay_seconds` by their own clocks. They hold shares of the
+    /// account's keys.
+    Guardians {
+        /// What they sign a recovery with: the vote keys of their roster entries, which vote on nothing else.
+        /// One that left the roster counts no more.
+        keys: BTreeSet<PublicKey>,
+        /// How many must sign, and how many shares bring the account's keys back.
+        threshold: u16,
+        /// How long they wait.
+        delay_seconds: u64,
+        /// The name of the sharings that they hold.
+        sharing: Digest,
+    },
+}
+
+impl RecoveryRole {
+    /// How long those who recover the account wait, in seconds.
+    #[must_use]
+    pub const fn delay_seconds(&self) -> u64 {
+        match self {
+            Self::Nobody => 0,
+            Self::Keys { delay_seconds, .. } | Self::Guardians { delay_seconds, .. } => {
+                *delay_seconds
+            }
+        }
+    }
+
+    /// How many must sign; none where nobody may.
+    #[must_use]
+    pub const fn threshold(&self) -> Option<u16> {
+        match self {
+            Self::Nobody => None,
+            Self::Keys { threshold, .. } | Self::Guardians { threshold, .. } => Some(*threshold),
+        }
+    }
 }
 
 /// A roster and its thresholds.
@@ -123,9 +161,14 @@ impl Configuration {
     }
 
     /// This one with a device more, and with the default number of votes. How many shares are needed is
-    /// a matter of the keys: it stays while there are some.
+    /// a matter of the keys: it stays while there are some. A guardian changes no number.
     #[must_use]
     pub fn with_device(&self, entry: RosterEntry) -> Self {
+        if entry.role == Role::Guardian {
+            let mut next = self.clone();
+            next.roster.insert(entry.device, entry);
+            return next;
+        }
         let defaults = Self::with_defaults(self.roster.values().cloned().chain([entry]));
         let shares = match self.group_key {
             Some(_) => (self.t_sign, self.t_dkd),
@@ -178,6 +221,29 @@ impl Configuration {
         self.roster.values().filter(|it| it.role == Role::Voter)
     }
 
+    /// The devices that help to bring the account back.
+    pub fn guardians(&self) -> impl Iterator<Item = &RosterEntry> {
+        self.roster.values().filter(|it| it.role == Role::Guardian)
+    }
+
+    /// Whether a device is in the account to bring it back, and for nothing else.
+    #[must_use]
+    pub fn is_guardian(&self, device: &DeviceId) -> bool {
+        self.roster.get(device).is_some_and(|it| it.role == Role::Guardian)
+    }
+
+    /// The keys that recover the account: those of its recovery role, of guardians that are still there.
+    #[must_use]
+    pub fn recovery_keys(&self) -> BTreeSet<PublicKey> {
+        match &self.recovery {
+            RecoveryRole::Nobody => BTreeSet::new(),
+            RecoveryRole::Keys { keys, .. } => keys.clone(),
+            RecoveryRole::Guardians { keys, .. } => {
+                self.guardians().map(|it| it.vote_key).filter(|it| keys.contains(it)).collect()
+            }
+        }
+    }
+
     /// The roster entry with this vote key, if it may vote.
     #[must_use]
     pub fn voter_with_key(&self, key: &PublicKey) -> Option<&RosterEntry> {
@@ -203,7 +269,8 @@ impl Configuration {
         if 2 * m <= voters || voters < m {
             return Err(ConfigError::Threshold { m: self.m, voters });
         }
-        if let RecoveryRole::Keys { keys, threshold, .. } = &self.recovery
+        if let RecoveryRole::Keys { keys, threshold, .. }
+        | RecoveryRole::Guardians { keys, threshold, .. } = &self.recovery
             && (*threshold == 0 || keys.len() < usize::from(*threshold) || DEVICES_MAX < keys.len())
         {
             return Err(ConfigError::Recovery { threshold: *threshold, keys: keys.len() });

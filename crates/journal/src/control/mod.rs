@@ -29,7 +29,9 @@ pub use entry::{
 pub use error::ChainError;
 pub use facts::{Fact, Subject};
 pub use proof::{ChainLink, ChainProof, PROOF_DEPTH_MAX, ProvedEntry};
-pub use recover::{Recover, RecoveryRequest, sign_recovery};
+pub use recover::{
+    Recover, RecoveryRequest, RecoverySays, RecoveryWord, is_recovery_signature, sign_recovery,
+};
 pub use slot::Slot;
 pub use statement::{LedgerProof, Question, STATEMENT_BYTES_MAX, Statement, StatementError};
 pub use vote::{ControlMessage, Phase, Vote};

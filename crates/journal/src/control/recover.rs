@@ -14,7 +14,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::control::{
     Certificate, CertificateError, CertifiedEntry, ChainError, Configuration, ControlChain, Entry,
-    EntryBody, RecoveryRole, Slot,
+    EntryBody, Slot,
 };
 
 /// In which generation indices of configurations begin: no index ever stands for two configurations.
@@ -47,6 +47,37 @@ pub struct RecoveryRequest {
     pub key: PublicKey,
     /// Its signature over all of this.
     pub signature: Signature,
+}
+
+/// What somebody in the account says of a request to recover it, under its unit's signature.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RecoveryWord {
+    /// [`RecoveryRequest::id`].
+    pub request: Digest,
+    /// What.
+    pub says: RecoverySays,
+}
+
+/// What can be said of a request to recover the account.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = false)]
+pub enum RecoverySays {
+    /// A guardian's person confirmed whose devices the new ones are.
+    Approve,
+    /// A guardian's time is over: its part of the certificate of the entry that grants the request over the
+    /// request's own unit.
+    Sign {
+        /// Its key in the recovery role.
+        key: PublicKey,
+        /// Over the slot and the entry.
+        signature: Signature,
+    },
+    /// Somebody does not want it.
+    Object,
+    /// Whoever asked takes it back.
+    Cancel,
+    /// Guardians are asked for an answer.
+    Nudge,
 }
 
 impl RecoveryRequest {
@@ -108,6 +139,17 @@ pub fn sign_recovery(slot: &Slot, value: &Entry, key: &SecretKey) -> Signature {
     key.sign(&context(slot), &encode(&(slot, value.hash())))
 }
 
+/// Whether this is a recovery key's signature over the entry at a slot. Says nothing on whether the key counts.
+#[must_use]
+pub fn is_recovery_signature(
+    slot: &Slot,
+    value: &Entry,
+    key: &PublicKey,
+    signature: &Signature,
+) -> bool {
+    key.verify(&context(slot), &encode(&(slot, value.hash())), signature).is_ok()
+}
+
 /// Checks that the recovery role of `config` decided `value` at `slot`.
 pub(super) fn verify_recovery(
     certificate: &Certificate,
@@ -115,9 +157,10 @@ pub(super) fn verify_recovery(
     value: Digest,
     config: &Configuration,
 ) -> Result<(), ChainError> {
-    let RecoveryRole::Keys { keys, threshold, .. } = &config.recovery else {
+    let Some(threshold) = config.recovery.threshold() else {
         return Err(ChainError::NoRecovery);
     };
+    let keys = config.recovery_keys();
     let body = encode(&(slot, value));
     for (key, signature) in &certificate.votes {
         if !keys.contains(key) {
@@ -126,7 +169,7 @@ pub(super) fn verify_recovery(
         key.verify(&context(slot), &body, signature)
             .map_err(|_| CertificateError::BadSignature { key: Box::new(*key) })?;
     }
-    let (found, needed) = (certificate.votes.len(), usize::from(*threshold));
+    let (found, needed) = (certificate.votes.len(), usize::from(threshold));
     if found < needed {
         return Err(CertificateError::TooFewVotes { found, needed }.into());
     }

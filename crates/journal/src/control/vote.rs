@@ -4,7 +4,7 @@ use aura_crypto::{Context, Domain, PublicKey, SecretKey, Signature, SignatureErr
 use aura_protocol_core::{Digest, encode};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::control::{Announcement, Entry, RecoveryRequest, Slot};
+use crate::control::{Announcement, Entry, RecoveryRequest, RecoveryWord, Slot};
 
 /// What a vote says: the two phases of a decision, and the way from one attempt to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -56,6 +56,8 @@ pub enum ControlMessage {
     Announce(Announcement),
     /// A recovery key asks for another generation. Concerns no slot.
     RequestRecovery(Box<RecoveryRequest>),
+    /// What somebody says of such a request. Concerns no slot.
+    Recovery(Box<RecoveryWord>),
 }
 
 impl Vote {

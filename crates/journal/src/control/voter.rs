@@ -209,9 +209,9 @@ impl Voter {
         let (slot, view) = match message {
             ControlMessage::Propose { slot, view, .. } => (slot, *view),
             ControlMessage::Vote(vote) => (&vote.slot, vote.view),
-            ControlMessage::Announce(_) | ControlMessage::RequestRecovery(_) => {
-                return Observed::Elsewhere;
-            }
+            ControlMessage::Announce(_)
+            | ControlMessage::RequestRecovery(_)
+            | ControlMessage::Recovery(_) => return Observed::Elsewhere,
         };
         if slot.account != next.account {
             return Observed::Elsewhere;
@@ -223,9 +223,15 @@ impl Voter {
             return Observed::Elsewhere;
         }
         match message {
+            // Whoever only guards the account proposes nothing.
+            ControlMessage::Propose { .. } if chain.config().is_guardian(&author) => {
+                Observed::NotAVoter
+            }
             ControlMessage::Propose { value, .. } => self.observe_proposal(chain, author, value),
             ControlMessage::Vote(vote) => self.observe_vote(chain, vote),
-            ControlMessage::Announce(_) | ControlMessage::RequestRecovery(_) => Observed::Elsewhere,
+            ControlMessage::Announce(_)
+            | ControlMessage::RequestRecovery(_)
+            | ControlMessage::Recovery(_) => Observed::Elsewhere,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{
         Fold, Sources, clock_before,
         state::{Position, SessionState, SessionStatus},
         undo::{Closing, Undo},
+        units::is_by_guardian,
     },
     session::{child_session_id, session_id},
     unit::UnitBody,
@@ -121,7 +122,7 @@ impl Fold {
         };
         let Some(session) = self.state.sessions.get_mut(&id) else { return };
         undo.push(Undo::Closed(id, Closing::end(session, status, outcome, position.unit)));
-        if status == SessionStatus::Completed {
+        if status == SessionStatus::Completed && !is_by_guardian(sources, body) {
             for put in &close.batch {
                 self.put(id, position, close, put, undo);
             }

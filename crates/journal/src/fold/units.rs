@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aura_protocol_core::{Digest, Record, SessionId, Tag};
 
 use crate::{
+    control::Configuration,
     encoded::decoded,
     event::{CloseSession, DeviceMetadata, Event, EventKind, Opening, ProposeUpgrade, RecordPut},
     fold::{
@@ -97,7 +98,7 @@ impl Fold {
         proposal: &ProposeUpgrade,
         undo: &mut Vec<Undo>,
     ) {
-        let member = self.config(sources).is_some_and(|it| it.roster.contains_key(&body.author));
+        let member = self.is_member(sources, body);
         let Some(proved) = sources.proved.proposal(&unit).filter(|_| member) else { return };
         let activations = self.state.apps.get(&proposal.app).map(|it| &it.activations);
         let activated = activations.into_iter().flatten().find(|(_, it)| it.proposal == unit);
@@ -116,6 +117,12 @@ impl Fold {
         undo.push(Undo::Proposed(unit));
     }
 
+    /// Whether its author is in the roster in force, and has a say: guardians have none but in recoveries.
+    fn is_member(&self, sources: Sources<'_>, body: &UnitBody) -> bool {
+        let is_there = |it: &Configuration| it.roster.contains_key(&body.author);
+        self.config(sources).is_some_and(is_there) && !is_by_guardian(sources, body)
+    }
+
     /// Changes what is known of a proposal; only members of the roster in force count.
     fn mark(
         &mut self,
@@ -125,7 +132,7 @@ impl Fold {
         undo: &mut Vec<Undo>,
         change: impl FnOnce(&mut ProposalState),
     ) {
-        let member = self.config(sources).is_some_and(|it| it.roster.contains_key(&body.author));
+        let member = self.is_member(sources, body);
         if let Some(state) = self.state.proposals.get_mut(&proposal).filter(|_| member) {
             undo.push(Undo::Marked(proposal, Marks::of(state)));
             change(state);
@@ -157,4 +164,9 @@ impl Fold {
         let before = self.state.records.insert(id.clone(), written);
         undo.push(Undo::Record(Box::new(id), before.map(Box::new)));
     }
+}
+
+/// Whether its author was a guardian when it wrote this.
+pub(super) fn is_by_guardian(sources: Sources<'_>, body: &UnitBody) -> bool {
+    sources.chain.config_at(body.config).is_some_and(|it| it.is_guardian(&body.author))
 }

@@ -21,6 +21,7 @@ mod convergence;
 mod deadlines;
 mod forks;
 mod fuzz;
+mod guardians;
 mod history;
 mod hostile_sync;
 mod import;

@@ -9,8 +9,9 @@ use aura_journal::{
     control::{
         ActivateVersion, Announcement, Certificate, CertifiedEntry, ChainLink, ChainProof,
         Configuration, ControlMessage, Entry, EntryBody, Install, Lock, Phase, ReAdmit, Recover,
-        RecoveryRequest, RecoveryRole, Release, ReleaseBuild, ReleasedMigration, RevertVersion,
-        Revoke, Role, RosterChange, Slot, Snapshot, UpgradePolicy, Vote, VoteRecord,
+        RecoveryRequest, RecoveryRole, RecoverySays, RecoveryWord, Release, ReleaseBuild,
+        ReleasedMigration, RevertVersion, Revoke, Role, RosterChange, Slot, Snapshot,
+        UpgradePolicy, Vote, VoteRecord,
     },
     sync::{BasePart, Branches, Frontier, Hello, SyncMessage},
 };
@@ -205,6 +206,24 @@ fn check_keys_and_generations(
     vectors.check("id_of_recovery_request", &request.id());
     let request = ControlMessage::RequestRecovery(Box::new(request));
     vectors.check("message_request_recovery", &request);
+    let keys = [device("guardian").vote_key.public()].into();
+    let (threshold, delay_seconds, sharing) = (1, 86_400, digest(44));
+    let recovery = RecoveryRole::Guardians { keys, threshold, delay_seconds, sharing };
+    let mut guardian = device("guardian").entry;
+    guardian.role = Role::Guardian;
+    let guarded = Configuration { recovery, ..configuration().with_device(guardian) };
+    vectors.check("configuration_guarded", &guarded);
+    let (key, signature) = (voters[0].vote_key.public(), said.proof);
+    for (name, says) in [
+        ("message_recovery_approve", RecoverySays::Approve),
+        ("message_recovery_sign", RecoverySays::Sign { key, signature }),
+        ("message_recovery_object", RecoverySays::Object),
+        ("message_recovery_cancel", RecoverySays::Cancel),
+        ("message_recovery_nudge", RecoverySays::Nudge),
+    ] {
+        let word = Box::new(RecoveryWord { request: digest(42), says });
+        vectors.check(name, &ControlMessage::Recovery(word));
+    }
 }
 
 #[test]

@@ -19,6 +19,9 @@ use crate::{
     keystore::{Keys, name_of},
 };
 
+/// How many sharings a generation of the account has room for, as a power of two.
+const GENERATION_BITS: u32 = 24;
+
 /// Who holds a sharing of the account's keys.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Side {
@@ -98,6 +101,30 @@ impl Side {
             epoch: self.epoch.saturating_add(1),
             threshold,
             devices: devices.iter().filter_map(index).collect(),
+        }
+    }
+
+    /// These guardians as holders of a sharing of their own, beside that of the account's devices.
+    #[must_use]
+    pub fn guardians(&self, guardians: &BTreeSet<DeviceId>, threshold: u16) -> Self {
+        Self {
+            holders: Holders::Guardians,
+            epoch: self.epoch.saturating_add(1),
+            threshold,
+            devices: guardians.iter().copied().zip(1..).collect(),
+        }
+    }
+
+    /// These devices as the next holders of the account's keys, which guardians bring back in this generation
+    /// of the account. No sharing of an earlier generation has as high a number.
+    #[must_use]
+    pub fn regained(&self, devices: &BTreeSet<DeviceId>, threshold: u16, generation: u64) -> Self {
+        let begins = generation.saturating_mul(1 << GENERATION_BITS);
+        Self {
+            holders: Holders::Devices,
+            epoch: self.epoch.max(begins).saturating_add(1),
+            threshold,
+            devices: devices.iter().copied().zip(1..).collect(),
         }
     }
 
