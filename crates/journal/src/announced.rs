@@ -110,7 +110,7 @@ impl Announced {
                 *count = count.saturating_add(1);
             }
             RecoverySays::Sign { key, signature } => {
-                words.signatures.insert(author, (*key, *signature));
+                words.signatures.insert(author, (**key, *signature));
             }
         }
     }

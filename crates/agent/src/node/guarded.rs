@@ -431,7 +431,7 @@ impl Node {
         }
         let Some(key) = self.vote_keys.of(own) else { return };
         let (key, signature) = (key.public(), sign_recovery(&slot, &value, key));
-        if self.word(id, RecoverySays::Sign { key, signature }).is_ok() {
+        if self.word(id, RecoverySays::Sign { key: Box::new(key), signature }).is_ok() {
             self.log(format!("this guardian signs recovery {}", id.short()));
         }
     }

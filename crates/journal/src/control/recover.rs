@@ -68,7 +68,7 @@ pub enum RecoverySays {
     /// request's own unit.
     Sign {
         /// Its key in the recovery role.
-        key: PublicKey,
+        key: Box<PublicKey>,
         /// Over the slot and the entry.
         signature: Signature,
     },

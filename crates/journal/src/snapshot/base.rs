@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{dag::Spent, fold::state::AccountState, ticks::Ticks};
 
 /// The version of this format.
-pub const BASE_VERSION: u16 = 1;
+pub const BASE_VERSION: u16 = 2;
 /// Largest base, in bytes: what a device that joins may have to hold at once beside its ledger.
 pub const BASE_BYTES_MAX: u64 = 256 << 20;
 

@@ -216,7 +216,7 @@ fn check_keys_and_generations(
     let (key, signature) = (voters[0].vote_key.public(), said.proof);
     for (name, says) in [
         ("message_recovery_approve", RecoverySays::Approve),
-        ("message_recovery_sign", RecoverySays::Sign { key, signature }),
+        ("message_recovery_sign", RecoverySays::Sign { key: Box::new(key), signature }),
         ("message_recovery_object", RecoverySays::Object),
         ("message_recovery_cancel", RecoverySays::Cancel),
         ("message_recovery_nudge", RecoverySays::Nudge),
