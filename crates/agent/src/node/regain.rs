@@ -186,6 +186,20 @@ impl Node {
         }
     }
 
+    /// The sessions that were to bring back the keys and were opened before this one: whoever leads has given
+    /// them up, and this guardian takes part in one at a time.
+    pub(super) fn regaining_before(&self, session: SessionId) -> Vec<SessionId> {
+        let Some(app) = key_app(KeyProtocol::Recover) else { return Vec::new() };
+        let opened = |known: &SessionState| {
+            let unit = self.ledger.unit(&known.opened_by);
+            unit.map(|it| (it.body.lamport, known.opened_by))
+        };
+        let sessions = &self.ledger.state().sessions;
+        let Some(at) = sessions.get(&session).and_then(opened) else { return Vec::new() };
+        let others = sessions.values().filter(|it| it.open.app == app && it.id != session);
+        others.filter(|it| opened(it) < Some(at)).map(|it| it.id).collect()
+    }
+
     /// The request whose time counts for the session that asks, if it asks for a guardian's approval.
     pub(super) fn resumed_request(&self, request: &keystore::Request) -> Option<Digest> {
         match request {

@@ -165,11 +165,13 @@ impl Node {
         };
         let (epoch, wants) = (self.ledger.epoch(), self.resharing.mine.is_some());
         let resumes = self.resumed_request(&request);
+        let before = if resumes.is_some() { self.regaining_before(session) } else { Vec::new() };
         let now = self.sure_time();
         let store = &mut self.vault.as_mut().ok_or("it has no key store")?.store;
         store.observe_epoch(epoch);
         now.into_iter().for_each(|it| store.observe_time(it));
         if let Some(granted) = resumes {
+            before.into_iter().for_each(|it| store.discard(it));
             store.resume(session, granted).map_err(|error| error.to_string())?;
         }
         if let Some(view) = view {
