@@ -56,8 +56,9 @@ pub fn test(workspace: &Workspace, choice: Choice) -> Result<()> {
         eprintln!("net: SKIPPED: {missing}");
         return Ok(());
     }
-    let program = demo::prepare(workspace, choice)?;
+    // Asked before the build, which may put a newer file in its place.
     let this = env::current_exe().context("this program has no file")?;
+    let program = demo::prepare(workspace, choice)?;
     let inside = Invocation::new("unshare")
         .args(NAMESPACES)
         .arg(this)
