@@ -416,9 +416,12 @@ impl Node {
                 Intent::Install { id, .. }
                 | Intent::Snapshot { id: Some(id), .. }
                 | Intent::Veto { id: Some(id), .. }
-                | Intent::Revert { id, .. }
                 | Intent::Revoke { id, .. },
             ) => {
+                self.out.push(Effect::Answer { id, result: Err(error) });
+            }
+            Some(Intent::Revert { app, activation, id }) => {
+                self.unwanted_activations.remove(&(app, activation));
                 self.out.push(Effect::Answer { id, result: Err(error) });
             }
             Some(Intent::Snapshot { id: None, .. }) => self.snapshot_put_off(&error),
@@ -463,7 +466,7 @@ impl Node {
                     let is_open = || self.ledger.recovery_requests().any(|it| it.0 == *request);
                     self.ledger.chain().is_vetoed(*request) || (id.is_none() && !is_open())
                 }
-                Intent::Revert { app, activation, .. } => self.is_taken_back(*app, *activation),
+                Intent::Revert { app, activation, .. } => self.is_past(*app, *activation),
                 Intent::AdoptKeys { session } => self.with_keys(*session).is_none(),
                 Intent::Guard { session } => self.is_guard_met(*session),
                 Intent::Change { change, .. } => change.of(self.ledger.chain().config()).is_err(),
@@ -502,7 +505,7 @@ impl Node {
             }
             Intent::Change { change, id } => self.wish_over(change, id),
             Intent::Revert { app, activation, id } => {
-                let result = Ok(self.reverted(app, activation));
+                let result = self.reverted(app, activation);
                 self.out.push(Effect::Answer { id, result });
             }
             Intent::Veto { request, id: Some(id) } => {

@@ -4,6 +4,7 @@
 //! cannot be, and when the device is started again.
 
 use aura_distribution::consent::revert_of;
+use aura_journal::AppState;
 use aura_protocol_core::{AppId, Digest};
 
 use crate::{
@@ -36,27 +37,36 @@ impl Node {
         Ok(None)
     }
 
-    /// Whether this activation is active no more.
-    pub(super) fn is_taken_back(&self, app: AppId, activation: u64) -> bool {
+    /// Whether this activation is not the one of the active version any more.
+    pub(super) fn is_past(&self, app: AppId, activation: u64) -> bool {
         let before = self.ledger.state().apps.get(&app).and_then(|it| it.before());
         before.is_none_or(|(k, _)| k != activation)
     }
 
-    pub(super) fn reverted(&mut self, app: AppId, activation: u64) -> Response {
+    /// What became of the wish to take back an activation that is past: it was, or a later version came.
+    pub(super) fn reverted(&mut self, app: AppId, activation: u64) -> Result<Response, AgentError> {
         self.unwanted_activations.remove(&(app, activation));
-        let active = self.ledger.state().apps.get(&app).map(|it| &it.active);
-        Response::VersionReverted(VersionReverted {
-            alias: self.alias(app),
-            version: active.map(|it| it.version.to_string()).unwrap_or_default(),
-            k: active.map_or(0, |it| it.k),
-        })
+        let alias = self.alias(app);
+        let known = self.ledger.state().apps.get(&app);
+        let Some(known) = known.filter(|it| it.reverted(activation).is_some()) else {
+            return Err(AgentError::new(
+                "Superseded",
+                format_args!(
+                    "a later version of {alias} was activated before enough persons had said so"
+                ),
+                Whose::Nobody,
+                "say it again to take that one back first",
+            ));
+        };
+        let (version, k) = (known.active.version.to_string(), known.active.k);
+        Ok(Response::VersionReverted(VersionReverted { alias, version, k }))
     }
 
     /// Brings the records of apps whose version was taken back to the layout of the one before.
     pub(super) fn swap_reverted(&mut self) {
         let apps = self.ledger.state().apps.iter();
-        let taken_back =
-            apps.filter(|(_, it)| it.reverts.last().is_some_and(|it2| it2.0 == it.active.k));
+        let is_back = |it: &AppState| it.reverts.last().is_some_and(|(k, _)| *k == it.active.k);
+        let taken_back = apps.filter(|(_, it)| is_back(it));
         let due: Vec<AppId> =
             taken_back.map(|(app, _)| *app).filter(|it| !self.records_ready(*it)).collect();
         for app in due {

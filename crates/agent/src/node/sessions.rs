@@ -180,6 +180,9 @@ impl Node {
             return Err(Judgement::Wait);
         };
         let (spoken, active) = (open.agreement.spoken.major, app.active.version.major);
+        if self.is_blocked(open.app) {
+            return Err(Judgement::Wait);
+        }
         if active < spoken {
             return match self.began_before_revert(open.app, spoken, &known.opened_by) {
                 Some(true) => Ok(()),
@@ -189,9 +192,6 @@ impl Node {
                 }
                 None => Err(Judgement::Wait),
             };
-        }
-        if self.is_blocked(open.app) {
-            return Err(Judgement::Wait);
         }
         // After an activation an old session may go on only if it began in the prestate.
         let began_before = || {
